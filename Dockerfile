@@ -1,0 +1,30 @@
+# The image that runs this repository: locked requirements, no root, nothing downloaded when it starts.
+FROM python:3.11-slim-bookworm AS airflow
+
+RUN apt-get update \
+ && apt-get install -y --no-install-recommends openjdk-17-jre-headless libgomp1 tini \
+ && rm -rf /var/lib/apt/lists/* \
+ && useradd --create-home --uid 50000 shelfcast
+
+ENV JAVA_HOME=/usr/lib/jvm/default-java \
+    AIRFLOW_HOME=/home/shelfcast/airflow \
+    AIRFLOW__CORE__DAGS_FOLDER=/opt/shelfcast/dags \
+    AIRFLOW__CORE__PLUGINS_FOLDER=/opt/shelfcast/plugins \
+    AIRFLOW__CORE__LOAD_EXAMPLES=False \
+    OMP_WAIT_POLICY=PASSIVE \
+    PYTHONUNBUFFERED=1
+RUN ln -s /usr/lib/jvm/java-17-openjdk-* /usr/lib/jvm/default-java
+
+WORKDIR /opt/shelfcast
+COPY requirements.txt .
+RUN pip install --no-cache-dir --require-hashes -r requirements.txt
+COPY pyproject.toml README.md LICENSE ./
+COPY include include
+COPY plugins plugins
+COPY dags dags
+COPY sql sql
+RUN pip install --no-cache-dir --no-deps -e .
+
+USER shelfcast
+ENTRYPOINT ["tini", "--"]
+CMD ["airflow", "version"]

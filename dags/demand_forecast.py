@@ -1,0 +1,29 @@
+"""Forecasts every active series and keeps the forecasts in the ledger.
+
+### Purpose
+Forecasts the next 28 days of every active series with the release that serves, with quantiles, from the same vectors
+and by the same code as the forecaster. Each active series gets a forecast or a reason.
+
+### Reads → writes
+The hot store's generation of the business date and the current release → `FORECASTS.LEDGER`, one vintage a business
+date. Emits `demand_forecasts` with the business date as partition.
+
+### Re-running safely
+A vintage is swapped in whole, so a second run with the same release writes the same rows. After a new release a
+cleared run replaces the vintage of its own date only.
+
+### When it fails
+*Skipped, no release yet*: nothing is wrong, the first release is still to come. *Active series without a row*: the
+message names them; clear `feature_cache_refresh` of this date, then this run.
+"""
+
+from airflow.sdk import DAG
+
+from shelfcast_provider.assets import DEMAND_FEATURE_CACHE, DEMAND_FORECASTS
+from shelfcast_provider.schedules import BUSINESS_DATE, COLD_STORE_WRITERS, dag_settings, on_business_date
+from shelfcast_provider.serving.forecast_operator import ForecastActiveSeriesOperator
+
+with DAG("demand_forecast", schedule=on_business_date(DEMAND_FEATURE_CACHE), **dag_settings(__doc__, tags=["serving"])):
+    ForecastActiveSeriesOperator(
+        task_id="forecast", business_date=BUSINESS_DATE, pool=COLD_STORE_WRITERS, outlets=[DEMAND_FORECASTS]
+    )

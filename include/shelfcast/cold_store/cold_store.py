@@ -1,0 +1,30 @@
+"""What the rest of Shelfcast asks of a cold store, whichever server answers."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Protocol
+
+import pandas as pd
+
+from shelfcast.cold_store.statements import Names
+
+Parameters = Mapping[str, object]
+
+
+class ColdStore(Protocol):
+    """A Snowflake-dialect warehouse with the schemas RAW, QUARANTINE, FEATURES, FORECASTS and OPERATIONS."""
+
+    def run(self, name: str, parameters: Parameters | None = None, **names: Names) -> int:
+        """Runs `sql/<name>.sql` and answers the number of rows it changed (0 for DDL)."""
+        ...
+
+    def fetch(self, name: str, parameters: Parameters | None = None, **names: Names) -> pd.DataFrame:
+        """Runs `sql/<name>.sql` and answers its rows; column names are lower-case."""
+        ...
+
+    def load_parquet(self, folder: Path, *, table: str, batch_id: str) -> int:
+        """Appends the Parquet files directly in `folder` to `table` by column name; answers the rows loaded.
+
+        `batch_id` is a path segment that is new for each content: the same one is never loaded twice.
+        """
+        ...

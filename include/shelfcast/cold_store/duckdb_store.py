@@ -1,0 +1,59 @@
+"""The cold store on DuckDB: runs the same SQL files in-process, for backtests, notebooks and tests."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import duckdb
+import pandas as pd
+import sqlglot
+
+from shelfcast.cold_store.cold_store import Parameters
+from shelfcast.cold_store.statements import Names, statement
+
+SCHEMAS = ("RAW", "QUARANTINE", "FEATURES", "FORECASTS", "OPERATIONS")
+_BOUND = re.compile(r"%\((\w+)\)s")
+
+
+class DuckDBStore:
+    """A `ColdStore` in one DuckDB database.
+
+    Args:
+        path: Database file, or `:memory:`.
+        num_threads: Threads that a query may use, 1 or more.
+    """
+
+    def __init__(self, path: str = ":memory:", *, num_threads: int = 2) -> None:
+        self.connection = duckdb.connect(path, config={"threads": num_threads})
+        for schema in SCHEMAS:
+            self.connection.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
+        self._loaded: set[tuple[str, str]] = set()
+
+    def run(self, name: str, parameters: Parameters | None = None, **names: Names) -> int:
+        """Runs `sql/<name>.sql`; answers the number of rows changed."""
+        row = self._execute(name, parameters, names).fetchone()
+        return int(row[0]) if row and isinstance(row[0], int) else 0
+
+    def fetch(self, name: str, parameters: Parameters | None = None, **names: Names) -> pd.DataFrame:
+        """Runs `sql/<name>.sql`; answers its rows with lower-case column names."""
+        frame = self._execute(name, parameters, names).df()
+        return frame.rename(columns=str.lower)
+
+    def load_parquet(self, folder: Path, *, table: str, batch_id: str) -> int:
+        """Appends the Parquet files in `folder` to `table` by column name, once per `batch_id`."""
+        if (table, batch_id) in self._loaded:
+            return 0
+        self._loaded.add((table, batch_id))
+        row = self.connection.execute(
+            f"INSERT INTO {table} BY NAME SELECT * FROM read_parquet(?, hive_partitioning = false)",  # noqa: S608
+            [str(folder / "*.parquet")],
+        ).fetchone()
+        return int(row[0]) if row else 0
+
+    def _execute(
+        self, name: str, parameters: Parameters | None, names: Mapping[str, Names]
+    ) -> duckdb.DuckDBPyConnection:
+        text = statement(name, **names)
+        used = set(_BOUND.findall(text))
+        (translated,) = sqlglot.transpile(_BOUND.sub(r":\1", text), read="snowflake", write="duckdb")
+        return self.connection.execute(translated, {key: (parameters or {})[key] for key in used})

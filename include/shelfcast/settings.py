@@ -1,0 +1,48 @@
+"""What a deployment sets by environment variables; everything else is a connection or a declaration."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from shelfcast.errors import ConfigurationError
+
+PROFILES = ("laptop", "platform")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The deployment's settings.
+
+    Attributes:
+        profile: `laptop` or `platform` (`SHELFCAST_PROFILE`).
+        landing: Folder or URI of change files and the Delta change log (`SHELFCAST_LANDING`).
+        artifacts: Folder for frozen frames, release bundles, exports and reports (`SHELFCAST_ARTIFACTS`).
+        alert_address: Where alert mails go (`SHELFCAST_ALERT_ADDRESS`).
+        num_threads: Threads that one fit or query may use (`SHELFCAST_NUM_THREADS`), at least 1.
+    """
+
+    profile: str
+    landing: str
+    artifacts: Path
+    alert_address: str
+    num_threads: int
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> "Settings":
+        """Reads the settings; raises `ConfigurationError` that names the variable at fault."""
+        env = os.environ if environment is None else environment
+        profile = env.get("SHELFCAST_PROFILE", "laptop")
+        if profile not in PROFILES:
+            raise ConfigurationError(f"SHELFCAST_PROFILE is {profile!r}; write one of: {', '.join(PROFILES)}.")
+        threads = env.get("SHELFCAST_NUM_THREADS", "2")
+        if not threads.isdigit() or int(threads) < 1:
+            raise ConfigurationError(f"SHELFCAST_NUM_THREADS is {threads!r}; write a whole number of 1 or more.")
+        home = Path(env.get("SHELFCAST_HOME", ".shelfcast")).absolute()
+        return cls(
+            profile=profile,
+            landing=env.get("SHELFCAST_LANDING", str(home / "landing")),
+            artifacts=Path(env.get("SHELFCAST_ARTIFACTS", str(home / "artifacts"))),
+            alert_address=env.get("SHELFCAST_ALERT_ADDRESS", "forecast-oncall@shop.example"),
+            num_threads=int(threads),
+        )

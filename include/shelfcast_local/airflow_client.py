@@ -1,0 +1,128 @@
+"""Airflow's REST API as the demo uses it: the same calls that the web UI makes."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+
+from shelfcast.errors import ShelfcastError
+
+FINISHED = frozenset({"success", "failed"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """A run of a DAG as Airflow reports it."""
+
+    dag_id: str
+    run_id: str
+    state: str
+    run_type: str
+    partition_key: str | None
+    triggered_by: str | None = None
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the run has reached a terminal state."""
+        return self.state in FINISHED
+
+
+@dataclass(kw_only=True)
+class AirflowClient:
+    """Talks to one api-server.
+
+    Attributes:
+        url: Address of the api-server, without a path.
+        user: Name to log in with.
+        password: Its password.
+    """
+
+    url: str
+    user: str
+    password: str = field(repr=False)
+    _http: httpx.Client | None = field(default=None, repr=False)
+
+    def unpause(self, *dag_ids: str) -> None:
+        """Lets the scheduler run these DAGs."""
+        for dag_id in dag_ids:
+            self._call("PATCH", f"/dags/{dag_id}", json={"is_paused": False})
+
+    def dag_ids(self) -> set[str]:
+        """The DAGs that the DAG processor has parsed so far."""
+        return {dag["dag_id"] for dag in self._call("GET", "/dags", params={"limit": 100})["dags"]}
+
+    def import_errors(self) -> list[dict[str, Any]]:
+        """DAG files that do not parse."""
+        return list(self._call("GET", "/importErrors")["import_errors"])
+
+    def trigger(self, dag_id: str, conf: dict[str, Any] | None = None, **fields: Any) -> Run:
+        """Starts a run as the UI's trigger form does; raises with the server's text on refused params."""
+        return _run(self._call("POST", f"/dags/{dag_id}/dagRuns", json={"logical_date": None, "conf": conf or {}, **fields}))
+
+    def runs(self, dag_id: str = "~") -> list[Run]:
+        """All runs of a DAG (`~`: of every DAG), oldest first."""
+        found = self._call("GET", f"/dags/{dag_id}/dagRuns", params={"limit": 1000, "order_by": "id"})
+        return [_run(run) for run in found["dag_runs"]]
+
+    def task_instances(self, run: Run) -> list[dict[str, Any]]:
+        """The task instances of a run."""
+        path = f"/dags/{run.dag_id}/dagRuns/{quote(run.run_id, safe='')}/taskInstances"
+        return list(self._call("GET", path)["task_instances"])
+
+    def log(self, run: Run, task_id: str, try_number: int) -> str:
+        """What a try of a task has logged."""
+        path = f"/dags/{run.dag_id}/dagRuns/{quote(run.run_id, safe='')}/taskInstances/{task_id}/logs/{try_number}"
+        lines = self._call("GET", path, params={"full_content": "true"})["content"]
+        return "\n".join(str(line.get("event", line)) if isinstance(line, dict) else str(line) for line in lines)
+
+    def changes(self, *, poll_seconds: float = 1.0, until: float) -> Iterator[tuple[Run, str, str]]:
+        """Yields (run, task, state) for every change of a task's state until the monotonic time `until`."""
+        seen: dict[tuple[str, str, str], str] = {}
+        closed: set[tuple[str, str]] = set()
+        while time.monotonic() < until:
+            for run in self.runs():
+                if (run.dag_id, run.run_id) in closed:
+                    continue
+                for task in self.task_instances(run):
+                    key = (run.dag_id, run.run_id, task["task_id"])
+                    if task["state"] and seen.get(key) != task["state"]:
+                        seen[key] = task["state"]
+                        yield run, task["task_id"], task["state"]
+                if run.is_finished:
+                    closed.add((run.dag_id, run.run_id))
+                    yield run, "", run.state
+            yield Run(dag_id="", run_id="", state="", run_type="", partition_key=None), "", ""
+            time.sleep(poll_seconds)
+
+    def _call(self, method: str, path: str, **arguments: Any) -> Any:
+        response = self._session().request(method, f"/api/v2{path}", **arguments)
+        if response.status_code == httpx.codes.UNAUTHORIZED:
+            self._http = None
+            response = self._session().request(method, f"/api/v2{path}", **arguments)
+        if response.is_error:
+            raise ShelfcastError(f"Airflow refused {method} {path} ({response.status_code}): {response.text[:600]}")
+        return response.json() if response.content else None
+
+    def _session(self) -> httpx.Client:
+        if self._http is None:
+            login = httpx.post(
+                f"{self.url}/auth/token", json={"username": self.user, "password": self.password}, timeout=60
+            )
+            login.raise_for_status()
+            token = login.json()["access_token"]
+            self._http = httpx.Client(base_url=self.url, headers={"Authorization": f"Bearer {token}"}, timeout=60)
+        return self._http
+
+
+def _run(fields: dict[str, Any]) -> Run:
+    return Run(
+        dag_id=fields["dag_id"],
+        run_id=fields["dag_run_id"],
+        state=fields["state"],
+        run_type=fields["run_type"],
+        partition_key=fields.get("partition_key"),
+        triggered_by=fields.get("triggered_by"),
+    )

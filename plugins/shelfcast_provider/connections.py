@@ -1,0 +1,51 @@
+"""The connections Shelfcast uses, by id, and the extras that each one may carry."""
+
+from collections.abc import Mapping
+
+from shelfcast.errors import ConfigurationError, first_offenders
+
+SHOP_DATABASE = "shop_database"
+COLD_STORE = "cold_store"
+HOT_STORE = "hot_store"
+SPARK = "spark_default"
+MLFLOW = "mlflow"
+FORECASTER = "forecaster"
+SMTP = "smtp_default"
+
+ALLOWED_EXTRAS: dict[str, frozenset[str]] = {
+    SHOP_DATABASE: frozenset({"slot_name", "publication_name"}),
+    COLD_STORE: frozenset(
+        {
+            "account",
+            "database",
+            "warehouse",
+            "role",
+            "region",
+            "host",
+            "port",
+            "session_parameters",
+            "private_key_file",
+            "private_key_content",
+            "authenticator",
+        }
+    ),
+    HOT_STORE: frozenset({"db", "ssl", "ssl_ca_certs", "ssl_cert_reqs"}),
+    MLFLOW: frozenset(),
+    FORECASTER: frozenset(),
+}
+
+
+def check_extras(connection_id: str, extras: Mapping[str, object]) -> None:
+    """Refuses extras that the connection is not allowed to carry.
+
+    Raises:
+        ConfigurationError: Names each extra that is not allowed and those that are.
+    """
+    allowed = ALLOWED_EXTRAS[connection_id]
+    unknown = sorted(set(extras) - allowed)
+    if unknown:
+        known = ", ".join(sorted(allowed)) or "none"
+        raise ConfigurationError(
+            f"Connection {connection_id} carries extras that are not allowed: {first_offenders(unknown)}. "
+            f"Allowed: {known}. Remove them from the connection."
+        )

@@ -1,0 +1,41 @@
+"""When Shelfcast's DAGs wake, and what all of their tasks have in common."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from airflow.sdk import Asset, AssetAll, IdentityMapper, PartitionedAssetTimetable
+
+from shelfcast_provider.alerts import failure_notifier
+
+START = datetime(2024, 1, 1, tzinfo=UTC)
+"""Before every business date that is processed; no DAG catches up, so its distance to today does not matter."""
+
+COLD_STORE_WRITERS = "cold_store_writers"
+"""Pool of one slot: a cold store table has one writer at a time."""
+
+BUSINESS_DATE = "{{ dag_run.partition_key }}"
+"""The business date of a daily DAG's run: the partition key that the asset event carried."""
+
+
+def on_business_date(assets: Asset | AssetAll) -> PartitionedAssetTimetable:
+    """Wakes once for each business date that all these assets have an event for."""
+    return PartitionedAssetTimetable(assets=assets, default_partition_mapper=IdentityMapper())
+
+
+def dag_settings(runbook: str | None, **changes: Any) -> dict[str, Any]:
+    """Arguments that every DAG of the loop shares; `changes` override them."""
+    return {
+        "doc_md": runbook,
+        "start_date": START,
+        "catchup": False,
+        "max_active_runs": 1,
+        "dagrun_timeout": timedelta(hours=6),
+        "default_args": {
+            "owner": "shelfcast",
+            "retries": 2,
+            "retry_delay": timedelta(seconds=20),
+            "execution_timeout": timedelta(hours=2),
+            "on_failure_callback": failure_notifier(),
+        },
+        **changes,
+    }

@@ -1,0 +1,90 @@
+"""What every DAG of the repository keeps to."""
+
+import os
+import re
+import socket
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+HEADINGS = ["Purpose", "Reads → writes", "Re-running safely", "When it fails"]
+EXPECTED = {
+    "cdc_ingestion",
+    "feature_views",
+    "feature_cache_refresh",
+    "demand_forecast",
+    "drift_monitoring",
+    "weekly_retraining_demand",
+    "weekly_retraining_order_value",
+    "model_deployment_demand",
+    "model_deployment_order_value",
+}
+
+
+@pytest.fixture(scope="session")
+def bag():
+    """All DAGs, parsed with sockets off."""
+    from airflow.dag_processing.dagbag import DagBag
+
+    connect = socket.socket.connect
+    socket.socket.connect = lambda *_: (_ for _ in ()).throw(OSError("a DAG file used the network while it was parsed"))
+    try:
+        return DagBag(dag_folder=os.environ["AIRFLOW__CORE__DAGS_FOLDER"])
+    finally:
+        socket.socket.connect = connect
+
+
+def test_every_file_parses(bag):
+    assert bag.import_errors == {}
+
+
+def test_the_dags_are_those_of_the_design(bag):
+    assert set(bag.dags) == EXPECTED
+
+
+def test_the_docstring_is_a_runbook(bag):
+    for dag in bag.dags.values():
+        assert re.findall(r"^### (.+)$", dag.doc_md, flags=re.M) == HEADINGS, dag.dag_id
+
+
+def test_tasks_have_an_owner_retries_a_timeout_and_an_alert(bag):
+    for dag in bag.dags.values():
+        for task in dag.tasks:
+            where = f"{dag.dag_id}.{task.task_id}"
+            assert task.owner == "shelfcast", where
+            assert task.retries >= 1, where
+            assert task.execution_timeout, where
+            assert task.on_failure_callback, where
+
+
+def test_one_run_at_a_time_and_no_catch_up(bag):
+    for dag in bag.dags.values():
+        assert dag.max_active_runs == 1, dag.dag_id
+        assert not dag.catchup, dag.dag_id
+
+
+def test_each_task_that_writes_features_takes_the_writers_slot(bag):
+    writers = {("cdc_ingestion", "load"), ("feature_views", "build"), ("weekly_retraining_demand", "freeze")}
+    for dag_id, task_id in writers:
+        assert bag.dags[dag_id].get_task(task_id).pool == "cold_store_writers"
+
+
+def test_the_loop_is_closed_by_assets(bag):
+    """A snapshot of the asset graph: what each DAG waits for and what it emits."""
+    graph = {}
+    for dag_id, dag in bag.dags.items():
+        waits = {asset.name for _, asset in getattr(dag.timetable, "asset_condition", None).iter_assets()} if getattr(dag.timetable, "asset_condition", None) else set()
+        emits = {asset.name for task in dag.tasks for asset in task.outlets}
+        graph[dag_id] = (waits, emits)
+    assert graph == {
+        "cdc_ingestion": ({"shop_day_closed"}, {"sales_changes"}),
+        "feature_views": ({"sales_changes"}, {"demand_features"}),
+        "feature_cache_refresh": ({"demand_features"}, {"demand_feature_cache"}),
+        "demand_forecast": ({"demand_feature_cache"}, {"demand_forecasts"}),
+        "drift_monitoring": ({"demand_forecasts", "sales_changes"}, {"drift_report"}),
+        "weekly_retraining_demand": (set(), {"demand_candidate"}),
+        "weekly_retraining_order_value": (set(), {"order_value_candidate"}),
+        "model_deployment_demand": ({"demand_candidate"}, {"demand_release"}),
+        "model_deployment_order_value": ({"order_value_candidate"}, {"order_value_release"}),
+    }
