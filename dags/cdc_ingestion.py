@@ -19,12 +19,12 @@ open `QUARANTINE.ROWS` for this batch, mend the rows in the shop, clear the run.
 """
 
 from airflow.sdk import DAG, Asset, AssetOrTimeSchedule, AssetWatcher, CronTriggerTimetable, task
-
-from shelfcast.settings import Settings
-from shelfcast_provider.assets import SALES_CHANGES
 from shelfcast_provider.ingestion.check_batch_operator import CheckBatchOperator
 from shelfcast_provider.ingestion.drain_operator import DrainChangeLogOperator
 from shelfcast_provider.ingestion.load_batch_operator import LoadBatchOperator
+
+from shelfcast.settings import Settings
+from shelfcast_provider.assets import SALES_CHANGES
 from shelfcast_provider.schedules import COLD_STORE_WRITERS, dag_settings
 from shelfcast_provider.sources.business_day_trigger import BusinessDayClosedTrigger
 from shelfcast_provider.spark_job_operator import SparkJobOperator
@@ -35,7 +35,9 @@ DAY_CLOSED = Asset(
 NIGHTLY = CronTriggerTimetable("30 4 * * *", timezone="UTC")
 SETTINGS = Settings.from_environment()
 
-with DAG("cdc_ingestion", schedule=AssetOrTimeSchedule(assets=[DAY_CLOSED], timetable=NIGHTLY), **dag_settings(__doc__)):
+with DAG(
+    "cdc_ingestion", schedule=AssetOrTimeSchedule(assets=[DAY_CLOSED], timetable=NIGHTLY), **dag_settings(__doc__)
+):
     drain = DrainChangeLogOperator(task_id="drain")
     land = SparkJobOperator(task_id="land", job="ingestion/landing_job", arguments=[])
     check = CheckBatchOperator(task_id="check")

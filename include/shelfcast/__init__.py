@@ -1,0 +1,1 @@
+"""Demand forecasts from order changes: the decisions and the mathematics, without Airflow."""

@@ -60,7 +60,9 @@ class AirflowClient:
 
     def trigger(self, dag_id: str, conf: dict[str, Any] | None = None, **fields: Any) -> Run:
         """Starts a run as the UI's trigger form does; raises with the server's text on refused params."""
-        return _run(self._call("POST", f"/dags/{dag_id}/dagRuns", json={"logical_date": None, "conf": conf or {}, **fields}))
+        return _run(
+            self._call("POST", f"/dags/{dag_id}/dagRuns", json={"logical_date": None, "conf": conf or {}, **fields})
+        )
 
     def runs(self, dag_id: str = "~") -> list[Run]:
         """All runs of a DAG (`~`: of every DAG), oldest first."""

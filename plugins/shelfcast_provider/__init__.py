@@ -1,0 +1,1 @@
+"""Shelfcast's Airflow provider: hooks, operators and triggers, one folder a stage."""

@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import shelfcast
 from airflow.sdk import BaseOperator
+
+import shelfcast
 from shelfcast.settings import Settings
 from shelfcast_provider.connections import SPARK
 

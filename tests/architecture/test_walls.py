@@ -93,7 +93,9 @@ def test_a_dag_is_one_screen():
 @pytest.mark.parametrize("folder", ["include", "plugins", "dags"])
 def test_names_say_something(folder):
     broken = [
-        str(path.relative_to(REPOSITORY)) for path in modules(folder) if BANNED_WORDS & set(path.stem.lower().split("_"))
+        str(path.relative_to(REPOSITORY))
+        for path in modules(folder)
+        if BANNED_WORDS & set(path.stem.lower().split("_"))
     ]
     assert not broken
 

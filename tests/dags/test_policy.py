@@ -74,9 +74,9 @@ def test_the_loop_is_closed_by_assets(bag):
     """A snapshot of the asset graph: what each DAG waits for and what it emits."""
     graph = {}
     for dag_id, dag in bag.dags.items():
-        waits = {asset.name for _, asset in getattr(dag.timetable, "asset_condition", None).iter_assets()} if getattr(dag.timetable, "asset_condition", None) else set()
-        emits = {asset.name for task in dag.tasks for asset in task.outlets}
-        graph[dag_id] = (waits, emits)
+        condition = getattr(dag.timetable, "asset_condition", None)
+        waits = {asset.name for _, asset in condition.iter_assets()} if condition else set()
+        graph[dag_id] = (waits, {asset.name for task in dag.tasks for asset in task.outlets})
     assert graph == {
         "cdc_ingestion": ({"shop_day_closed"}, {"sales_changes"}),
         "feature_views": ({"sales_changes"}, {"demand_features"}),

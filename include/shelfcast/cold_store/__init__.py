@@ -1,0 +1,1 @@
+"""The warehouse: statements, features, partitions."""

@@ -1,0 +1,1 @@
+"""Release bundles and the steps of a release."""

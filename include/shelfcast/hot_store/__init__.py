@@ -1,0 +1,1 @@
+"""Packed vectors in generations, for serving."""

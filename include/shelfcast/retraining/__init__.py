@@ -1,0 +1,1 @@
+"""The governor: one decision with a reason."""

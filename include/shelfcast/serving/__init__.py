@@ -1,0 +1,1 @@
+"""Forecasts: from a vector to quantiles, online and in batch."""

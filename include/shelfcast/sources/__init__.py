@@ -1,0 +1,1 @@
+"""The shop: its schema, its data declared by a user."""

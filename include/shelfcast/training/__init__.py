@@ -1,0 +1,1 @@
+"""Frames, folds, baselines, metrics, fits."""

@@ -1,0 +1,1 @@
+"""The cold store's hook and the feature operator."""

@@ -1,0 +1,1 @@
+"""The hot store's hook and its operators."""

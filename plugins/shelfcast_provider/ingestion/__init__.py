@@ -1,0 +1,1 @@
+"""Change capture, landing and load, as hooks and operators."""

@@ -1,0 +1,1 @@
+"""Drift check and realised error as operators."""

@@ -1,0 +1,1 @@
+"""The governor and its trigger as operators."""

@@ -1,0 +1,60 @@
+"""Trains a candidate on everything known at the cutoff.
+
+### Purpose
+Freezes the training frame, trains the model on Spark over rolling-origin folds, measures it against the strongest
+simple method and the champion, and registers it as the candidate. Runs every Monday, when the governor asks, or by hand
+with params.
+
+### Reads → writes
+`FEATURES` in the cold store → a frozen frame with its digest, an MLflow run, the model's alias `candidate`. Emits
+`<model>_candidate`.
+
+### Re-running safely
+A frame that exists for this run is used again, not made again; the MLflow run is found by the Airflow run's id; the
+same frame and seed give the same model. A second run for the same decision of the governor is not started.
+
+### When it fails
+*Nothing to train on yet* is a skip: the history is too short for the folds. *Frame changed*: the frozen file was
+edited; remove it and clear the run. `train`: read the end of its log; *too few slots* names how many are needed.
+"""
+
+from airflow.sdk import DAG, CronTriggerTimetable, Param
+
+from shelfcast.training import declaration
+from shelfcast_provider.assets import candidate
+from shelfcast_provider.schedules import COLD_STORE_WRITERS, dag_settings
+from shelfcast_provider.spark_job_operator import SparkJobOperator
+from shelfcast_provider.training.freeze_frame_operator import FreezeFrameOperator
+from shelfcast_provider.training.register_candidate_operator import RegisterCandidateOperator
+
+MONDAY = CronTriggerTimetable("0 3 * * MON", timezone="UTC")
+
+
+def params(horizon_days: int | None, folds: int) -> dict[str, Param]:
+    """The trigger form; Airflow refuses values outside it, in the UI and by REST."""
+    form = {
+        "cutoff": Param(
+            None, type=["null", "string"], format="date", title="Cutoff", description="Last day to learn from. Empty: the latest complete business date."
+        ),
+        "folds": Param(folds, type="integer", minimum=1, maximum=12, title="Folds", description="Rolling origins to measure on."),
+        "reason": Param("weekly schedule", type="string", minLength=3, maxLength=500, title="Reason", description="Why this run: kept with the candidate."),
+        "force": Param(False, type="boolean", title="Force", description="Release it even if the gate holds it back; the decision records that."),
+    }
+    if horizon_days:
+        form["horizon_days"] = Param(horizon_days, type="integer", minimum=1, maximum=56, title="Horizon", description="Days ahead to learn.")
+    return form
+
+
+for model in declaration.names():
+    spec = declaration.load(model)
+    with DAG(
+        f"weekly_retraining_{model}",
+        schedule=MONDAY,
+        params=params(spec.horizon_days, spec.folds),
+        **dag_settings(__doc__, tags=["training", model]),
+    ):
+        freeze = FreezeFrameOperator(task_id="freeze", model=model, pool=COLD_STORE_WRITERS)
+        train = SparkJobOperator(task_id="train", job="training/training_job", arguments=[])
+        register = RegisterCandidateOperator(task_id="register", model=model, outlets=[candidate(model)])
+
+        freeze >> train >> register
