@@ -1,0 +1,122 @@
+"""The command line `shelfcast`. Each command imports what it needs when it runs."""
+
+from datetime import date, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from shelfcast.errors import NothingToDo, ShelfcastError
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Demand forecasts from order changes.")
+dataset_app = typer.Typer(no_args_is_help=True, help="Declarations that map your own data to the shop's schema.")
+app.add_typer(dataset_app, name="dataset")
+
+Home = Annotated[Path | None, typer.Option(help="State folder; default: $SHELFCAST_HOME or .shelfcast.")]
+
+
+@app.command()
+def up(home: Home = None) -> None:
+    """Start the stand-ins and Airflow."""
+    from shelfcast_local.stack import Stack
+
+    Stack(home).up(say=lambda line: Console().print(line))
+
+
+@app.command()
+def down(home: Home = None) -> None:
+    """End everything that `up` or `demo` started."""
+    from shelfcast_local.stack import Stack
+
+    Stack(home).down()
+
+
+@app.command()
+def status(home: Home = None) -> None:
+    """Show what runs; exit status 1 if something that was started has ended."""
+    from shelfcast_local.stack import Stack
+
+    found = Stack(home).status()
+    table = Table("service", "process")
+    for name, pid in found.items():
+        table.add_row(name, str(pid) if pid else "[red]ended[/red]")
+    Console().print(table if found else "Nothing was started.")
+    if None in found.values():
+        raise typer.Exit(1)
+
+
+@app.command()
+def demo(
+    dataset: Annotated[Path | None, typer.Option(help="Your data: a declaration or a folder that one ships for.")] = None,
+    days: Annotated[int, typer.Option(min=1, help="Business days to play after the history.")] = 2,
+    home: Home = None,
+) -> None:
+    """Run the whole loop and leave it running."""
+    from shelfcast_local import demo as loop
+
+    loop.run(dataset, days=days, home=home)
+
+
+@dataset_app.command()
+def check(path: Path, data: Annotated[Path | None, typer.Option(help="Folder of the files it names.")] = None) -> None:
+    """Say what is wrong with a dataset declaration and what to write instead."""
+    from shelfcast.sources.dataset import check as checked
+
+    Console().print(checked(path, data=data))
+
+
+@app.command()
+def backtest(
+    dataset: Path,
+    out: Annotated[Path, typer.Option(help="Parquet file for the forecasts.")],
+    model: str = "demand",
+    cutoffs: Annotated[str, typer.Option(help="Last days to learn from, comma-separated.")] = "",
+    horizon_days: Annotated[int, typer.Option(min=1, max=56)] = 28,
+    baselines: Annotated[bool, typer.Option(help="Forecast with the simple methods too.")] = False,
+) -> None:
+    """Measure a model on a dataset, without a server."""
+    from shelfcast.training.backtest import run
+
+    days = [date.fromisoformat(day) for day in cutoffs.split(",") if day]
+    run(dataset, model=model, cutoffs=days, horizon_days=horizon_days, out=out, baselines=baselines)
+
+
+@app.command()
+def load(dataset: Path, data: Path | None = None, home: Home = None) -> None:
+    """Load a dataset's history into the shop's database."""
+    from shelfcast_local.shop import open_shop
+    from shelfcast_local.stack import Stack
+
+    Console().print(open_shop(Stack(home), data or dataset).write_history())
+
+
+@app.command()
+def simulate(
+    days: Annotated[int, typer.Option(min=1, help="Business days to play.")] = 1,
+    faults: Annotated[list[str] | None, typer.Option("--fault", help="kind:first-date[:last-date]; see the docs.")] = None,
+    home: Home = None,
+) -> None:
+    """Play business days in the shop; the history first if there is none."""
+    from shelfcast_local.shop import open_shop
+    from shelfcast_local.stack import Stack
+
+    shop = open_shop(Stack(home), None, faults=faults or [])
+    if shop.is_empty():
+        Console().print(shop.write_history())
+    for _ in range(days):
+        day = shop.next_day()
+        shop.write_day(day)
+        Console().print(f"{datetime.now():%H:%M:%S} business day {day} is closed.")
+
+
+def main() -> None:
+    """Runs a command; an error of Shelfcast's is shown without a stack trace, exit status 2."""
+    try:
+        app()
+    except NothingToDo as reason:
+        Console().print(str(reason))
+    except ShelfcastError as error:
+        Console(stderr=True).print(f"[red]{type(error).__name__}[/red]: {error}", highlight=False)
+        raise SystemExit(2) from None

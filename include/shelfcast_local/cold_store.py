@@ -1,0 +1,49 @@
+"""The cold store's emulator as a service, and the connection that reaches it."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from shelfcast_local.cold_store_server import DATABASE, make_certificate
+from shelfcast_local.configuration import HOST, Configuration, is_listening
+from shelfcast_local.supervisor import Service
+
+UNSUPPORTED = [r"\s*ALTER\s+SESSION\s+SET\s+QUERY_TAG", r"\s*(GRANT|REVOKE)\s"]
+"""Statements that the emulator answers without doing anything."""
+
+
+def service(home: Path, configuration: Configuration) -> Service:
+    """The server, reachable once its port accepts connections."""
+    folder, port = home / "cold_store", configuration.ports["cold_store"]
+    make_certificate(folder / "tls")
+    command = [sys.executable, "-m", "shelfcast_local.cold_store_server"]
+    return Service(
+        name="cold_store",
+        command=[*command, "--home", str(folder), "--port", str(port)],
+        environment={"SHELFCAST_COLD_STORE_PASSWORD": configuration.passwords["cold_store"]},
+        is_healthy=lambda: is_listening(port),
+    )
+
+
+def ca_bundle(home: Path) -> Path:
+    """The certificates that clients must trust."""
+    return home / "cold_store" / "tls" / "ca-bundle.pem"
+
+
+def connection(configuration: Configuration) -> dict[str, Any]:
+    """The Airflow connection `cold_store`."""
+    return {
+        "conn_type": "snowflake",
+        "login": "shelfcast",
+        "password": configuration.passwords["cold_store"],
+        "schema": "PUBLIC",
+        "extra": {
+            "account": "laptop",
+            "database": DATABASE,
+            "warehouse": "LAPTOP",
+            "role": "SYSADMIN",
+            "host": HOST,
+            "port": configuration.ports["cold_store"],
+            "session_parameters": {"CLIENT_OUT_OF_BAND_TELEMETRY_ENABLED": False, "nop_regexes": UNSUPPORTED},
+        },
+    }

@@ -1,0 +1,217 @@
+"""What fakesnow 0.12.1 lacks to stand in for Snowflake, cured on the server's side; clients stay unmodified.
+
+Each function replaces one inner function of that very release, which is why its version is pinned exactly.
+"""
+
+import contextvars
+import json
+import secrets
+from collections.abc import Callable
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from sqlglot import exp, parse_one
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+BIG_RESULT_BYTES = 8 << 20
+CHUNK_BYTES = 16 << 20
+ROWS_INLINE = 1000
+UNSUPPORTED = 261000
+DUPLICATE_ROW = 100090
+
+
+class NewestResults(dict[Any, Any]):
+    """A mapping that forgets its oldest entry beyond `limit`: the stock server keeps every result for ever."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__()
+        self._limit = limit
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        super().__setitem__(key, value)
+        while len(self) > self._limit:
+            del self[next(iter(self))]
+
+
+def install(server: Any) -> None:
+    """Applies all cures; `server` is the module `fakesnow.server`."""
+    _send_null_timestamps_as_null()
+    _merge_in_one_statement()
+    _fail_instead_of_hanging(server, _serve_big_results_in_chunks(server))
+
+
+def _send_null_timestamps_as_null() -> None:
+    """The stock server sends NULL timestamps without a validity mask: they arrive as 1970-01-01."""
+    from fakesnow import arrow
+
+    stock = arrow.timestamp_to_sf_struct
+
+    def with_mask(values: Any) -> Any:
+        if isinstance(values, pa.ChunkedArray):
+            combined = values.combine_chunks()
+            values = combined if isinstance(combined, pa.Array) else pa.concat_arrays(combined.chunks)
+        if not values.null_count:
+            return stock(values)
+        struct = stock(pc.fill_null(values, pa.scalar(0, values.type)))
+        fields = [pa.field(field.name, field.type, nullable=False) for field in struct.type]
+        return pa.StructArray.from_arrays(struct.flatten(), fields=fields, mask=pc.is_null(values))
+
+    arrow.timestamp_to_sf_struct = with_mask
+
+
+def _merge_in_one_statement() -> None:
+    """Runs MERGE as DuckDB's own: atomic, and with any source, where the stock one emulates it in four statements."""
+    from fakesnow import cursor, transforms
+
+    stock = cursor.FakeSnowflakeCursor._execute
+    transforms.merge = lambda expression: [expression]
+
+    def execute(self: Any, transformed: Any, params: Any = None) -> Any:
+        if not isinstance(transformed, exp.Merge):
+            return stock(self, transformed, params)
+        return stock(self, _merge_counts(transformed, _run_merge(self, transformed, params)), None)
+
+    cursor.FakeSnowflakeCursor._execute = execute
+
+
+def _run_merge(cursor: Any, merge: Any, params: Any) -> dict[str, int]:
+    """Runs the statement; answers the number of rows by action."""
+    import duckdb
+    from snowflake.connector.errors import ProgrammingError
+
+    for update in merge.find_all(exp.Update):
+        for assignment in update.expressions:
+            if isinstance(assignment.this, exp.Column):
+                assignment.set("this", exp.Column(this=assignment.this.this.copy()))
+    for insert in merge.find_all(exp.Insert):
+        for column in insert.this.expressions if insert.this else []:
+            if isinstance(column, exp.Column):
+                column.set("table", None)
+    connection = cursor._conn
+    if not connection._autocommit and not connection._in_transaction:
+        cursor._duck_conn.begin()
+        connection._in_transaction = True
+    text = merge.sql(dialect="duckdb") + " RETURNING merge_action"
+    try:
+        table = cursor._duck_conn.execute(text, params if merge.find(exp.Placeholder) else None).to_arrow_table()
+    except duckdb.Error as error:
+        is_duplicate = "more than once" in str(error)
+        raise ProgrammingError(
+            msg=f"{'Duplicate row detected during DML action: ' if is_duplicate else ''}{error}",
+            errno=DUPLICATE_ROW if is_duplicate else 2043,
+            sqlstate="42P18" if is_duplicate else "02000",
+        ) from error
+    return {entry["values"]: entry["counts"] for entry in pc.value_counts(table["merge_action"]).to_pylist()}
+
+
+def _merge_counts(merge: Any, counts: dict[str, int]) -> Any:
+    """A query that answers as Snowflake answers a MERGE: one count an action that the statement names."""
+    from fakesnow.transforms.merge import operations
+
+    actions = {"inserted": "INSERT", "updated": "UPDATE", "deleted": "DELETE"}
+    columns = [
+        f'{int(counts.get(actions[name], 0))} AS "number of rows {name}"'
+        for name, positions in operations(merge).items()
+        if positions
+    ]
+    answer = parse_one(f"SELECT {', '.join(columns)}")
+    answer.set("merge_counts", True)
+    return answer
+
+
+def _serve_big_results_in_chunks(server: Any) -> tuple[Callable[[Request, Response], Response], Route]:
+    """Serves a big result by URL in chunks, as Snowflake does; the stock server sends one blob inside one JSON."""
+    current: contextvars.ContextVar[_Deferred | None] = contextvars.ContextVar("deferred", default=None)
+    waiting = NewestResults(8)
+    to_sf, to_ipc = server.to_sf, server.to_ipc
+
+    def deferred_to_sf(table: Any, rowtype: Any) -> Any:
+        return _Deferred(table, rowtype) if table.nbytes > BIG_RESULT_BYTES else to_sf(table, rowtype)
+
+    def first_rows_to_ipc(table: Any) -> Any:
+        if not isinstance(table, _Deferred):
+            return to_ipc(table)
+        current.set(table)
+        return to_ipc(to_sf(table.rows.slice(0, ROWS_INLINE), table.rowtype))
+
+    server.to_sf, server.to_ipc = deferred_to_sf, first_rows_to_ipc
+
+    def name_chunks(request: Request, response: Response) -> Response:
+        result = current.get()
+        if result is None:
+            return response
+        current.set(None)
+        result.rows = result.rows.slice(ROWS_INLINE)
+        result.chunk_rows = max(1000, int(CHUNK_BYTES / max(result.rows.nbytes / max(result.rows.num_rows, 1), 1)))
+        token = secrets.token_urlsafe(32)
+        waiting[token] = result
+        base = f"{request.url.scheme}://{request.url.netloc}/results/{token}"
+        answer = json.loads(bytes(response.body))
+        starts = range(0, result.rows.num_rows, result.chunk_rows)
+        answer["data"]["chunks"] = [
+            {
+                "url": f"{base}/{start}",
+                "rowCount": min(result.chunk_rows, result.rows.num_rows - start),
+                "uncompressedSize": CHUNK_BYTES,
+                "compressedSize": CHUNK_BYTES,
+            }
+            for start in starts
+        ]
+        answer["data"]["chunkHeaders"] = {}
+        return JSONResponse(answer)
+
+    async def chunk(request: Request) -> Response:
+        result = waiting.get(request.path_params["token"])
+        if result is None:
+            return Response(status_code=404)
+        rows = result.rows.slice(request.path_params["start"], result.chunk_rows).combine_chunks()
+        content = await run_in_threadpool(lambda: to_ipc(to_sf(rows, result.rowtype)).to_pybytes())
+        return Response(content, media_type="application/octet-stream")
+
+    return name_chunks, Route("/results/{token}/{start:int}", chunk, methods=["GET"])
+
+
+class _Deferred:
+    """A result whose rows behind the first are still to be fetched."""
+
+    def __init__(self, rows: Any, rowtype: Any) -> None:
+        self.rows = rows
+        self.rowtype = rowtype
+        self.chunk_rows = 0
+
+
+def _fail_instead_of_hanging(server: Any, chunked: tuple[Callable[[Request, Response], Response], Route]) -> None:
+    """Turns HTTP 500 into an ordinary SQL error: the connector repeats a request that got 500 for ever."""
+    from fakesnow.cursor import FakeSnowflakeCursor
+    from snowflake.connector.errors import OperationalError, ProgrammingError
+
+    name_chunks, chunk_route = chunked
+    stock = FakeSnowflakeCursor.execute
+
+    def execute(self: Any, command: str, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return stock(self, command, *args, **kwargs)
+        except (ProgrammingError, OperationalError):
+            raise
+        except Exception as error:
+            text = f"The emulator does not run this statement: {type(error).__name__}: {error}"
+            raise ProgrammingError(msg=text[:4000], errno=UNSUPPORTED, sqlstate="0A000") from error
+
+    async def query(request: Request) -> Response:
+        response: Response = await server.query_request(request)
+        if response.status_code != 500:
+            return name_chunks(request, response)
+        failure = {"errorCode": str(UNSUPPORTED), "sqlState": "0A000"}
+        message = "The emulator could not describe the result; its log says why."
+        return JSONResponse({"data": failure, "code": str(UNSUPPORTED), "message": message, "success": False})
+
+    FakeSnowflakeCursor.execute = execute
+    routes = server.app.router.routes
+    for position, route in enumerate(routes):
+        if getattr(route, "path", "") == "/queries/v1/query-request":
+            routes[position] = Route(route.path, query, methods=["POST"])
+    routes.append(chunk_route)

@@ -1,0 +1,56 @@
+"""MLflow's tracking server with its registry, on SQLite, behind its own basic authentication."""
+
+from pathlib import Path
+
+import httpx
+
+from shelfcast_local.configuration import HOST, Configuration, write_private
+from shelfcast_local.environment import virtual_environment_binary
+from shelfcast_local.supervisor import Service
+
+USER = "shelfcast"
+
+
+def service(home: Path, configuration: Configuration) -> Service:
+    """The server; artifacts are served by it too."""
+    folder, port = home / "mlflow", configuration.ports["mlflow"]
+    folder.mkdir(parents=True, exist_ok=True)
+    settings = folder / "basic_auth.ini"
+    write_private(
+        settings,
+        "[mlflow]\ndefault_permission = NO_PERMISSIONS\n"
+        f"database_uri = sqlite:///{folder}/users.db\nadmin_username = {USER}\n"
+        f"admin_password = {configuration.passwords['mlflow']}\n"
+        "authorization_function = mlflow.server.auth:authenticate_request_basic_auth\n"
+        "auth_cache_ttl_seconds = 60\n",
+    )
+    options = ["--app-name", "basic-auth", "--host", HOST, "--port", str(port), "--workers", "1"]
+    stores = [
+        "--backend-store-uri",
+        f"sqlite:///{folder}/mlflow.db",
+        "--artifacts-destination",
+        str(folder / "artifacts"),
+    ]
+    return Service(
+        name="mlflow",
+        command=[virtual_environment_binary("mlflow"), "server", *options, *stores],
+        environment={
+            "MLFLOW_AUTH_CONFIG_PATH": str(settings),
+            "MLFLOW_FLASK_SERVER_SECRET_KEY": configuration.passwords["flask"],
+            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        },
+        is_healthy=lambda: _is_healthy(port),
+        health_seconds=240,
+    )
+
+
+def url(configuration: Configuration) -> str:
+    """Address of the server, without credentials."""
+    return f"http://{HOST}:{configuration.ports['mlflow']}"
+
+
+def _is_healthy(port: int) -> bool:
+    try:
+        return httpx.get(f"http://{HOST}:{port}/health", timeout=2).is_success
+    except httpx.HTTPError:
+        return False

@@ -1,0 +1,1 @@
+SELECT TO_REGCLASS('sales_simulation.settings') IS NOT NULL AS playback_exists
