@@ -49,7 +49,9 @@ def status(home: Home = None) -> None:
 
 @app.command()
 def demo(
-    dataset: Annotated[Path | None, typer.Option(help="Your data: a declaration or a folder that one ships for.")] = None,
+    dataset: Annotated[
+        Path | None, typer.Option(help="Your data: a declaration or a folder that one ships for.")
+    ] = None,
     days: Annotated[int, typer.Option(min=1, help="Business days to play after the history.")] = 2,
     home: Home = None,
 ) -> None:
@@ -95,7 +97,9 @@ def load(dataset: Path, data: Path | None = None, home: Home = None) -> None:
 @app.command()
 def simulate(
     days: Annotated[int, typer.Option(min=1, help="Business days to play.")] = 1,
-    faults: Annotated[list[str] | None, typer.Option("--fault", help="kind:first-date[:last-date]; see the docs.")] = None,
+    faults: Annotated[
+        list[str] | None, typer.Option("--fault", help="kind:first-date[:last-date]; see the docs.")
+    ] = None,
     home: Home = None,
 ) -> None:
     """Play business days in the shop; the history first if there is none."""

@@ -1,1 +1,2 @@
-SELECT EXISTS(SELECT 1 FROM pg_publication WHERE pubname = 'shelfcast') AS publication_exists
+-- One row if a publication of that name exists.
+SELECT 1 AS found FROM pg_publication WHERE pubname = %s

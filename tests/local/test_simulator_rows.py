@@ -14,6 +14,7 @@ from shelfcast_local.simulator import shop_calendar
 from shelfcast_local.simulator.baskets import basket_size, day_baskets
 from shelfcast_local.simulator.climate import forecasts_written, observations_written
 from shelfcast_local.simulator.demand import delivery_week, first_day_of, store_week
+from shelfcast_local.simulator.offers import promotions_withdrawn, promotions_written
 from shelfcast_local.simulator.simulator import Simulator
 from shelfcast_local.simulator.world import build_world
 
@@ -84,6 +85,22 @@ def test_promotions_are_mostly_announced_a_week_ahead(tables: dict[str, pd.DataF
     notice = (pd.to_datetime(promotions["starts_on"]) - promotions["announced_at"]).dt.days
     assert notice.min() >= 1
     assert 0.85 < (notice >= 7).mean() < 1.0
+
+
+def test_a_withdrawn_promotion_was_announced_and_never_takes_place(shop: Simulator, truth: pd.DataFrame) -> None:
+    days = range(MEDIUM.first_day.toordinal() + 30, MEDIUM.last_history_date.toordinal() - 7)
+    withdrawn = pd.concat([promotions_withdrawn(shop.world, day).assign(withdrawn_on=day) for day in days])
+    assert len(withdrawn) > 0
+    for row in withdrawn.itertuples():
+        before = row.withdrawn_on - 1
+        announced = promotions_written(shop.world, before - 30, before, as_of=before)
+        assert row.promotion_id in set(announced["promotion_id"])
+        assert row.promotion_id not in set(
+            promotions_written(shop.world, before - 30, before + 1, as_of=before + 1)["promotion_id"]
+        )
+    keys = ["store_id", "item_id", "sales_date"]
+    starts = withdrawn.assign(sales_date=pd.to_datetime(withdrawn["starts_on"]))[keys]
+    assert not starts.merge(truth[truth["on_promotion"]], on=keys).shape[0]
 
 
 def test_a_promotion_sells_more(truth: pd.DataFrame) -> None:

@@ -25,6 +25,11 @@ class ColdStore(Protocol):
     def load_parquet(self, folder: Path, *, table: str, batch_id: str) -> int:
         """Appends the Parquet files directly in `folder` to `table` by column name; answers the rows loaded.
 
-        `batch_id` is a path segment that is new for each content: the same one is never loaded twice.
+        Each call loads: whoever may call twice empties the table, or deletes his rows, before.
+
+        Args:
+            folder: Holds one or more Parquet files.
+            table: Schema-qualified name.
+            batch_id: Names the place of the files on their way, unique for each content.
         """
         ...

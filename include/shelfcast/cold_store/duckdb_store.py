@@ -27,7 +27,6 @@ class DuckDBStore:
         self.connection = duckdb.connect(path, config={"threads": num_threads})
         for schema in SCHEMAS:
             self.connection.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
-        self._loaded: set[tuple[str, str]] = set()
 
     def run(self, name: str, parameters: Parameters | None = None, **names: Names) -> int:
         """Runs `sql/<name>.sql`; answers the number of rows changed."""
@@ -39,11 +38,8 @@ class DuckDBStore:
         frame = self._execute(name, parameters, names).df()
         return frame.rename(columns=str.lower)
 
-    def load_parquet(self, folder: Path, *, table: str, batch_id: str) -> int:
-        """Appends the Parquet files in `folder` to `table` by column name, once per `batch_id`."""
-        if (table, batch_id) in self._loaded:
-            return 0
-        self._loaded.add((table, batch_id))
+    def load_parquet(self, folder: Path, *, table: str, batch_id: str) -> int:  # noqa: ARG002
+        """Appends the Parquet files in `folder` to `table` by column name; `batch_id` names no place here."""
         row = self.connection.execute(
             f"INSERT INTO {table} BY NAME SELECT * FROM read_parquet(?, hive_partitioning = false)",  # noqa: S608
             [str(folder / "*.parquet")],

@@ -146,7 +146,7 @@ class Dataset:
         problem = None
         if first is None or last is None:
             problem = Problem(file=self.path.name, field="sales", found="no sale at all", write="a source with sales")
-        elif (last - first).days <= self.hold_back_days:
+        elif (last - first).days < self.hold_back_days:
             found = f"{(last - first).days + 1} days with sales, of which {self.hold_back_days} are held back"
             problem = Problem(file=self.path.name, field="hold_back_days", found=found, write="a smaller number")
         if problem:
@@ -176,7 +176,7 @@ def find_declaration(path: Path, data: Path | None = None) -> tuple[Path, Path]:
     return path, data or path.parent
 
 
-def check_dataset(path: Path, *, data: Path | None = None) -> str:
+def check(path: Path, *, data: Path | None = None) -> str:
     """Checks a declaration and the files it names; answers one line that says what is there.
 
     Raises:

@@ -87,7 +87,8 @@ class DatasetTables:
 
     def rows(self, query: str) -> pa.Table:
         """The rows of a query over the tables that are built."""
-        return self.connection.sql(query).to_arrow_table()
+        # a cursor of its own: the connection may still hold an unread result
+        return self.connection.cursor().sql(query).to_arrow_table()
 
     def _file_of(self, source: TableSource) -> str:
         return self.file if source.file is None else self.declaration.files.get(source.file, source.file)

@@ -83,5 +83,4 @@ def create_shop(connection: Connection) -> None:
 
 
 def _publication_exists(connection: Connection) -> bool:
-    row = connection.execute(source_statement("publication_exists")).fetchone()
-    return bool(row and row[0])
+    return connection.execute(source_statement("publication_exists"), [PUBLICATION]).fetchone() is not None

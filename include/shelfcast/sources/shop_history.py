@@ -8,15 +8,15 @@ day (its row in `business_days`) is the last transaction of all.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
-from typing import Any, Protocol
+from typing import Protocol
 
 import pandas as pd
 import pyarrow as pa
-from psycopg.types.json import Jsonb
 
 from shelfcast.errors import ConfigurationError, NothingToDo, SourceError
 from shelfcast.sources.changes import Transaction, apply, copy_in, inserted
 from shelfcast.sources.ddl import Connection, create_shop, source_statement
+from shelfcast.sources.played_shop import newest_day, note_progress, played_shop, write_settings
 from shelfcast.sources.shop_schema import TABLES
 
 CLOSES_AT = time(23, 59, 59)
@@ -40,6 +40,11 @@ class Written:
     transactions: int
     is_closed: bool = True
 
+    def __str__(self) -> str:
+        state = "" if self.is_closed else ", not closed"
+        rows = ", ".join(f"{count:,} {name}" for name, count in self.rows.items() if count)
+        return f"The shop is written up to {self.last_date}{state}: {rows}."
+
 
 class ShopHistory(Protocol):
     """A shop with a past and days to come."""
@@ -61,45 +66,6 @@ class ShopHistory(Protocol):
     def write_day(self, connection: Connection, business_date: date) -> Written:
         """Writes the next business day and closes it; `NothingToDo` if it is written already."""
         ...
-
-
-@dataclass(frozen=True, kw_only=True)
-class PlayedShop:
-    """What a database says about the history that was written into it.
-
-    Attributes:
-        history_name: Name of the simulator or dataset.
-        last_history_date: Last day written at once.
-        settings: What the history was made from, JSON.
-        last_date: The newest day that is written whole.
-        is_within_a_day: Whether the day after it was begun.
-    """
-
-    history_name: str
-    last_history_date: date
-    settings: dict[str, Any]
-    last_date: date
-    is_within_a_day: bool
-
-
-def played_shop(connection: Connection) -> PlayedShop | None:
-    """The history that the database holds; `None` if none was written."""
-    exists = connection.execute(source_statement("playback_exists")).fetchone()
-    if not (exists and exists[0]):
-        return None
-    row: Any = connection.execute(source_statement("read_playback_settings")).fetchone()
-    if row is None:
-        return None
-    newest = _newest_day(connection)
-    is_within_a_day = newest is not None and not newest[2]
-    last = row[1] if newest is None else newest[0] - timedelta(days=int(is_within_a_day))
-    return PlayedShop(
-        history_name=row[0],
-        last_history_date=row[1],
-        settings=row[2],
-        last_date=last,
-        is_within_a_day=is_within_a_day,
-    )
 
 
 def write_history(
@@ -135,18 +101,6 @@ def write_history(
     return Written(last_date=last_history_date, rows=rows, transactions=1)
 
 
-def write_settings(
-    connection: Connection, *, history_name: str, last_history_date: date, settings: Mapping[str, object]
-) -> None:
-    """Notes what the shop's history is made from."""
-    values = {
-        "history_name": history_name,
-        "last_history_date": last_history_date,
-        "settings": Jsonb(dict(settings)),
-    }
-    connection.execute(source_statement("write_playback_settings"), values)
-
-
 def write_day(
     connection: Connection, business_date: date, *, transactions: Iterable[Transaction], closes: bool = True
 ) -> Written:
@@ -165,20 +119,20 @@ def write_day(
     _need_autocommit(connection)
     _refuse_wrong_day(connection, business_date)
     _close_open_days(connection)
-    newest = _newest_day(connection)
+    newest = newest_day(connection)
     done = newest[1] if newest and newest[0] == business_date else 0
     rows: dict[str, int] = {}
     count = done
     for count, transaction in _behind(done, transactions):
         with connection.transaction():
             apply(connection, transaction)
-            _note(connection, business_date, count, is_complete=False)
+            note_progress(connection, business_date, count, is_complete=False)
         for change in transaction:
             rows[change.table] = rows.get(change.table, 0) + change.rows.num_rows
     with connection.transaction():
         if closes:
             apply(connection, [inserted("business_days", closing(business_date, CLOSES_AT))])
-        _note(connection, business_date, count, is_complete=True)
+        note_progress(connection, business_date, count, is_complete=True)
     return Written(last_date=business_date, rows=rows, transactions=count - done + 1, is_closed=closes)
 
 
@@ -199,20 +153,6 @@ def _close_open_days(connection: Connection) -> None:
         assert isinstance(day, date)  # noqa: S101 - the column's type
         with connection.transaction():
             apply(connection, [inserted("business_days", closing(day, CLOSES_LATE_AT, days_later=1))])
-
-
-def _note(connection: Connection, business_date: date, transactions_written: int, *, is_complete: bool) -> None:
-    values = {
-        "business_date": business_date,
-        "transactions_written": transactions_written,
-        "is_complete": is_complete,
-    }
-    connection.execute(source_statement("write_days_written"), values)
-
-
-def _newest_day(connection: Connection) -> tuple[date, int, bool] | None:
-    row: Any = connection.execute(source_statement("read_days_written")).fetchone()
-    return None if row is None else (row[0], row[1], row[2])
 
 
 def _refuse_second_history(connection: Connection, history_name: str) -> None:

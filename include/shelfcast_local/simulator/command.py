@@ -12,7 +12,8 @@ from shelfcast.errors import ConfigurationError, DatasetError
 from shelfcast.sources.dataset import SHIPPED, Dataset, find_declaration
 from shelfcast.sources.dataset_declaration import nearest, read_declaration
 from shelfcast.sources.ddl import Connection, connect
-from shelfcast.sources.shop_history import PlayedShop, ShopHistory, Written, played_shop, write_settings
+from shelfcast.sources.played_shop import PlayedShop, played_shop, write_settings
+from shelfcast.sources.shop_history import ShopHistory, Written
 from shelfcast.sources.simulation_settings import DEFAULT_AMOUNTS, Fault, FaultKind, SimulationSettings
 from shelfcast_local.simulator.simulator import HISTORY_NAME, Simulator
 
@@ -81,8 +82,8 @@ def simulate(
     Args:
         address: The shop's database.
         days: Number of days, 1 or more.
-        faults: Such as `bad_rows` or `distribution_shift=1.6`, for a simulated shop. A shift and a changed schema
-            stay; the other faults end with the last of these days.
+        faults: `kind[=amount][:first day[:last day]]`, such as `bad_rows` or `distribution_shift=1.6`, for a simulated
+            shop. Without days a fault acts on the days played now; a shift and a changed schema stay.
         report: Called after the history, if it was written, and after each day.
     """
     with _opened(address) as connection:
@@ -119,6 +120,7 @@ def _history_of(connection: Connection, present: PlayedShop, faults: list[Fault]
         data, stores, held_back = Path(kept["data"]), kept["stores"], kept["hold_back_days"]
         return Dataset(Path(kept["declaration"]), data=data, stores=stores, hold_back_days=held_back)
     settings = SimulationSettings.model_validate(present.settings)
+    faults = [fault for fault in faults if fault not in settings.faults]
     if faults and present.is_within_a_day:
         raise ConfigurationError(
             f"The day after {present.last_date} is half written; a fault would change what it already wrote. "
@@ -142,22 +144,30 @@ def _parse_faults(texts: Sequence[str], *, first: date, days: int) -> list[Fault
 
 
 def _parse_fault(text: str, *, first: date, last: date) -> Fault:
-    kind, _, amount = text.partition("=")
+    """A fault from `kind[=amount][:first day[:last day]]`."""
+    head, *days = text.split(":")
+    kind, _, amount = head.partition("=")
     if kind not in get_args(FaultKind):
         raise ConfigurationError(f"There is no fault {kind!r}; write {nearest(kind, get_args(FaultKind))}.")
+    given: dict[str, object] = {
+        "kind": kind,
+        "amount": amount or DEFAULT_AMOUNTS[kind],
+        "first_day": days[0] if days else first,
+    }
+    given["last_day"] = (days[1] if len(days) > 1 else None) if days or kind in LASTING_FAULTS else last
     try:
-        return Fault.model_validate(
-            {
-                "kind": kind,
-                "first_day": first,
-                "last_day": None if kind in LASTING_FAULTS else last,
-                "amount": amount or DEFAULT_AMOUNTS[kind],
-            }
-        )
+        fault = Fault.model_validate(given)
     except ValidationError as error:
         raise ConfigurationError(
-            f"Fault {text!r} has no usable amount; write such as {kind}={DEFAULT_AMOUNTS[kind]}."
+            f"Fault {text!r} cannot be read ({error.errors()[0]['msg']}); write such as "
+            f"{kind}={DEFAULT_AMOUNTS[kind]} or {kind}={DEFAULT_AMOUNTS[kind]}:{first}:{last}."
         ) from error
+    if fault.first_day < first:
+        raise ConfigurationError(
+            f"Fault {text!r} begins on {fault.first_day}, but the shop is written up to the day before {first}: what "
+            f"is written stays. Write a first day of {first} or later."
+        )
+    return fault
 
 
 @contextmanager

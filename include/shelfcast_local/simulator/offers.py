@@ -48,7 +48,7 @@ def flyer(seed: int, items: int, week: int) -> Flyer:
     discount = rng.choice([0.1, 0.15, 0.2, 0.25, 0.3, 0.4], size=items, p=[0.1, 0.2, 0.3, 0.2, 0.15, 0.05])
     group = np.where(rng.random(items) < 0.75, -1, rng.integers(0, len(GROUPS), items))
     notice = np.where(rng.random(items) < 0.94, rng.integers(8, LONGEST_NOTICE_DAYS, items), rng.integers(2, 7, items))
-    withdrawn = np.where(rng.random(items) < 0.03, 1, 0)
+    withdrawn = np.where(rng.random(items) < 0.05, 1, 0)
     return Flyer(is_on.astype(float), discount, group, notice, withdrawn)
 
 

@@ -101,7 +101,10 @@ class Simulator:
             if len(orders):
                 yield insertions(orders, lines)
             yield from later_changes(baskets, day)
-        yield from self._evening(day)
+            stock = stock_rows(self.world, self._week(store, delivery_week(self.world, store, day)), day, day)
+            if len(stock):
+                yield [inserted("stock_levels", stock)]
+        yield [inserted("weather_observations", observations_written(self.world, day, day))]
 
     def truth(self, first_date: date, last_date: date) -> pd.DataFrame:
         """What no shop knows: one row a store, item in its range, and day.
@@ -192,13 +195,6 @@ class Simulator:
             deleted("promotions", promotions_withdrawn(self.world, day)),
         ]
         yield from ([change] for change in changes if change.rows.num_rows)
-
-    def _evening(self, day: int) -> Iterator[Transaction]:
-        weeks = [self._week(store, delivery_week(self.world, store, day)) for store in range(self.settings.stores)]
-        stock = pd.concat([stock_rows(self.world, week, day, day) for week in weeks], ignore_index=True)
-        if len(stock):
-            yield [inserted("stock_levels", stock)]
-        yield [inserted("weather_observations", observations_written(self.world, day, day))]
 
     def _transactions_and_schema(self, connection: Connection, day: int) -> Iterator[Transaction]:
         if active(self.settings, "schema_change", day):

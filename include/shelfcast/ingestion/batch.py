@@ -1,0 +1,87 @@
+"""A batch: the changes of some drains, checked and typed, as files that the cold store loads."""
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from shelfcast.errors import BatchRefused, IngestionError
+from shelfcast.ingestion.change_files import ChangeFolder
+
+QUARANTINE = "quarantine"
+BAD_ROWS_ALLOWED = 0.05
+"""Share of a batch that may go to quarantine; more means that the source or the schema is wrong, not the row."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """What the landing job wrote for the cold store.
+
+    Attributes:
+        batch_id: Name of the batch and of its folder.
+        generation: Generation of its changes.
+        first_drain: Lowest drain in it.
+        last_drain: Highest drain in it.
+        rows: Good rows by table, tables without any left out.
+        quarantined: Bad rows by table, tables without any left out.
+        checksum: Sum of the rows' hashes modulo 2^61, the same in any order.
+    """
+
+    batch_id: str
+    generation: int
+    first_drain: int
+    last_drain: int
+    rows: dict[str, int] = field(default_factory=dict)
+    quarantined: dict[str, int] = field(default_factory=dict)
+    checksum: int = 0
+
+    @property
+    def rows_read(self) -> int:
+        """Good and bad rows."""
+        return sum(self.rows.values()) + sum(self.quarantined.values())
+
+    def save(self, export: Path) -> None:
+        """Writes `batch.json`, last of all: an export without it is not finished."""
+        draft = export / "batch.json.part"
+        draft.write_text(json.dumps(asdict(self), indent=1))
+        draft.rename(export / "batch.json")
+
+    @classmethod
+    def read(cls, export: Path) -> "Batch":
+        """Reads `batch.json`; raises `IngestionError` if the landing job has not finished."""
+        path = export / "batch.json"
+        if not path.exists():
+            raise IngestionError(
+                f"{path} is not there: the landing job has not finished. Clear its task and those after it."
+            )
+        return cls(**json.loads(path.read_text()))
+
+    def refuse_if_bad(self, allowed: float = BAD_ROWS_ALLOWED) -> None:
+        """Raises `BatchRefused` when more than the share `allowed` (0 to 1) of the rows is bad."""
+        bad = sum(self.quarantined.values())
+        if bad > allowed * self.rows_read:
+            worst = ", ".join(f"{table} {count}" for table, count in sorted(self.quarantined.items()))
+            raise BatchRefused(
+                f"{bad} of {self.rows_read} rows of batch {self.batch_id} are bad ({worst}), more than {allowed:.0%}. "
+                f"Loading the rest would hide what is wrong with the source. Look at {QUARANTINE}/ in the batch's folder, "
+                "mend the rows in the shop or the schema, then clear the run."
+            )
+
+
+def landing_arguments(*, landing: str, generation: str, after_drain: str, batch_id: str, export: str) -> list[str]:
+    """The landing job's command line."""
+    named = {
+        "landing": landing,
+        "generation": generation,
+        "after-drain": after_drain,
+        "batch-id": batch_id,
+        "export": export,
+    }
+    return [part for name, value in named.items() for part in (f"--{name}", value)]
+
+
+def drains(landing: Path, generation: int, *, after_drain: int) -> tuple[int, int]:
+    """First and last drain of a generation that wait to be loaded."""
+    waiting = ChangeFolder(landing).waiting(generation, after_drain=after_drain)
+    if not waiting:
+        raise IngestionError(f"Generation {generation} has no change files after drain {after_drain}.")
+    return waiting[0].drain, waiting[-1].drain

@@ -1,0 +1,180 @@
+"""Spark entry point: change files into the Delta change log, and what is new of it into files for the cold store.
+
+Runs as an application of its own (`spark-submit landing_job.py --landing … --export …`), killed at any point and run
+again with the same result: the stream's checkpoint and the Delta log know what has landed, and the export is made
+anew from the Delta log each time.
+"""
+
+import argparse
+import fcntl
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from pyspark.sql import DataFrame, Observation, SparkSession
+from pyspark.sql import functions as F  # noqa: N812 - PySpark's own name for it
+
+from shelfcast.ingestion.batch import QUARANTINE, Batch, drains
+from shelfcast.ingestion.change_files import ChangeFolder
+from shelfcast.ingestion.row_checks import SPARK_TYPES, cast, reason
+from shelfcast.sources.shop_schema import TABLES, Table
+
+APPLICATION = "shelfcast.landing"
+ENVELOPE = (
+    "op STRING, before STRING, after STRING, source STRUCT<table: STRING, lsn: BIGINT, sequence: STRING, ts_ms: BIGINT>"
+)
+"""Of Debezium's envelope, what is used; an object read as STRING keeps its JSON text."""
+HASHES = 1 << 61
+"""Checksums are sums of row hashes modulo this."""
+FILE_NAME = r"drain-(\d+)-from-(\d+)-part-\d+\.jsonl\.gz$"
+
+
+def main() -> None:
+    """Reads the command line and runs the job."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--landing", type=Path, required=True)
+    parser.add_argument("--generation", type=int, required=True)
+    parser.add_argument("--after-drain", type=int, required=True)
+    parser.add_argument("--batch-id", required=True)
+    parser.add_argument("--export", type=Path, required=True)
+    options = parser.parse_args()
+    spark = SparkSession.builder.appName(APPLICATION).getOrCreate()
+    with only_one(options.landing):
+        land(spark, options.landing, options.generation)
+        changes = unloaded(spark, options.landing, options.generation, options.after_drain)
+        first, last = drains(options.landing, options.generation, after_drain=options.after_drain)
+        batch = Batch(batch_id=options.batch_id, generation=options.generation, first_drain=first, last_drain=last)
+        export(changes, options.export, batch)
+    spark.stop()
+
+
+@contextmanager
+def only_one(landing: Path) -> Iterator[None]:
+    """Waits until no other landing job writes here; the lock goes with its process, however that ends."""
+    with (landing / "landing.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def land(spark: SparkSession, landing: Path, generation: int) -> None:
+    """Streams change files that have not landed yet into the Delta change log."""
+    folder = ChangeFolder(landing).generation_folder(generation)
+    stream = spark.readStream.format("text").option("pathGlobFilter", "*.jsonl.gz").load(str(folder))
+    log, checkpoint = landing / "delta" / "changes", landing / "checkpoints" / f"generation={generation:04d}"
+
+    def append(rows: DataFrame, number: int) -> None:
+        writer = parsed(rows, generation).write.format("delta").mode("append").partitionBy("generation", "table_name")
+        named = writer.option("txnAppId", f"{APPLICATION}.{generation}").option("txnVersion", number)
+        named.save(str(log))
+
+    started = stream.select("value", F.col("_metadata.file_name").alias("file")).writeStream.foreachBatch(append)
+    started.option("checkpointLocation", str(checkpoint)).trigger(availableNow=True).start().awaitTermination()
+
+
+def parsed(lines: DataFrame, generation: int) -> DataFrame:
+    """Debezium's envelope as columns; marks and other messages are left out.
+
+    `position` orders transactions: it is the log position at which the transaction before was committed, or, for the
+    first one of a drain, where the drain began. `position_ordinal` orders changes of one row: their own log position.
+    """
+    event = lines.select(F.from_json("value", ENVELOPE).alias("_"), "file").select("_.*", "file")
+    own = F.col("source.lsn")
+    before = F.get_json_object("source.sequence", "$[0]").cast("bigint")
+    began = F.regexp_extract("file", FILE_NAME, 2).cast("bigint")
+    is_snapshot = F.col("op") == "r"
+    return event.select(
+        F.lit(generation).alias("generation"),
+        F.regexp_extract("file", FILE_NAME, 1).cast("bigint").alias("drain"),
+        F.col("source.table").alias("table_name"),
+        "op",
+        F.when(is_snapshot, F.lit(0)).otherwise(F.coalesce(before, F.greatest(own, began))).alias("position"),
+        F.when(is_snapshot, F.lit(0)).otherwise(own).alias("position_ordinal"),
+        F.timestamp_millis("source.ts_ms").cast("timestamp_ntz").alias("committed_at"),
+        F.when(F.col("op") == "d", F.col("before")).otherwise(F.col("after")).alias("row_json"),
+    ).where(F.col("op").isin("r", "c", "u", "d") & F.col("table_name").isin(*TABLES))
+
+
+def unloaded(spark: SparkSession, landing: Path, generation: int, after_drain: int) -> DataFrame:
+    """Changes of later drains than the last one loaded, each once however often it was delivered."""
+    log = spark.read.format("delta").load(str(landing / "delta" / "changes"))
+    return (
+        log.where((F.col("generation") == generation) & (F.col("drain") > after_drain))
+        .groupBy("table_name", "op", "position_ordinal", "row_json")
+        .agg(F.min("position").alias("position"), F.min("committed_at").alias("committed_at"))
+        .withColumn("generation", F.lit(generation).cast("bigint"))
+    )
+
+
+def export(changes: DataFrame, folder: Path, batch: Batch) -> None:
+    """Writes one folder of Parquet a table, one for the quarantine, and `batch.json` at the end."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    kept = changes.persist()
+    present = {row["table_name"] for row in kept.groupBy("table_name").count().collect()}
+    measured = {
+        table.name: _export_table(kept, table, folder, batch) for table in TABLES.values() if table.name in present
+    }
+    replace(
+        batch,
+        rows={name: counts["good"] for name, counts in measured.items() if counts["good"]},
+        quarantined={name: counts["bad"] for name, counts in measured.items() if counts["bad"]},
+        checksum=sum(int(counts["hashes"] or 0) for counts in measured.values()) % HASHES,
+    ).save(folder)
+
+
+def _export_table(changes: DataFrame, table: Table, folder: Path, batch: Batch) -> dict[str, Any]:
+    """Writes a table's rows; the counts are taken in passing, so a table costs one pass over its changes."""
+    typed = _typed(changes.where(F.col("table_name") == table.name), table, batch.batch_id)
+    measured = Observation()
+    is_good = F.col("quarantine_reason").isNull()
+    hashed = F.pmod(F.xxhash64("row_json", "op", "position_ordinal"), F.lit(HASHES))
+    checked = typed.observe(
+        measured,
+        F.count_if(is_good).alias("good"),
+        F.count_if(~is_good).alias("bad"),
+        F.sum(hashed.cast("decimal(38,0)")).alias("hashes"),
+    )
+    _write(checked.where(is_good).drop("quarantine_reason", "row_json"), folder / table.name)
+    counts = dict(measured.get)
+    if counts["bad"]:
+        _write(_quarantine_rows(typed.where(~is_good), table), folder / QUARANTINE / table.name)
+    return counts
+
+
+def _typed(changes: DataFrame, table: Table, batch_id: str) -> DataFrame:
+    """The table's columns, typed, with the technical ones and `quarantine_reason` (NULL for a good row)."""
+    schema = ", ".join(f"{column.name} STRING" for column in table.columns)
+    texts = changes.withColumn("_", F.from_json("row_json", schema)).select(
+        *(f"_.{column.name}" for column in table.columns),
+        *("op", "position", "position_ordinal", "generation", "committed_at", "row_json"),
+    )
+    return texts.select(
+        *(F.expr(cast(column, SPARK_TYPES)).alias(column.name) for column in table.columns),
+        *("op", "position", "position_ordinal", "generation", "committed_at", "row_json"),
+        F.lit(batch_id).alias("batch_id"),
+        F.expr(reason(table, SPARK_TYPES)).alias("quarantine_reason"),
+    )
+
+
+def _quarantine_rows(bad: DataFrame, table: Table) -> DataFrame:
+    key = F.concat_ws("/", *(F.get_json_object("row_json", f"$.{name}") for name in table.key))
+    return bad.select(
+        "batch_id",
+        F.lit(table.name).alias("table_name"),
+        key.alias("row_key"),
+        "position",
+        "position_ordinal",
+        F.col("quarantine_reason").alias("reason"),
+        "row_json",
+    )
+
+
+def _write(rows: DataFrame, folder: Path) -> None:
+    rows.coalesce(1).write.mode("overwrite").parquet(str(folder))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,179 @@
+"""Loads a batch into the cold store's RAW tables: the history of every row, and the rows as they are now.
+
+Each statement may run twice, and the row in OPERATIONS.BATCHES comes last: a load that was cut off is run again from
+the start and gives what an undisturbed one gives.
+"""
+
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from shelfcast.cold_store.cold_store import ColdStore
+from shelfcast.cold_store.statements import Names
+from shelfcast.errors import PostConditionFailed, first_offenders
+from shelfcast.ingestion.batch import QUARANTINE, Batch
+from shelfcast.sources.shop_schema import TABLES, Table
+
+SCHEMAS = ("RAW", "QUARANTINE", "FEATURES", "FORECASTS", "OPERATIONS")
+QUARANTINE_ROWS = "QUARANTINE.ROWS"
+FIRST_GENERATION = 1
+_TYPES = {"DOUBLE PRECISION": "DOUBLE", "NUMERIC(14,2)": "NUMBER(14,2)"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loaded:
+    """What a load brought.
+
+    Attributes:
+        rows: Versions of rows that the history gained.
+        quarantined: Rows that went to quarantine.
+        business_dates: Dates to announce: those the batch completed, or the newest one of a first snapshot.
+    """
+
+    rows: int
+    quarantined: int
+    business_dates: list[date]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drain:
+    """A drain that is loaded; generation 0 before the first one."""
+
+    generation: int = 0
+    drain: int = 0
+
+
+def prepare(store: ColdStore) -> None:
+    """Makes schemas and tables that are missing."""
+    for schema in SCHEMAS:
+        store.run("ingestion/create_schema", schema=schema)
+    for name in ("batches", "business_dates", "quarantine"):
+        store.run(f"ingestion/create_{name}")
+    for table in TABLES.values():
+        columns = _columns(table)
+        store.run("ingestion/create_changes", table=_changes(table), columns=columns)
+        store.run("ingestion/create_current", table=_current(table), columns=columns)
+
+
+def last_drain(store: ColdStore) -> Drain:
+    """The last drain that is loaded whole."""
+    found = store.fetch("ingestion/last_drain")
+    if found.empty:
+        return Drain()
+    return Drain(generation=int(found["generation"].iloc[0]), drain=int(found["drain"].iloc[0]))
+
+
+def load(store: ColdStore, export: Path) -> Loaded:
+    """Loads the batch that the landing job wrote into `export`.
+
+    Raises:
+        BatchRefused: Too many of its rows are bad; nothing was loaded.
+        PostConditionFailed: The tables do not hold what the batch brought.
+    """
+    batch = Batch.read(export)
+    batch.refuse_if_bad()
+    names = [name for name in TABLES if name in batch.rows]
+    for name in names:
+        _load_table(store, TABLES[name], batch, export / name)
+    if batch.generation > FIRST_GENERATION:
+        _mark_vanished(store, batch)
+    store.run("ingestion/merge_business_dates")
+    for table in TABLES.values():
+        store.run("ingestion/set_known_at", changes=_changes(table))
+    _load_quarantine(store, batch, export)
+    first, last = _check(store, batch)
+    store.run("ingestion/delete_batch", {"batch_id": batch.batch_id}, table="OPERATIONS.BATCHES")
+    store.run("ingestion/insert_batch", _record(batch, first, last))
+    return Loaded(
+        rows=sum(batch.rows.values()),
+        quarantined=sum(batch.quarantined.values()),
+        business_dates=_to_announce(store, batch),
+    )
+
+
+def _load_table(store: ColdStore, table: Table, batch: Batch, folder: Path) -> None:
+    landed = f"RAW.{table.name.upper()}_LANDED"
+    names: dict[str, Names] = {"changes": _changes(table), "keys": table.key, "columns": table.column_names}
+    store.run("ingestion/create_landed", table=landed, columns=_columns(table))
+    rows = store.load_parquet(folder, table=landed, batch_id=f"{batch.batch_id}/{table.name}")
+    if rows != batch.rows[table.name]:
+        raise PostConditionFailed(
+            f"{rows} rows of {table.name} were loaded, the batch holds {batch.rows[table.name]}. The files in {folder} "
+            "and batch.json do not belong together; clear the landing task and those after it."
+        )
+    parameters = {"first_generation": FIRST_GENERATION}
+    known = {"known_column": table.known_column} if table.known_column else {}
+    store.run("ingestion/merge_changes", parameters, landed=landed, **known, **names)
+    store.run("ingestion/merge_current", {"batch_id": batch.batch_id}, current=_current(table), **names)
+
+
+def _mark_vanished(store: ColdStore, batch: Batch) -> None:
+    parameters = {"generation": batch.generation, "batch_id": batch.batch_id}
+    for table in TABLES.values():
+        names: dict[str, Names] = {"changes": _changes(table), "current": _current(table), "keys": table.key}
+        store.run("ingestion/add_vanished", parameters, **names)
+        store.run("ingestion/merge_current", parameters, columns=table.column_names, **names)
+
+
+def _load_quarantine(store: ColdStore, batch: Batch, export: Path) -> None:
+    store.run("ingestion/delete_batch", {"batch_id": batch.batch_id}, table=QUARANTINE_ROWS)
+    for name in batch.quarantined:
+        folder = export / QUARANTINE / name
+        store.load_parquet(folder, table=QUARANTINE_ROWS, batch_id=f"{batch.batch_id}/{QUARANTINE}/{name}")
+
+
+def _check(store: ColdStore, batch: Batch) -> tuple[int, int]:
+    """First and last position of the batch; raises when a key is there twice or a version is missing."""
+    positions = []
+    for name, expected in batch.rows.items():
+        table = TABLES[name]
+        twice = store.fetch("ingestion/duplicate_keys", current=_current(table), keys=table.key)
+        if not twice.empty:
+            raise PostConditionFailed(
+                f"{_current(table)} holds keys more than once: {first_offenders(twice[list(table.key)].to_numpy().tolist())}. "
+                "Two loads wrote at the same time; only one may (pool cold_store_writers). Clear this task."
+            )
+        counted = store.fetch("ingestion/count_batch", {"batch_id": batch.batch_id}, changes=_changes(table)).iloc[0]
+        if int(counted["versions"]) > expected and batch.generation == FIRST_GENERATION:
+            raise PostConditionFailed(
+                f"{_changes(table)} holds {counted['versions']} versions of this batch, not {expected}."
+            )
+        positions += [int(counted["first_position"]), int(counted["last_position"])]
+    return min(positions, default=0), max(positions, default=0)
+
+
+def _record(batch: Batch, first_position: int, last_position: int) -> dict[str, Any]:
+    return {
+        "batch_id": batch.batch_id,
+        "generation": batch.generation,
+        "first_drain": batch.first_drain,
+        "last_drain": batch.last_drain,
+        "rows_read": batch.rows_read,
+        "rows_loaded": sum(batch.rows.values()),
+        "rows_quarantined": sum(batch.quarantined.values()),
+        "first_position": first_position,
+        "last_position": last_position,
+        "checksum": batch.checksum,
+    }
+
+
+def _to_announce(store: ColdStore, batch: Batch) -> list[date]:
+    """The dates that the batch completed. A first snapshot brings years: only its newest date is announced."""
+    found = store.fetch("ingestion/business_dates_of_batch", {"batch_id": batch.batch_id})
+    dates = [value.date() if hasattr(value, "date") else value for value in found["business_date"]]
+    in_snapshot = [day for day, position in zip(dates, found["position"], strict=True) if not position]
+    streamed = [day for day, position in zip(dates, found["position"], strict=True) if position]
+    return [*in_snapshot[-1:], *streamed]
+
+
+def _changes(table: Table) -> str:
+    return f"RAW.{table.name.upper()}_CHANGES"
+
+
+def _current(table: Table) -> str:
+    return f"RAW.{table.name.upper()}"
+
+
+def _columns(table: Table) -> list[str]:
+    return [f"{column.name} {_TYPES.get(column.type, column.type)}" for column in table.columns]

@@ -1,0 +1,102 @@
+"""The cold store behind the stock Snowflake provider."""
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseHook
+
+from shelfcast.cold_store.statements import Names, statement
+from shelfcast.errors import ConfigurationError
+from shelfcast_provider.connections import COLD_STORE, check_extras
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from snowflake.connector import SnowflakeConnection
+    from snowflake.connector.cursor import SnowflakeCursor
+
+    from shelfcast.cold_store.cold_store import Parameters
+
+
+class ColdStoreHook(BaseHook):
+    """Runs the statements of `sql/` on Snowflake; a `shelfcast.cold_store.cold_store.ColdStore`.
+
+    One connection serves a task. Use it as a context manager, or call `close`.
+
+    Args:
+        connection_id: Snowflake connection, with extras out of an allowed list.
+    """
+
+    conn_name_attr = "connection_id"
+    default_conn_name = COLD_STORE
+
+    def __init__(self, connection_id: str = COLD_STORE) -> None:
+        super().__init__()
+        self.connection_id = connection_id
+        self._connection: SnowflakeConnection | None = None
+
+    def __enter__(self) -> "ColdStoreHook":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def get_conn(self) -> "SnowflakeConnection":
+        """The connection, opened at the first call."""
+        if self._connection is None:
+            from airflow.providers.snowflake.hooks.snowflake import SnowflakeHook
+
+            check_extras(COLD_STORE, self.get_connection(self.connection_id).extra_dejson)
+            self._connection = SnowflakeHook(self.connection_id).get_conn()
+        return self._connection
+
+    def close(self) -> None:
+        """Closes the connection if one was opened."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def run(self, name: str, parameters: "Parameters | None" = None, **names: Names) -> int:
+        """Runs `sql/<name>.sql`; answers the number of rows it changed (0 for DDL)."""
+        with self._cursor() as cursor:
+            self._execute(cursor, name, parameters, names)
+            return max(cursor.rowcount or 0, 0)
+
+    def fetch(self, name: str, parameters: "Parameters | None" = None, **names: Names) -> "pd.DataFrame":
+        """Runs `sql/<name>.sql`; answers its rows with lower-case column names."""
+        with self._cursor() as cursor:
+            self._execute(cursor, name, parameters, names)
+            return cursor.fetch_pandas_all().rename(columns=str.lower)
+
+    def load_parquet(self, folder: Path, *, table: str, batch_id: str) -> int:
+        """Uploads the Parquet files of `folder` and appends them to `table` by column name; answers the rows."""
+        if any(character in str(folder) for character in "'*\\"):
+            raise ConfigurationError(
+                f"The folder {folder} cannot be uploaded: its name holds one of ' * \\. Rename it."
+            )
+        place = hashlib.sha256(f"{batch_id}\n{table}".encode()).hexdigest()[:32]
+        self.run("cold_store/create_stage")
+        with self._cursor() as cursor:
+            put = statement("cold_store/put_files", place=f"p{place}").replace("<folder>", str(folder))
+            cursor.execute(put)
+            cursor.execute(statement("cold_store/copy_files", table=table, place=f"p{place}"))
+            return sum(int(row[3]) for row in cursor.fetchall() if str(row[1]).upper() == "LOADED")
+
+    def _execute(self, cursor: "SnowflakeCursor", name: str, parameters: Any, names: dict[str, Names]) -> None:
+        from snowflake.connector.errors import ProgrammingError
+
+        try:
+            cursor.execute(statement(name, **names), dict(parameters or {}) or None)
+        except ProgrammingError as error:
+            error.msg = f"sql/{name}.sql: {error.msg}"
+            raise
+
+    @contextmanager
+    def _cursor(self) -> "Iterator[SnowflakeCursor]":
+        cursor = self.get_conn().cursor()
+        try:
+            yield cursor
+        finally:
+            cursor.close()

@@ -1,0 +1,11 @@
+-- A later generation begins with a snapshot: rows that it no longer holds were deleted while nobody read the log.
+INSERT INTO {{ changes }} (
+    {{ keys | join(", ") }}, op, position, position_ordinal, generation, committed_at, known_at, batch_id
+)
+SELECT
+    {% for key in keys %}c.{{ key }}, {% endfor %}
+    'd', 0, 0, %(generation)s, NULL, NULL, %(batch_id)s
+FROM {{ current }} c
+LEFT JOIN {{ changes }} s
+    ON {% for key in keys %}c.{{ key }} = s.{{ key }} AND {% endfor %}s.generation = %(generation)s
+WHERE c.generation < %(generation)s AND s.generation IS NULL

@@ -1,0 +1,7 @@
+-- What a batch brought into one history table.
+SELECT
+    COUNT(*) AS versions,
+    COALESCE(MIN(position), 0) AS first_position,
+    COALESCE(MAX(position), 0) AS last_position
+FROM {{ changes }}
+WHERE batch_id = %(batch_id)s

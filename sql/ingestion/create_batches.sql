@@ -1,0 +1,14 @@
+-- One row a batch that is loaded whole; the last one says where the next batch begins.
+CREATE TABLE IF NOT EXISTS OPERATIONS.BATCHES (
+    batch_id VARCHAR,
+    generation BIGINT,
+    first_drain BIGINT,
+    last_drain BIGINT,
+    rows_read BIGINT,
+    rows_loaded BIGINT,
+    rows_quarantined BIGINT,
+    first_position BIGINT,
+    last_position BIGINT,
+    checksum BIGINT,
+    loaded_at TIMESTAMP
+)

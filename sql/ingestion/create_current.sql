@@ -1,0 +1,9 @@
+-- The rows of a shop table as they are now.
+CREATE TABLE IF NOT EXISTS {{ table }} (
+    {%- for column in columns %}
+    {{ column }},
+    {%- endfor %}
+    position BIGINT,
+    position_ordinal BIGINT,
+    generation BIGINT
+)

@@ -1,0 +1,10 @@
+-- Rows that were refused, each with its reason and as it came.
+CREATE TABLE IF NOT EXISTS QUARANTINE.ROWS (
+    batch_id VARCHAR,
+    table_name VARCHAR,
+    row_key VARCHAR,
+    position BIGINT,
+    position_ordinal BIGINT,
+    reason VARCHAR,
+    row_json VARCHAR
+)

@@ -1,0 +1,22 @@
+-- Adds the batch's versions that the history does not hold yet.
+MERGE INTO {{ changes }} t
+USING (
+    SELECT
+        *,
+        -- rows of a snapshot count as known when they happened; later ones get their day's close below
+        CASE WHEN op = 'r' AND generation = %(first_generation)s THEN
+            {% if known_column is defined %}{{ known_column }}::TIMESTAMP{% else %}'1970-01-01'::TIMESTAMP{% endif %}
+        END AS known_at
+    FROM {{ landed }}
+    QUALIFY ROW_NUMBER() OVER (
+        PARTITION BY {{ keys | join(", ") }}, generation, position_ordinal ORDER BY position
+    ) = 1
+) s
+ON {% for key in keys %}t.{{ key }} = s.{{ key }} AND {% endfor %}t.generation = s.generation
+    AND t.position_ordinal = s.position_ordinal
+WHEN NOT MATCHED THEN INSERT (
+    {{ columns | join(", ") }}, op, position, position_ordinal, generation, committed_at, known_at, batch_id
+) VALUES (
+    {% for column in columns %}s.{{ column }}, {% endfor %}s.op, s.position, s.position_ordinal, s.generation,
+    s.committed_at, s.known_at, s.batch_id
+)
