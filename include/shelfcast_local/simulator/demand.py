@@ -145,9 +145,9 @@ def _drift(world: World, store: int, day: int) -> Floats:
 @lru_cache(maxsize=64)
 def _knot(world: World, store: int, knot: int) -> Floats:
     seed, items = world.settings.seed, len(world.category)
-    own = stream(seed, Purpose.STORE_ITEM_LEVEL, store, knot).normal(0, 0.13, items)
-    by_item = stream(seed, Purpose.ITEM_LEVEL, knot).normal(0, 0.10, items)
-    by_store = stream(seed, Purpose.STORE_LEVEL, store, knot).normal(0, 0.05)
+    own = stream(seed, Purpose.STORE_ITEM_LEVEL, store, knot).normal(0, 0.08, items)
+    by_item = stream(seed, Purpose.ITEM_LEVEL, knot).normal(0, 0.07, items)
+    by_store = stream(seed, Purpose.STORE_LEVEL, store, knot).normal(0, 0.04)
     return np.asarray(own + by_item + by_store)
 
 

@@ -47,18 +47,18 @@ class Drain:
 def prepare(store: ColdStore) -> None:
     """Makes schemas and tables that are missing."""
     for schema in SCHEMAS:
-        store.run("ingestion/create_schema", schema=schema)
+        store.run("cold_store/create_schema", schema=schema)
     for name in ("batches", "business_dates", "quarantine"):
-        store.run(f"ingestion/create_{name}")
+        store.run(f"cold_store/create_{name}")
     for table in TABLES.values():
         columns = _columns(table)
-        store.run("ingestion/create_changes", table=_changes(table), columns=columns)
-        store.run("ingestion/create_current", table=_current(table), columns=columns)
+        store.run("cold_store/create_changes", table=_changes(table), columns=columns)
+        store.run("cold_store/create_current", table=_current(table), columns=columns)
 
 
 def last_drain(store: ColdStore) -> Drain:
     """The last drain that is loaded whole."""
-    found = store.fetch("ingestion/last_drain")
+    found = store.fetch("cold_store/last_drain")
     if found.empty:
         return Drain()
     return Drain(generation=int(found["generation"].iloc[0]), drain=int(found["drain"].iloc[0]))
@@ -78,13 +78,13 @@ def load(store: ColdStore, export: Path) -> Loaded:
         _load_table(store, TABLES[name], batch, export / name)
     if batch.generation > FIRST_GENERATION:
         _mark_vanished(store, batch)
-    store.run("ingestion/merge_business_dates")
+    store.run("cold_store/merge_business_dates")
     for table in TABLES.values():
-        store.run("ingestion/set_known_at", changes=_changes(table))
+        store.run("cold_store/set_known_at", changes=_changes(table))
     _load_quarantine(store, batch, export)
     first, last = _check(store, batch)
-    store.run("ingestion/delete_batch", {"batch_id": batch.batch_id}, table="OPERATIONS.BATCHES")
-    store.run("ingestion/insert_batch", _record(batch, first, last))
+    store.run("cold_store/delete_batch", {"batch_id": batch.batch_id}, table="OPERATIONS.BATCHES")
+    store.run("cold_store/insert_batch", _record(batch, first, last))
     return Loaded(
         rows=sum(batch.rows.values()),
         quarantined=sum(batch.quarantined.values()),
@@ -95,7 +95,7 @@ def load(store: ColdStore, export: Path) -> Loaded:
 def _load_table(store: ColdStore, table: Table, batch: Batch, folder: Path) -> None:
     landed = f"RAW.{table.name.upper()}_LANDED"
     names: dict[str, Names] = {"changes": _changes(table), "keys": table.key, "columns": table.column_names}
-    store.run("ingestion/create_landed", table=landed, columns=_columns(table))
+    store.run("cold_store/create_landed", table=landed, columns=_columns(table))
     rows = store.load_parquet(folder, table=landed, batch_id=f"{batch.batch_id}/{table.name}")
     if rows != batch.rows[table.name]:
         raise PostConditionFailed(
@@ -104,20 +104,20 @@ def _load_table(store: ColdStore, table: Table, batch: Batch, folder: Path) -> N
         )
     parameters = {"first_generation": FIRST_GENERATION}
     known = {"known_column": table.known_column} if table.known_column else {}
-    store.run("ingestion/merge_changes", parameters, landed=landed, **known, **names)
-    store.run("ingestion/merge_current", {"batch_id": batch.batch_id}, current=_current(table), **names)
+    store.run("cold_store/merge_changes", parameters, landed=landed, **known, **names)
+    store.run("cold_store/merge_current", {"batch_id": batch.batch_id}, current=_current(table), **names)
 
 
 def _mark_vanished(store: ColdStore, batch: Batch) -> None:
     parameters = {"generation": batch.generation, "batch_id": batch.batch_id}
     for table in TABLES.values():
         names: dict[str, Names] = {"changes": _changes(table), "current": _current(table), "keys": table.key}
-        store.run("ingestion/add_vanished", parameters, **names)
-        store.run("ingestion/merge_current", parameters, columns=table.column_names, **names)
+        store.run("cold_store/add_vanished", parameters, **names)
+        store.run("cold_store/merge_current", parameters, columns=table.column_names, **names)
 
 
 def _load_quarantine(store: ColdStore, batch: Batch, export: Path) -> None:
-    store.run("ingestion/delete_batch", {"batch_id": batch.batch_id}, table=QUARANTINE_ROWS)
+    store.run("cold_store/delete_batch", {"batch_id": batch.batch_id}, table=QUARANTINE_ROWS)
     for name in batch.quarantined:
         folder = export / QUARANTINE / name
         store.load_parquet(folder, table=QUARANTINE_ROWS, batch_id=f"{batch.batch_id}/{QUARANTINE}/{name}")
@@ -128,13 +128,13 @@ def _check(store: ColdStore, batch: Batch) -> tuple[int, int]:
     positions = []
     for name, expected in batch.rows.items():
         table = TABLES[name]
-        twice = store.fetch("ingestion/duplicate_keys", current=_current(table), keys=table.key)
+        twice = store.fetch("cold_store/duplicate_keys", current=_current(table), keys=table.key)
         if not twice.empty:
             raise PostConditionFailed(
                 f"{_current(table)} holds keys more than once: {first_offenders(twice[list(table.key)].to_numpy().tolist())}. "
                 "Two loads wrote at the same time; only one may (pool cold_store_writers). Clear this task."
             )
-        counted = store.fetch("ingestion/count_batch", {"batch_id": batch.batch_id}, changes=_changes(table)).iloc[0]
+        counted = store.fetch("cold_store/count_batch", {"batch_id": batch.batch_id}, changes=_changes(table)).iloc[0]
         if int(counted["versions"]) > expected and batch.generation == FIRST_GENERATION:
             raise PostConditionFailed(
                 f"{_changes(table)} holds {counted['versions']} versions of this batch, not {expected}."
@@ -160,7 +160,7 @@ def _record(batch: Batch, first_position: int, last_position: int) -> dict[str, 
 
 def _to_announce(store: ColdStore, batch: Batch) -> list[date]:
     """The dates that the batch completed. A first snapshot brings years: only its newest date is announced."""
-    found = store.fetch("ingestion/business_dates_of_batch", {"batch_id": batch.batch_id})
+    found = store.fetch("cold_store/business_dates_of_batch", {"batch_id": batch.batch_id})
     dates = [value.date() if hasattr(value, "date") else value for value in found["business_date"]]
     in_snapshot = [day for day, position in zip(dates, found["position"], strict=True) if not position]
     streamed = [day for day, position in zip(dates, found["position"], strict=True) if position]

@@ -1,0 +1,190 @@
+-- Features of every series at the close of each business date of a range, from what was known at the last one's.
+{%- macro trailing(days) -%}
+(PARTITION BY series_id ORDER BY sales_date ROWS BETWEEN {{ days - 1 }} PRECEDING AND CURRENT ROW)
+{%- endmacro %}
+INSERT INTO FEATURES.DEMAND
+WITH
+calendar AS (
+    SELECT business_date AS sales_date, DAYOFWEEKISO(business_date) AS weekday
+    FROM OPERATIONS.BUSINESS_DATES
+    WHERE business_date BETWEEN %(oldest_date)s AND %(until_date)s
+),
+-- daily sales in their newest version known
+sales_known AS (
+    SELECT series_id, store_id, item_id, sales_date, units_sold, is_stocked_out
+    FROM FEATURES.DAILY_SALES
+    WHERE known_at <= %(known_until)s AND sales_date <= %(until_date)s
+    QUALIFY ROW_NUMBER() OVER (PARTITION BY series_id, sales_date ORDER BY known_at DESC) = 1
+),
+-- a series lives from its first day
+series AS (
+    SELECT
+        series_id,
+        store_id,
+        item_id,
+        MIN(sales_date) AS first_date,
+        MIN(CASE WHEN units_sold > 0 THEN sales_date END) AS first_sale_date
+    FROM sales_known
+    GROUP BY series_id, store_id, item_id
+),
+items_known AS (
+    SELECT item_id, discontinued_on
+    FROM RAW.ITEMS_CHANGES
+    WHERE known_at <= %(known_until)s
+    QUALIFY ROW_NUMBER() OVER (PARTITION BY item_id ORDER BY generation DESC, position_ordinal DESC) = 1
+),
+stores_known AS (
+    SELECT store_id, closed_on
+    FROM RAW.STORES_CHANGES
+    WHERE known_at <= %(known_until)s
+    QUALIFY ROW_NUMBER() OVER (PARTITION BY store_id ORDER BY generation DESC, position_ordinal DESC) = 1
+),
+closures_known AS (
+    SELECT store_id, closed_on, op
+    FROM RAW.STORE_CLOSURES_CHANGES
+    WHERE known_at <= %(known_until)s
+    QUALIFY ROW_NUMBER() OVER (PARTITION BY store_id, closed_on ORDER BY generation DESC, position_ordinal DESC) = 1
+),
+promotions_known AS (
+    SELECT promotion_id, store_id, item_id, starts_on, ends_on, op
+    FROM RAW.PROMOTIONS_CHANGES
+    WHERE known_at <= %(known_until)s
+    QUALIFY ROW_NUMBER() OVER (PARTITION BY promotion_id ORDER BY generation DESC, position_ordinal DESC) = 1
+),
+promotion_days AS (
+    SELECT DISTINCT p.store_id, p.item_id, c.sales_date
+    FROM promotions_known p
+    INNER JOIN calendar c ON c.sales_date BETWEEN p.starts_on AND p.ends_on
+    WHERE p.op <> 'd'
+),
+prices_known AS (
+    SELECT store_id, item_id, valid_from, price, op
+    FROM RAW.PRICES_CHANGES
+    WHERE known_at <= %(known_until)s AND valid_from <= %(until_date)s
+    QUALIFY
+        ROW_NUMBER() OVER (
+            PARTITION BY store_id, item_id, valid_from ORDER BY generation DESC, position_ordinal DESC
+        ) = 1
+),
+-- a price that was set before the span or before the series counts from its first day
+price_steps AS (
+    SELECT s.series_id, GREATEST(p.valid_from, s.first_date, %(oldest_date)s::DATE) AS sales_date, p.price::DOUBLE AS price
+    FROM prices_known p
+    INNER JOIN series s ON p.store_id = s.store_id AND p.item_id = s.item_id
+    WHERE p.op <> 'd'
+    QUALIFY
+        ROW_NUMBER() OVER (
+            PARTITION BY s.series_id, GREATEST(p.valid_from, s.first_date, %(oldest_date)s::DATE)
+            ORDER BY p.valid_from DESC
+        ) = 1
+),
+-- one row a series and business date, without gaps; units are NULL on days that say nothing about demand
+panel AS (
+    SELECT
+        s.series_id,
+        s.store_id,
+        s.item_id,
+        s.first_sale_date,
+        c.sales_date,
+        c.weekday,
+        COALESCE(k.is_stocked_out, FALSE) AS is_stocked_out,
+        p.sales_date IS NOT NULL AS on_promotion,
+        COALESCE(k.units_sold, 0) AS units_sold,
+        CASE
+            WHEN COALESCE(x.op, 'd') = 'd' AND NOT COALESCE(k.is_stocked_out, FALSE) THEN COALESCE(k.units_sold, 0)
+        END AS units,
+        LAST_VALUE(r.price) IGNORE NULLS OVER (
+            PARTITION BY s.series_id ORDER BY c.sales_date ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+        ) AS price
+    FROM series s
+    INNER JOIN calendar c ON c.sales_date >= s.first_date
+    LEFT JOIN sales_known k ON s.series_id = k.series_id AND c.sales_date = k.sales_date
+    LEFT JOIN closures_known x ON s.store_id = x.store_id AND c.sales_date = x.closed_on
+    LEFT JOIN promotion_days p ON s.store_id = p.store_id AND s.item_id = p.item_id AND c.sales_date = p.sales_date
+    LEFT JOIN price_steps r ON s.series_id = r.series_id AND c.sales_date = r.sales_date
+),
+features AS (
+    SELECT
+        sales_date AS business_date,
+        series_id,
+        store_id,
+        item_id,
+        MAX(CASE WHEN units_sold > 0 THEN sales_date END) OVER (
+            PARTITION BY series_id ORDER BY sales_date ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+        ) AS last_sale_date,
+        first_sale_date,
+        AVG(units) OVER {{ trailing(7) }} AS units_mean_7,
+        AVG(units) OVER {{ trailing(14) }} AS units_mean_14,
+        AVG(units) OVER {{ trailing(28) }} AS units_mean_28,
+        AVG(units) OVER {{ trailing(56) }} AS units_mean_56,
+        AVG(units) OVER {{ trailing(182) }} AS units_mean_182,
+        AVG(units) OVER {{ trailing(364) }} AS units_mean_364,
+        STDDEV_SAMP(units) OVER {{ trailing(28) }} AS units_std_28,
+        AVG(CASE WHEN units = 0 THEN 1.0 WHEN units > 0 THEN 0.0 END) OVER {{ trailing(28) }} AS zero_share_28,
+        units AS units_lag_1,
+        {%- for day in range(2, 8) %}
+        LAG(units, {{ day - 1 }}) OVER (PARTITION BY series_id ORDER BY sales_date) AS units_lag_{{ day }},
+        {%- endfor %}
+        {%- for day in range(1, 8) %}
+        AVG(CASE WHEN weekday = {{ day }} THEN units END) OVER {{ trailing(56) }} AS weekday_mean_{{ day }},
+        AVG(CASE WHEN weekday = {{ day }} AND NOT on_promotion THEN units END) OVER {{ trailing(364) }}
+            AS weekday_regular_mean_{{ day }},
+        AVG(CASE WHEN weekday = {{ day }} AND on_promotion THEN units END) OVER {{ trailing(364) }}
+            AS weekday_promotion_mean_{{ day }},
+        {%- endfor %}
+        AVG(CASE WHEN on_promotion THEN units END) OVER {{ trailing(364) }}
+        / NULLIF(AVG(CASE WHEN NOT on_promotion THEN units END) OVER {{ trailing(364) }}, 0) AS promotion_uplift_364,
+        AVG(price) OVER {{ trailing(56) }} AS price_mean_56,
+        price AS price_latest,
+        AVG(CASE WHEN is_stocked_out THEN 1.0 ELSE 0.0 END) OVER {{ trailing(28) }} AS stockout_share_28,
+        AVG(units) OVER (
+            PARTITION BY series_id ORDER BY sales_date ROWS BETWEEN 363 PRECEDING AND 336 PRECEDING
+        ) AS units_next_28_last_year
+    FROM panel
+),
+judged AS (
+    SELECT
+        f.*,
+        COALESCE(i.discontinued_on > f.business_date, TRUE)
+        AND COALESCE(t.closed_on > f.business_date, TRUE)
+        AND (
+            f.last_sale_date > DATEADD(day, -56, f.business_date)::DATE
+            OR f.first_sale_date > DATEADD(day, -28, f.business_date)::DATE
+        ) AS is_active
+    FROM features f
+    LEFT JOIN items_known i ON f.item_id = i.item_id
+    LEFT JOIN stores_known t ON f.store_id = t.store_id
+    WHERE f.business_date BETWEEN %(from_date)s AND %(until_date)s
+)
+SELECT
+    business_date,
+    series_id,
+    store_id,
+    item_id,
+    COALESCE(is_active, FALSE) AS is_active,
+    units_mean_7,
+    units_mean_14,
+    units_mean_28,
+    units_mean_56,
+    units_mean_182,
+    units_mean_364,
+    units_std_28,
+    zero_share_28,
+    {%- for day in range(1, 8) %}
+    units_lag_{{ day }},
+    {%- endfor %}
+    {%- for day in range(1, 8) %}
+    weekday_mean_{{ day }},
+    weekday_regular_mean_{{ day }},
+    weekday_promotion_mean_{{ day }},
+    {%- endfor %}
+    promotion_uplift_364,
+    DATEDIFF(day, first_sale_date, business_date)::DOUBLE AS days_since_first_sale,
+    DATEDIFF(day, last_sale_date, business_date)::DOUBLE AS days_since_last_sale,
+    price_mean_56,
+    price_latest,
+    stockout_share_28,
+    units_next_28_last_year,
+    AVG(CASE WHEN is_active THEN units_mean_28 END) OVER (PARTITION BY business_date, store_id) AS store_units_mean_28,
+    AVG(CASE WHEN is_active THEN units_mean_28 END) OVER (PARTITION BY business_date, item_id) AS item_units_mean_28
+FROM judged

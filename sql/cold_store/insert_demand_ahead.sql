@@ -1,0 +1,119 @@
+-- Covariates of the days after one business date, as planned or forecast at its close.
+INSERT INTO FEATURES.DEMAND_AHEAD
+WITH
+RECURSIVE horizons AS (
+    SELECT 1 AS horizon_days
+    UNION ALL
+    SELECT horizon_days + 1 AS horizon_days FROM horizons WHERE horizon_days < %(horizon_days)s
+),
+days AS (
+    SELECT
+        horizon_days,
+        DATEADD(day, horizon_days, %(business_date)s::DATE)::DATE AS sales_date
+    FROM horizons
+),
+series AS (
+    SELECT series_id, store_id, item_id FROM FEATURES.DEMAND WHERE business_date = %(business_date)s AND is_active
+),
+regions AS (
+    SELECT store_id, region
+    FROM RAW.STORES_CHANGES
+    WHERE known_at <= %(known_until)s
+    QUALIFY ROW_NUMBER() OVER (PARTITION BY store_id ORDER BY generation DESC, position_ordinal DESC) = 1
+),
+promotions_known AS (
+    SELECT promotion_id, store_id, item_id, starts_on, ends_on, discount, announced_at, op
+    FROM RAW.PROMOTIONS_CHANGES
+    WHERE known_at <= %(known_until)s
+    QUALIFY ROW_NUMBER() OVER (PARTITION BY promotion_id ORDER BY generation DESC, position_ordinal DESC) = 1
+),
+promotion_days AS (
+    SELECT p.store_id, p.item_id, d.sales_date, MAX(p.discount) AS discount
+    FROM promotions_known p
+    INNER JOIN days d ON d.sales_date BETWEEN p.starts_on AND p.ends_on
+    WHERE p.op <> 'd' AND p.announced_at <= %(known_until)s
+    GROUP BY p.store_id, p.item_id, d.sales_date
+),
+prices_known AS (
+    SELECT store_id, item_id, valid_from, price, announced_at, op
+    FROM RAW.PRICES_CHANGES
+    WHERE known_at <= %(known_until)s
+    QUALIFY
+        ROW_NUMBER() OVER (
+            PARTITION BY store_id, item_id, valid_from ORDER BY generation DESC, position_ordinal DESC
+        ) = 1
+),
+-- the last announced price that holds on the day
+prices AS (
+    SELECT p.store_id, p.item_id, d.sales_date, p.price
+    FROM prices_known p
+    INNER JOIN days d ON p.valid_from <= d.sales_date
+    WHERE p.op <> 'd' AND p.announced_at <= %(known_until)s
+    QUALIFY ROW_NUMBER() OVER (PARTITION BY p.store_id, p.item_id, d.sales_date ORDER BY p.valid_from DESC) = 1
+),
+closures AS (
+    SELECT store_id, closed_on AS sales_date, announced_at, op
+    FROM RAW.STORE_CLOSURES_CHANGES
+    WHERE known_at <= %(known_until)s
+    QUALIFY ROW_NUMBER() OVER (PARTITION BY store_id, closed_on ORDER BY generation DESC, position_ordinal DESC) = 1
+),
+holidays_known AS (
+    SELECT region, holiday_on AS sales_date, kind, op
+    FROM RAW.HOLIDAYS_CHANGES
+    WHERE known_at <= %(known_until)s
+    QUALIFY ROW_NUMBER() OVER (PARTITION BY region, holiday_on, kind ORDER BY generation DESC, position_ordinal DESC) = 1
+),
+holidays AS (
+    SELECT
+        region,
+        sales_date,
+        MAX(CASE WHEN kind = 'public' THEN 1.0 ELSE 0.0 END) AS is_public,
+        MAX(CASE WHEN kind = 'school' THEN 1.0 ELSE 0.0 END) AS is_school
+    FROM holidays_known
+    WHERE op <> 'd'
+    GROUP BY region, sales_date
+),
+-- the latest forecast that was issued by now
+weather AS (
+    SELECT w.region, w.target_date AS sales_date, w.temperature_celsius, w.precipitation_mm
+    FROM RAW.WEATHER_FORECASTS_CHANGES w
+    INNER JOIN days d ON w.target_date = d.sales_date
+    WHERE w.known_at <= %(known_until)s AND w.issued_at <= %(known_until)s AND w.op <> 'd'
+    QUALIFY
+        ROW_NUMBER() OVER (
+            PARTITION BY w.region, w.target_date ORDER BY w.issued_at DESC, w.generation DESC, w.position_ordinal DESC
+        ) = 1
+),
+last_year AS (
+    SELECT series_id, DATEADD(day, 364, sales_date)::DATE AS sales_date, units_sold
+    FROM FEATURES.DAILY_SALES
+    WHERE
+        known_at <= %(known_until)s
+        AND sales_date BETWEEN DATEADD(day, -363, %(business_date)s::DATE)::DATE
+        AND DATEADD(day, %(horizon_days)s - 364, %(business_date)s::DATE)::DATE
+    QUALIFY ROW_NUMBER() OVER (PARTITION BY series_id, sales_date ORDER BY known_at DESC) = 1
+)
+SELECT
+    %(business_date)s::DATE AS business_date,
+    s.series_id,
+    d.horizon_days,
+    d.sales_date,
+    IFF(p.sales_date IS NULL, 0.0, 1.0) AS on_promotion,
+    COALESCE(p.discount, 0.0) AS discount,
+    r.price::DOUBLE AS price,
+    IFF(c.sales_date IS NULL, 1.0, 0.0) AS is_open,
+    COALESCE(h.is_public, 0.0) AS is_public_holiday,
+    COALESCE(h.is_school, 0.0) AS is_school_holiday,
+    w.temperature_celsius,
+    w.precipitation_mm,
+    y.units_sold AS units_same_day_last_year
+FROM series s
+CROSS JOIN days d
+LEFT JOIN regions g ON s.store_id = g.store_id
+LEFT JOIN promotion_days p ON s.store_id = p.store_id AND s.item_id = p.item_id AND d.sales_date = p.sales_date
+LEFT JOIN prices r ON s.store_id = r.store_id AND s.item_id = r.item_id AND d.sales_date = r.sales_date
+LEFT JOIN closures c
+    ON s.store_id = c.store_id AND d.sales_date = c.sales_date AND c.op <> 'd' AND c.announced_at <= %(known_until)s
+LEFT JOIN holidays h ON g.region = h.region AND d.sales_date = h.sales_date
+LEFT JOIN weather w ON g.region = w.region AND d.sales_date = w.sales_date
+LEFT JOIN last_year y ON s.series_id = y.series_id AND d.sales_date = y.sales_date

@@ -1,0 +1,30 @@
+-- One row an origin, active series and day ahead, with what was known at the origin and what was sold by the cutoff.
+WITH
+sales_known AS (
+    SELECT series_id, sales_date, units_sold, is_stocked_out
+    FROM FEATURES.DAILY_SALES
+    WHERE known_at <= %(known_until)s AND sales_date <= %(cutoff)s
+    QUALIFY ROW_NUMBER() OVER (PARTITION BY series_id, sales_date ORDER BY known_at DESC) = 1
+),
+closures_known AS (
+    SELECT store_id, closed_on, op
+    FROM RAW.STORE_CLOSURES_CHANGES
+    WHERE known_at <= %(known_until)s
+    QUALIFY ROW_NUMBER() OVER (PARTITION BY store_id, closed_on ORDER BY generation DESC, position_ordinal DESC) = 1
+)
+SELECT
+    f.*,
+    a.* EXCLUDE (business_date, series_id),
+    COALESCE(s.units_sold, 0) AS units_sold,
+    COALESCE(c.op, 'd') = 'd' AND NOT COALESCE(s.is_stocked_out, FALSE) AS is_countable
+FROM FEATURES.DEMAND f
+INNER JOIN FEATURES.DEMAND_AHEAD a ON f.business_date = a.business_date AND f.series_id = a.series_id
+LEFT JOIN sales_known s ON a.series_id = s.series_id AND a.sales_date = s.sales_date
+LEFT JOIN closures_known c ON f.store_id = c.store_id AND a.sales_date = c.closed_on
+WHERE
+    f.business_date BETWEEN %(first_origin)s AND %(cutoff)s
+    AND MOD(DATEDIFF(day, f.business_date, %(cutoff)s::DATE), %(origin_step_days)s) = 0
+    AND f.is_active
+    AND a.horizon_days <= %(horizon_days)s
+    AND a.sales_date <= %(cutoff)s
+ORDER BY f.business_date, f.series_id, a.horizon_days
