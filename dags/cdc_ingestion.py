@@ -15,7 +15,7 @@ twice changes nothing. A snapshot that was cut off is taken again from the start
 ### When it fails
 `drain` with *cannot be reached*: see that the shop's database answers, then clear the task. *Changes may be missing*:
 the replication slot is gone; follow the text of the error to take a new snapshot. `check` or `load` with *refused*:
-open `QUARANTINE.ROWS` for this batch, mend the rows in the shop, clear the run.
+open `QUARANTINE.BAD_ROWS` for this batch, mend the rows in the shop, clear the run.
 """
 
 from airflow.sdk import DAG, Asset, AssetOrTimeSchedule, AssetWatcher, CronTriggerTimetable, task

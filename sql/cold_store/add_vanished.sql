@@ -4,8 +4,8 @@ INSERT INTO {{ changes }} (
 )
 SELECT
     {% for key in keys %}c.{{ key }}, {% endfor %}
-    'd', 0, 0, %(generation)s, NULL, NULL, %(batch_id)s
+    'd', 0, 0, :generation, NULL, NULL, :batch_id
 FROM {{ current }} c
 LEFT JOIN {{ changes }} s
-    ON {% for key in keys %}c.{{ key }} = s.{{ key }} AND {% endfor %}s.generation = %(generation)s
-WHERE c.generation < %(generation)s AND s.generation IS NULL
+    ON {% for key in keys %}c.{{ key }} = s.{{ key }} AND {% endfor %}s.generation = :generation
+WHERE c.generation < :generation AND s.generation IS NULL

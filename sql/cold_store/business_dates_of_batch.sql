@@ -1,5 +1,5 @@
 -- Business dates that a batch completed, oldest first.
 SELECT business_date, position
 FROM OPERATIONS.BUSINESS_DATES
-WHERE batch_id = %(batch_id)s
+WHERE batch_id = :batch_id
 ORDER BY business_date

@@ -4,4 +4,4 @@ SELECT
     COALESCE(MIN(position), 0) AS first_position,
     COALESCE(MAX(position), 0) AS last_position
 FROM {{ changes }}
-WHERE batch_id = %(batch_id)s
+WHERE batch_id = :batch_id

@@ -4,4 +4,4 @@ SELECT
     COUNT(DISTINCT {{ entity }}) AS entities,
     {% if has_activity is defined %}COUNT(CASE WHEN is_active THEN 1 END){% else %}COUNT(*){% endif %} AS active
 FROM {{ table }}
-WHERE business_date = %(business_date)s
+WHERE business_date = :business_date

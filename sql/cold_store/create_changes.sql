@@ -1,6 +1,6 @@
 -- Every version of every row of a shop table, in the order of the change log.
 CREATE TABLE IF NOT EXISTS {{ table }} (
-    {%- for column in columns %}
+    {%- for column in definitions %}
     {{ column }},
     {%- endfor %}
     op VARCHAR,

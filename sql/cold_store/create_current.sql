@@ -1,6 +1,6 @@
 -- The rows of a shop table as they are now.
 CREATE TABLE IF NOT EXISTS {{ table }} (
-    {%- for column in columns %}
+    {%- for column in definitions %}
     {{ column }},
     {%- endfor %}
     position BIGINT,

@@ -1,6 +1,6 @@
 -- One batch of changes on its way into the history; emptied before each load.
 CREATE OR REPLACE TABLE {{ table }} (
-    {%- for column in columns %}
+    {%- for column in definitions %}
     {{ column }},
     {%- endfor %}
     op VARCHAR,

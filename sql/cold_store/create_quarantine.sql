@@ -1,5 +1,5 @@
 -- Rows that were refused, each with its reason and as it came.
-CREATE TABLE IF NOT EXISTS QUARANTINE.ROWS (
+CREATE TABLE IF NOT EXISTS QUARANTINE.BAD_ROWS (
     batch_id VARCHAR,
     table_name VARCHAR,
     row_key VARCHAR,

@@ -1,2 +1,2 @@
 -- Forgets the versions that became known in a span of time, before they are computed again.
-DELETE FROM FEATURES.DAILY_SALES WHERE known_at > %(known_after)s AND known_at <= %(known_until)s
+DELETE FROM FEATURES.DAILY_SALES WHERE known_at > :known_after AND known_at <= :known_until

@@ -1,2 +1,2 @@
 -- Empties the partitions of a range of business dates.
-DELETE FROM {{ table }} WHERE business_date BETWEEN %(from_date)s AND %(until_date)s
+DELETE FROM {{ table }} WHERE business_date BETWEEN :from_date AND :until_date

@@ -4,5 +4,5 @@ INSERT INTO OPERATIONS.BATCHES (
     first_position, last_position, checksum, loaded_at
 )
 SELECT
-    %(batch_id)s, %(generation)s, %(first_drain)s, %(last_drain)s, %(rows_read)s, %(rows_loaded)s,
-    %(rows_quarantined)s, %(first_position)s, %(last_position)s, %(checksum)s, CURRENT_TIMESTAMP::TIMESTAMP_NTZ
+    :batch_id, :generation, :first_drain, :last_drain, :rows_read, :rows_loaded,
+    :rows_quarantined, :first_position, :last_position, :checksum, CURRENT_TIMESTAMP::TIMESTAMP_NTZ

@@ -3,13 +3,13 @@ INSERT INTO FEATURES.DAILY_SALES (series_id, store_id, item_id, sales_date, unit
 WITH
 -- orders that were written, or whose lines were written, in between
 touched_orders AS (
-    SELECT order_id FROM RAW.ORDERS_CHANGES WHERE known_at > %(known_after)s AND known_at <= %(known_until)s
-    UNION
-    SELECT order_id FROM RAW.ORDER_LINES_CHANGES WHERE known_at > %(known_after)s AND known_at <= %(known_until)s
+    SELECT order_id FROM RAW.ORDERS_CHANGES WHERE known_at > :known_after AND known_at <= :known_until
+    UNION DISTINCT
+    SELECT order_id FROM RAW.ORDER_LINES_CHANGES WHERE known_at > :known_after AND known_at <= :known_until
     {%- if is_history is defined %}
-    UNION
+    UNION DISTINCT
     -- a line of the first snapshot has no time of its own: it is known with its order
-    SELECT order_id FROM RAW.ORDERS_CHANGES WHERE known_at <= %(known_until)s
+    SELECT order_id FROM RAW.ORDERS_CHANGES WHERE known_at <= :known_until
     {%- endif %}
 ),
 -- days on which any version of such an order lies, or whose stock was counted
@@ -17,18 +17,18 @@ touched_dates AS (
     SELECT o.ordered_at::DATE AS sales_date
     FROM RAW.ORDERS_CHANGES o
     INNER JOIN touched_orders t ON o.order_id = t.order_id
-    WHERE o.ordered_at IS NOT NULL AND o.known_at <= %(known_until)s
-    UNION
+    WHERE o.ordered_at IS NOT NULL AND o.known_at <= :known_until
+    UNION DISTINCT
     SELECT stock_date AS sales_date
     FROM RAW.STOCK_LEVELS_CHANGES
-    WHERE known_at > %(known_after)s AND known_at <= %(known_until)s AND stock_date IS NOT NULL
+    WHERE known_at > :known_after AND known_at <= :known_until AND stock_date IS NOT NULL
 ),
 -- orders that any version puts on such a day, in their newest version known
 orders_known AS (
     SELECT o.order_id, o.store_id, o.ordered_at::DATE AS sales_date, o.status, o.op
     FROM RAW.ORDERS_CHANGES o
     WHERE
-        o.known_at <= %(known_until)s
+        o.known_at <= :known_until
         AND o.order_id IN (
             SELECT c.order_id FROM RAW.ORDERS_CHANGES c INNER JOIN touched_dates d ON c.ordered_at::DATE = d.sales_date
         )
@@ -40,7 +40,7 @@ orders_known AS (
 lines_known AS (
     SELECT l.order_id, l.line_number, l.item_id, l.quantity, l.op
     FROM RAW.ORDER_LINES_CHANGES l
-    WHERE l.known_at <= %(known_until)s AND l.order_id IN (SELECT order_id FROM orders_known)
+    WHERE l.known_at <= :known_until AND l.order_id IN (SELECT order_id FROM orders_known)
     QUALIFY ROW_NUMBER() OVER (
         PARTITION BY l.order_id, l.line_number ORDER BY l.generation DESC, l.position_ordinal DESC
     ) = 1
@@ -59,7 +59,7 @@ empty AS (
     SELECT s.store_id, s.item_id, s.stock_date AS sales_date, s.op <> 'd' AND s.units_on_hand <= 0 AS is_empty
     FROM RAW.STOCK_LEVELS_CHANGES s
     INNER JOIN touched_dates d ON s.stock_date = d.sales_date
-    WHERE s.known_at <= %(known_until)s
+    WHERE s.known_at <= :known_until
     QUALIFY ROW_NUMBER() OVER (
         PARTITION BY s.store_id, s.item_id, s.stock_date ORDER BY s.generation DESC, s.position_ordinal DESC
     ) = 1
@@ -69,14 +69,14 @@ before AS (
     SELECT v.store_id, v.item_id, v.sales_date, v.units_sold, v.is_stocked_out
     FROM FEATURES.DAILY_SALES v
     INNER JOIN touched_dates d ON v.sales_date = d.sales_date
-    WHERE v.known_at <= %(known_after)s
+    WHERE v.known_at <= :known_after
     QUALIFY ROW_NUMBER() OVER (PARTITION BY v.series_id, v.sales_date ORDER BY v.known_at DESC) = 1
 ),
 days AS (
     SELECT store_id, item_id, sales_date FROM sold
-    UNION
+    UNION DISTINCT
     SELECT store_id, item_id, sales_date FROM empty WHERE is_empty
-    UNION
+    UNION DISTINCT
     SELECT store_id, item_id, sales_date FROM before
 ),
 after AS (
@@ -98,9 +98,9 @@ SELECT
     a.units_sold,
     a.is_stocked_out,
     {% if is_history is defined -%}
-    DATEADD(second, 86399, a.sales_date::TIMESTAMP) AS known_at
+    DATEADD(SECOND, 86399, a.sales_date::TIMESTAMP) AS known_at
     {%- else -%}
-    %(known_until)s::TIMESTAMP AS known_at
+    :known_until::TIMESTAMP AS known_at
     {%- endif %}
 FROM after a
 LEFT JOIN before b ON a.store_id = b.store_id AND a.item_id = b.item_id AND a.sales_date = b.sales_date

@@ -7,13 +7,13 @@ WITH
 calendar AS (
     SELECT business_date AS sales_date, DAYOFWEEKISO(business_date) AS weekday
     FROM OPERATIONS.BUSINESS_DATES
-    WHERE business_date BETWEEN %(oldest_date)s AND %(until_date)s
+    WHERE business_date BETWEEN :oldest_date AND :until_date
 ),
 -- daily sales in their newest version known
 sales_known AS (
     SELECT series_id, store_id, item_id, sales_date, units_sold, is_stocked_out
     FROM FEATURES.DAILY_SALES
-    WHERE known_at <= %(known_until)s AND sales_date <= %(until_date)s
+    WHERE known_at <= :known_until AND sales_date <= :until_date
     QUALIFY ROW_NUMBER() OVER (PARTITION BY series_id, sales_date ORDER BY known_at DESC) = 1
 ),
 -- a series lives from its first day
@@ -30,25 +30,25 @@ series AS (
 items_known AS (
     SELECT item_id, discontinued_on
     FROM RAW.ITEMS_CHANGES
-    WHERE known_at <= %(known_until)s
+    WHERE known_at <= :known_until
     QUALIFY ROW_NUMBER() OVER (PARTITION BY item_id ORDER BY generation DESC, position_ordinal DESC) = 1
 ),
 stores_known AS (
     SELECT store_id, closed_on
     FROM RAW.STORES_CHANGES
-    WHERE known_at <= %(known_until)s
+    WHERE known_at <= :known_until
     QUALIFY ROW_NUMBER() OVER (PARTITION BY store_id ORDER BY generation DESC, position_ordinal DESC) = 1
 ),
 closures_known AS (
     SELECT store_id, closed_on, op
     FROM RAW.STORE_CLOSURES_CHANGES
-    WHERE known_at <= %(known_until)s
+    WHERE known_at <= :known_until
     QUALIFY ROW_NUMBER() OVER (PARTITION BY store_id, closed_on ORDER BY generation DESC, position_ordinal DESC) = 1
 ),
 promotions_known AS (
     SELECT promotion_id, store_id, item_id, starts_on, ends_on, op
     FROM RAW.PROMOTIONS_CHANGES
-    WHERE known_at <= %(known_until)s
+    WHERE known_at <= :known_until
     QUALIFY ROW_NUMBER() OVER (PARTITION BY promotion_id ORDER BY generation DESC, position_ordinal DESC) = 1
 ),
 promotion_days AS (
@@ -60,7 +60,7 @@ promotion_days AS (
 prices_known AS (
     SELECT store_id, item_id, valid_from, price, op
     FROM RAW.PRICES_CHANGES
-    WHERE known_at <= %(known_until)s AND valid_from <= %(until_date)s
+    WHERE known_at <= :known_until AND valid_from <= :until_date
     QUALIFY
         ROW_NUMBER() OVER (
             PARTITION BY store_id, item_id, valid_from ORDER BY generation DESC, position_ordinal DESC
@@ -68,13 +68,13 @@ prices_known AS (
 ),
 -- a price that was set before the span or before the series counts from its first day
 price_steps AS (
-    SELECT s.series_id, GREATEST(p.valid_from, s.first_date, %(oldest_date)s::DATE) AS sales_date, p.price::DOUBLE AS price
+    SELECT s.series_id, GREATEST(p.valid_from, s.first_date, :oldest_date::DATE) AS sales_date, p.price::DOUBLE AS price
     FROM prices_known p
     INNER JOIN series s ON p.store_id = s.store_id AND p.item_id = s.item_id
     WHERE p.op <> 'd'
     QUALIFY
         ROW_NUMBER() OVER (
-            PARTITION BY s.series_id, GREATEST(p.valid_from, s.first_date, %(oldest_date)s::DATE)
+            PARTITION BY s.series_id, GREATEST(p.valid_from, s.first_date, :oldest_date::DATE)
             ORDER BY p.valid_from DESC
         ) = 1
 ),
@@ -148,13 +148,13 @@ judged AS (
         COALESCE(i.discontinued_on > f.business_date, TRUE)
         AND COALESCE(t.closed_on > f.business_date, TRUE)
         AND (
-            f.last_sale_date > DATEADD(day, -56, f.business_date)::DATE
-            OR f.first_sale_date > DATEADD(day, -28, f.business_date)::DATE
+            f.last_sale_date > DATEADD(DAY, -56, f.business_date)::DATE
+            OR f.first_sale_date > DATEADD(DAY, -28, f.business_date)::DATE
         ) AS is_active
     FROM features f
     LEFT JOIN items_known i ON f.item_id = i.item_id
     LEFT JOIN stores_known t ON f.store_id = t.store_id
-    WHERE f.business_date BETWEEN %(from_date)s AND %(until_date)s
+    WHERE f.business_date BETWEEN :from_date AND :until_date
 )
 SELECT
     business_date,
@@ -179,8 +179,8 @@ SELECT
     weekday_promotion_mean_{{ day }},
     {%- endfor %}
     promotion_uplift_364,
-    DATEDIFF(day, first_sale_date, business_date)::DOUBLE AS days_since_first_sale,
-    DATEDIFF(day, last_sale_date, business_date)::DOUBLE AS days_since_last_sale,
+    DATEDIFF(DAY, first_sale_date, business_date)::DOUBLE AS days_since_first_sale,
+    DATEDIFF(DAY, last_sale_date, business_date)::DOUBLE AS days_since_last_sale,
     price_mean_56,
     price_latest,
     stockout_share_28,

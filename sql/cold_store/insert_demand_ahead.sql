@@ -4,40 +4,40 @@ WITH
 RECURSIVE horizons AS (
     SELECT 1 AS horizon_days
     UNION ALL
-    SELECT horizon_days + 1 AS horizon_days FROM horizons WHERE horizon_days < %(horizon_days)s
+    SELECT horizon_days + 1 AS horizon_days FROM horizons WHERE horizon_days < :horizon_days
 ),
 days AS (
     SELECT
         horizon_days,
-        DATEADD(day, horizon_days, %(business_date)s::DATE)::DATE AS sales_date
+        DATEADD(DAY, horizon_days, :business_date::DATE)::DATE AS sales_date
     FROM horizons
 ),
 series AS (
-    SELECT series_id, store_id, item_id FROM FEATURES.DEMAND WHERE business_date = %(business_date)s AND is_active
+    SELECT series_id, store_id, item_id FROM FEATURES.DEMAND WHERE business_date = :business_date AND is_active
 ),
 regions AS (
     SELECT store_id, region
     FROM RAW.STORES_CHANGES
-    WHERE known_at <= %(known_until)s
+    WHERE known_at <= :known_until
     QUALIFY ROW_NUMBER() OVER (PARTITION BY store_id ORDER BY generation DESC, position_ordinal DESC) = 1
 ),
 promotions_known AS (
     SELECT promotion_id, store_id, item_id, starts_on, ends_on, discount, announced_at, op
     FROM RAW.PROMOTIONS_CHANGES
-    WHERE known_at <= %(known_until)s
+    WHERE known_at <= :known_until
     QUALIFY ROW_NUMBER() OVER (PARTITION BY promotion_id ORDER BY generation DESC, position_ordinal DESC) = 1
 ),
 promotion_days AS (
     SELECT p.store_id, p.item_id, d.sales_date, MAX(p.discount) AS discount
     FROM promotions_known p
     INNER JOIN days d ON d.sales_date BETWEEN p.starts_on AND p.ends_on
-    WHERE p.op <> 'd' AND p.announced_at <= %(known_until)s
+    WHERE p.op <> 'd' AND p.announced_at <= :known_until
     GROUP BY p.store_id, p.item_id, d.sales_date
 ),
 prices_known AS (
     SELECT store_id, item_id, valid_from, price, announced_at, op
     FROM RAW.PRICES_CHANGES
-    WHERE known_at <= %(known_until)s
+    WHERE known_at <= :known_until
     QUALIFY
         ROW_NUMBER() OVER (
             PARTITION BY store_id, item_id, valid_from ORDER BY generation DESC, position_ordinal DESC
@@ -48,19 +48,19 @@ prices AS (
     SELECT p.store_id, p.item_id, d.sales_date, p.price
     FROM prices_known p
     INNER JOIN days d ON p.valid_from <= d.sales_date
-    WHERE p.op <> 'd' AND p.announced_at <= %(known_until)s
+    WHERE p.op <> 'd' AND p.announced_at <= :known_until
     QUALIFY ROW_NUMBER() OVER (PARTITION BY p.store_id, p.item_id, d.sales_date ORDER BY p.valid_from DESC) = 1
 ),
 closures AS (
     SELECT store_id, closed_on AS sales_date, announced_at, op
     FROM RAW.STORE_CLOSURES_CHANGES
-    WHERE known_at <= %(known_until)s
+    WHERE known_at <= :known_until
     QUALIFY ROW_NUMBER() OVER (PARTITION BY store_id, closed_on ORDER BY generation DESC, position_ordinal DESC) = 1
 ),
 holidays_known AS (
     SELECT region, holiday_on AS sales_date, kind, op
     FROM RAW.HOLIDAYS_CHANGES
-    WHERE known_at <= %(known_until)s
+    WHERE known_at <= :known_until
     QUALIFY ROW_NUMBER() OVER (PARTITION BY region, holiday_on, kind ORDER BY generation DESC, position_ordinal DESC) = 1
 ),
 holidays AS (
@@ -78,23 +78,23 @@ weather AS (
     SELECT w.region, w.target_date AS sales_date, w.temperature_celsius, w.precipitation_mm
     FROM RAW.WEATHER_FORECASTS_CHANGES w
     INNER JOIN days d ON w.target_date = d.sales_date
-    WHERE w.known_at <= %(known_until)s AND w.issued_at <= %(known_until)s AND w.op <> 'd'
+    WHERE w.known_at <= :known_until AND w.issued_at <= :known_until AND w.op <> 'd'
     QUALIFY
         ROW_NUMBER() OVER (
             PARTITION BY w.region, w.target_date ORDER BY w.issued_at DESC, w.generation DESC, w.position_ordinal DESC
         ) = 1
 ),
 last_year AS (
-    SELECT series_id, DATEADD(day, 364, sales_date)::DATE AS sales_date, units_sold
+    SELECT series_id, DATEADD(DAY, 364, sales_date)::DATE AS sales_date, units_sold
     FROM FEATURES.DAILY_SALES
     WHERE
-        known_at <= %(known_until)s
-        AND sales_date BETWEEN DATEADD(day, -363, %(business_date)s::DATE)::DATE
-        AND DATEADD(day, %(horizon_days)s - 364, %(business_date)s::DATE)::DATE
+        known_at <= :known_until
+        AND sales_date BETWEEN DATEADD(DAY, -363, :business_date::DATE)::DATE
+        AND DATEADD(DAY, :horizon_days - 364, :business_date::DATE)::DATE
     QUALIFY ROW_NUMBER() OVER (PARTITION BY series_id, sales_date ORDER BY known_at DESC) = 1
 )
 SELECT
-    %(business_date)s::DATE AS business_date,
+    :business_date::DATE AS business_date,
     s.series_id,
     d.horizon_days,
     d.sales_date,
@@ -113,7 +113,7 @@ LEFT JOIN regions g ON s.store_id = g.store_id
 LEFT JOIN promotion_days p ON s.store_id = p.store_id AND s.item_id = p.item_id AND d.sales_date = p.sales_date
 LEFT JOIN prices r ON s.store_id = r.store_id AND s.item_id = r.item_id AND d.sales_date = r.sales_date
 LEFT JOIN closures c
-    ON s.store_id = c.store_id AND d.sales_date = c.sales_date AND c.op <> 'd' AND c.announced_at <= %(known_until)s
+    ON s.store_id = c.store_id AND d.sales_date = c.sales_date AND c.op <> 'd' AND c.announced_at <= :known_until
 LEFT JOIN holidays h ON g.region = h.region AND d.sales_date = h.sales_date
 LEFT JOIN weather w ON g.region = w.region AND d.sales_date = w.sales_date
 LEFT JOIN last_year y ON s.series_id = y.series_id AND d.sales_date = y.sales_date

@@ -4,11 +4,11 @@ WITH
 orders_known AS (
     SELECT order_id, customer_id, order_amount, status, op
     FROM RAW.ORDERS_CHANGES
-    WHERE known_at <= %(known_until)s
+    WHERE known_at <= :known_until
     QUALIFY ROW_NUMBER() OVER (PARTITION BY order_id ORDER BY generation DESC, position_ordinal DESC) = 1
 )
 SELECT
-    %(business_date)s::DATE AS business_date,
+    :business_date::DATE AS business_date,
     customer_id,
     SUM(order_amount::DOUBLE) AS total_spent,
     COUNT(*)::DOUBLE AS purchase_count

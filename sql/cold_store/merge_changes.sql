@@ -4,7 +4,7 @@ USING (
     SELECT
         *,
         -- rows of a snapshot count as known when they happened; later ones get their day's close below
-        CASE WHEN op = 'r' AND generation = %(first_generation)s THEN
+        CASE WHEN op = 'r' AND generation = :first_generation THEN
             {% if known_column is defined %}{{ known_column }}::TIMESTAMP{% else %}'1970-01-01'::TIMESTAMP{% endif %}
         END AS known_at
     FROM {{ landed }}

@@ -3,7 +3,7 @@ MERGE INTO {{ current }} t
 USING (
     SELECT {{ columns | join(", ") }}, op, position, position_ordinal, generation
     FROM {{ changes }}
-    WHERE batch_id = %(batch_id)s
+    WHERE batch_id = :batch_id
     QUALIFY ROW_NUMBER() OVER (
         PARTITION BY {{ keys | join(", ") }} ORDER BY generation DESC, position_ordinal DESC
     ) = 1

@@ -3,13 +3,13 @@ WITH
 sales_known AS (
     SELECT series_id, sales_date, units_sold, is_stocked_out
     FROM FEATURES.DAILY_SALES
-    WHERE known_at <= %(known_until)s AND sales_date <= %(cutoff)s
+    WHERE known_at <= :known_until AND sales_date <= :cutoff
     QUALIFY ROW_NUMBER() OVER (PARTITION BY series_id, sales_date ORDER BY known_at DESC) = 1
 ),
 closures_known AS (
     SELECT store_id, closed_on, op
     FROM RAW.STORE_CLOSURES_CHANGES
-    WHERE known_at <= %(known_until)s
+    WHERE known_at <= :known_until
     QUALIFY ROW_NUMBER() OVER (PARTITION BY store_id, closed_on ORDER BY generation DESC, position_ordinal DESC) = 1
 )
 SELECT
@@ -22,9 +22,9 @@ INNER JOIN FEATURES.DEMAND_AHEAD a ON f.business_date = a.business_date AND f.se
 LEFT JOIN sales_known s ON a.series_id = s.series_id AND a.sales_date = s.sales_date
 LEFT JOIN closures_known c ON f.store_id = c.store_id AND a.sales_date = c.closed_on
 WHERE
-    f.business_date BETWEEN %(first_origin)s AND %(cutoff)s
-    AND MOD(DATEDIFF(day, f.business_date, %(cutoff)s::DATE), %(origin_step_days)s) = 0
+    f.business_date BETWEEN :first_origin AND :cutoff
+    AND MOD(DATEDIFF(DAY, f.business_date, :cutoff::DATE), :origin_step_days) = 0
     AND f.is_active
-    AND a.horizon_days <= %(horizon_days)s
-    AND a.sales_date <= %(cutoff)s
+    AND a.horizon_days <= :horizon_days
+    AND a.sales_date <= :cutoff
 ORDER BY f.business_date, f.series_id, a.horizon_days

@@ -1,6 +1,5 @@
 """The cold store on DuckDB: runs the same SQL files in-process, for backtests, notebooks and tests."""
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -9,10 +8,9 @@ import pandas as pd
 import sqlglot
 
 from shelfcast.cold_store.cold_store import Parameters
-from shelfcast.cold_store.statements import Names, statement
+from shelfcast.cold_store.statements import BOUND_VALUE, Names, statement
 
 SCHEMAS = ("RAW", "QUARANTINE", "FEATURES", "FORECASTS", "OPERATIONS")
-_BOUND = re.compile(r"%\((\w+)\)s")
 
 
 class DuckDBStore:
@@ -50,6 +48,6 @@ class DuckDBStore:
         self, name: str, parameters: Parameters | None, names: Mapping[str, Names]
     ) -> duckdb.DuckDBPyConnection:
         text = statement(name, **names)
-        used = set(_BOUND.findall(text))
-        (translated,) = sqlglot.transpile(_BOUND.sub(r":\1", text), read="snowflake", write="duckdb")
+        used = set(BOUND_VALUE.findall(text))
+        (translated,) = sqlglot.transpile(text, read="snowflake", write="duckdb")
         return self.connection.execute(translated, {key: (parameters or {})[key] for key in used})

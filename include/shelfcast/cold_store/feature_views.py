@@ -64,7 +64,9 @@ def build_partitions(store: ColdStore, business_date: date, *, horizon_days: int
     dates = store.fetch("cold_store/business_dates", {"business_date": business_date})
     dates["business_date"] = [_day(value) for value in dates["business_date"]]
     if dates.empty or dates["business_date"].iloc[-1] != business_date:
-        raise NothingToDo(f"The shop has not closed {business_date}, or its changes are not loaded; there is nothing to build.")
+        raise NothingToDo(
+            f"The shop has not closed {business_date}, or its changes are not loaded; there is nothing to build."
+        )
     built = _built(store, DEMAND)
     missing = dates[[day not in built or day == business_date for day in dates["business_date"]]]
     history = missing[missing["in_snapshot"].astype(bool)]
@@ -157,7 +159,9 @@ def _check(store: ColdStore, business_date: date, dates_built: int) -> Partition
 
 def _count(store: ColdStore, business_date: date, table: str, entity: str, *, has_activity: bool) -> dict[str, int]:
     names = {"has_activity": "TRUE"} if has_activity else {}
-    row = store.fetch("cold_store/count_partition", {"business_date": business_date}, table=table, entity=entity, **names)
+    row = store.fetch(
+        "cold_store/count_partition", {"business_date": business_date}, table=table, entity=entity, **names
+    )
     found = {name: int(row[name].iloc[0]) for name in ("row_count", "entities", "active")}
     if not found["active"] or found["row_count"] != found["entities"]:
         raise PostConditionFailed(

@@ -16,7 +16,7 @@ from shelfcast.ingestion.batch import QUARANTINE, Batch
 from shelfcast.sources.shop_schema import TABLES, Table
 
 SCHEMAS = ("RAW", "QUARANTINE", "FEATURES", "FORECASTS", "OPERATIONS")
-QUARANTINE_ROWS = "QUARANTINE.ROWS"
+QUARANTINE_ROWS = "QUARANTINE.BAD_ROWS"
 FIRST_GENERATION = 1
 _TYPES = {"DOUBLE PRECISION": "DOUBLE", "NUMERIC(14,2)": "NUMBER(14,2)"}
 
@@ -51,9 +51,9 @@ def prepare(store: ColdStore) -> None:
     for name in ("batches", "business_dates", "quarantine"):
         store.run(f"cold_store/create_{name}")
     for table in TABLES.values():
-        columns = _columns(table)
-        store.run("cold_store/create_changes", table=_changes(table), columns=columns)
-        store.run("cold_store/create_current", table=_current(table), columns=columns)
+        definitions = _definitions(table)
+        store.run("cold_store/create_changes", table=_changes(table), definitions=definitions)
+        store.run("cold_store/create_current", table=_current(table), definitions=definitions)
 
 
 def last_drain(store: ColdStore) -> Drain:
@@ -95,7 +95,7 @@ def load(store: ColdStore, export: Path) -> Loaded:
 def _load_table(store: ColdStore, table: Table, batch: Batch, folder: Path) -> None:
     landed = f"RAW.{table.name.upper()}_LANDED"
     names: dict[str, Names] = {"changes": _changes(table), "keys": table.key, "columns": table.column_names}
-    store.run("cold_store/create_landed", table=landed, columns=_columns(table))
+    store.run("cold_store/create_landed", table=landed, definitions=_definitions(table))
     rows = store.load_parquet(folder, table=landed, batch_id=f"{batch.batch_id}/{table.name}")
     if rows != batch.rows[table.name]:
         raise PostConditionFailed(
@@ -175,5 +175,5 @@ def _current(table: Table) -> str:
     return f"RAW.{table.name.upper()}"
 
 
-def _columns(table: Table) -> list[str]:
+def _definitions(table: Table) -> list[str]:
     return [f"{column.name} {_TYPES.get(column.type, column.type)}" for column in table.columns]

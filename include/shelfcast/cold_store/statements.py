@@ -1,4 +1,4 @@
-"""The SQL files of `sql/`: Snowflake dialect, one statement a file, values bound as `%(name)s`.
+"""The SQL files of `sql/`: Snowflake dialect, one statement a file, values bound as `:name`.
 
 Identifiers that differ between uses of one statement (a table, its key columns) are Jinja variables; they come
 from declarations in code, are checked here, and never from a user's input. Values are always bound.
@@ -14,6 +14,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from shelfcast.errors import ConfigurationError
 
 SQL_FOLDER = Path(__file__).resolve().parents[3] / "sql"
+BOUND_VALUE = re.compile(r"(?<![:\w]):([a-z_]\w*)")
+"""A bound value in a statement; `::` is a cast."""
+
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)?( [A-Z][A-Z0-9 (),]*)?")
 
 Names = str | Sequence[str]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseHook
 
-from shelfcast.cold_store.statements import Names, statement
+from shelfcast.cold_store.statements import BOUND_VALUE, Names, statement
 from shelfcast.errors import ConfigurationError
 from shelfcast_provider.connections import COLD_STORE, check_extras
 
@@ -88,7 +88,8 @@ class ColdStoreHook(BaseHook):
         from snowflake.connector.errors import ProgrammingError
 
         try:
-            cursor.execute(statement(name, **names), dict(parameters or {}) or None)
+            text = BOUND_VALUE.sub(r"%(\1)s", statement(name, **names))
+            cursor.execute(text, dict(parameters or {}) or None)
         except ProgrammingError as error:
             error.msg = f"sql/{name}.sql: {error.msg}"
             raise

@@ -1,0 +1,165 @@
+"""Whether the newest inputs left their references, by feature, with the size of the move beside its significance.
+
+A feature has drifted when three things hold: the samples differ beyond chance (false discovery rate over all
+features), they differ enough to matter (two floors), and they differ so from *each* reference. The references are the
+same weekday of recent weeks and the same weeks of last year, so what every week or every year brings is no drift.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import date
+from enum import StrEnum
+
+import numpy as np
+
+from shelfcast.monitoring.two_sample import Floats, adjusted_p_values, ks_distance, ks_p_value
+
+Sample = Mapping[str, Floats]
+
+
+class FeatureState(StrEnum):
+    """How a feature was judged, or why it was not."""
+
+    DRIFTED = "drifted"
+    STEADY = "steady"
+    CONSTANT = "constant"
+    """One and the same value everywhere: nothing to test, and no drift."""
+    ALL_MISSING = "all_missing"
+    """No value in the newest window."""
+    TOO_FEW_ROWS = "too_few_rows"
+    """Too few values in the newest window to say anything."""
+    NO_REFERENCE = "no_reference"
+    """Too few values in every reference, as in the first weeks of a shop."""
+
+
+JUDGED = frozenset({FeatureState.DRIFTED, FeatureState.STEADY, FeatureState.CONSTANT})
+
+
+@dataclass(frozen=True, kw_only=True)
+class DriftRules:
+    """When a difference is called drift.
+
+    Attributes:
+        false_discovery_rate: Share of false alarms among alarms, 0 to 1, over the features of one check.
+        minimum_distance: Least Kolmogorov-Smirnov distance, 0 to 1.
+        minimum_shift: Least move of the mean, in standard deviations of the reference.
+        minimum_rows: Fewest values in a sample that are judged, 2 or more.
+    """
+
+    false_discovery_rate: float = 0.01
+    minimum_distance: float = 0.15
+    minimum_shift: float = 0.3
+    minimum_rows: int = 30
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeatureDrift:
+    """What a check found out about one feature, against the reference it is nearest to.
+
+    Attributes:
+        feature: Name of the tested quantity.
+        state: How it was judged.
+        reference: Name of the nearest reference; `None` if there was none to compare with.
+        rows: Values in the newest window.
+        reference_rows: Values in that reference.
+        distance: Kolmogorov-Smirnov distance, 0 to 1; NaN if not tested.
+        shift: Move of the mean in standard deviations of the reference, above 0 is more; NaN if not tested.
+        p_value: Of the test, 0 to 1; NaN if not tested.
+        q_value: The same after the multiple-test control; NaN if not tested.
+    """
+
+    feature: str
+    state: FeatureState
+    reference: str | None = None
+    rows: int = 0
+    reference_rows: int = 0
+    distance: float = float("nan")
+    shift: float = float("nan")
+    p_value: float = float("nan")
+    q_value: float = float("nan")
+
+    def as_dict(self) -> dict[str, object]:
+        """For a table row; numbers that do not exist are `None`."""
+        return {name: None if value != value else value for name, value in asdict(self).items()}  # noqa: PLR0124
+
+
+@dataclass(frozen=True, kw_only=True)
+class DriftReport:
+    """One check: a business date and all its features.
+
+    Attributes:
+        business_date: The newest window.
+        features: In the order in which they were given.
+    """
+
+    business_date: date
+    features: tuple[FeatureDrift, ...]
+
+    @property
+    def drifted(self) -> tuple[str, ...]:
+        """Names of the features that drifted."""
+        return tuple(found.feature for found in self.features if found.state is FeatureState.DRIFTED)
+
+    @property
+    def judged(self) -> tuple[str, ...]:
+        """Names of the features that could be judged."""
+        return tuple(found.feature for found in self.features if found.state in JUDGED)
+
+
+def check_drift(
+    newest: Sample, references: Mapping[str, Sample], *, business_date: date, rules: DriftRules | None = None
+) -> DriftReport:
+    """Tests each feature of the newest window against each reference and keeps the comparison that differs least.
+
+    Args:
+        newest: Feature name to values, shape (rows,); NaN where unknown.
+        references: Reference name to a sample with the same features; a reference may be empty.
+        business_date: Date of the newest window.
+        rules: Levels and floors.
+    """
+    rules = rules or DriftRules()
+    found = [_nearest(name, values, references, rules) for name, values in newest.items()]
+    tested = [position for position, feature in enumerate(found) if np.isfinite(feature.p_value)]
+    q_values = adjusted_p_values(np.array([found[position].p_value for position in tested]))
+    for position, q_value in zip(tested, q_values.tolist(), strict=True):
+        measured = replace(found[position], q_value=q_value)
+        found[position] = replace(measured, state=_judgement(measured, rules))
+    return DriftReport(business_date=business_date, features=tuple(found))
+
+
+def _nearest(feature: str, values: Floats, references: Mapping[str, Sample], rules: DriftRules) -> FeatureDrift:
+    known = values[np.isfinite(values)]
+    measured = FeatureDrift(feature=feature, state=FeatureState.STEADY, rows=len(known))
+    if len(known) < rules.minimum_rows:
+        return replace(measured, state=FeatureState.TOO_FEW_ROWS if len(known) else FeatureState.ALL_MISSING)
+    others = {name: sample[feature][np.isfinite(sample[feature])] for name, sample in references.items()}
+    usable = {name: other for name, other in others.items() if len(other) >= rules.minimum_rows}
+    if not usable:
+        return replace(measured, state=FeatureState.NO_REFERENCE)
+    compared = [_compared(measured, known, name, other) for name, other in usable.items()]
+    return min(compared, key=lambda comparison: comparison.distance)
+
+
+def _compared(measured: FeatureDrift, known: Floats, name: str, other: Floats) -> FeatureDrift:
+    measured = replace(measured, reference=name, reference_rows=len(other))
+    if known.min() == known.max() == other.min() == other.max():
+        return replace(measured, state=FeatureState.CONSTANT, distance=0.0, shift=0.0)
+    distance = ks_distance(known, other)
+    return replace(
+        measured,
+        distance=distance,
+        shift=_standardised_shift(known, other),
+        p_value=ks_p_value(distance, len(known), len(other)),
+    )
+
+
+def _standardised_shift(known: Floats, other: Floats) -> float:
+    """Difference of means over the reference's standard deviation, or over both samples' if the reference is flat."""
+    spread = float(np.std(other)) or float(np.std(np.concatenate([known, other])))
+    return float(np.mean(known) - np.mean(other)) / spread
+
+
+def _judgement(measured: FeatureDrift, rules: DriftRules) -> FeatureState:
+    is_beyond_chance = measured.q_value <= rules.false_discovery_rate
+    is_large = measured.distance >= rules.minimum_distance and abs(measured.shift) >= rules.minimum_shift
+    return FeatureState.DRIFTED if is_beyond_chance and is_large else FeatureState.STEADY

@@ -1,0 +1,142 @@
+"""What a model is: one YAML file each in `include/models/`. Cheap to import, for DAG files read it while parsed."""
+
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from shelfcast.errors import ConfigurationError
+
+MODELS_FOLDER = Path(__file__).resolve().parents[2] / "models"
+
+Share = Annotated[float, Field(gt=0, lt=1)]
+
+
+class Fit(BaseModel):
+    """How LightGBM is fitted; the names are LightGBM's own."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    objective: Literal["poisson", "regression"]
+    learning_rate: Annotated[float, Field(gt=0, le=1)]
+    num_leaves: Annotated[int, Field(ge=2, le=4096)]
+    min_data_in_leaf: Annotated[int, Field(ge=1)]
+    feature_fraction: Annotated[float, Field(gt=0, le=1)] = 1.0
+    lambda_l2: Annotated[float, Field(ge=0)] = 0.0
+    max_bin: Annotated[int, Field(ge=15, le=255)] = 255
+    num_boost_round: Annotated[int, Field(ge=1, le=10_000)]
+
+
+class GateRules(BaseModel):
+    """When a candidate may become the champion.
+
+    Attributes:
+        minimum_effect: Smallest relative gain in WAPE that counts, such as 0.005 for half a percent.
+        segment_margin: Largest relative loss in WAPE that a segment may suffer.
+        bias_limit: Largest absolute bias, as a share of the actual total.
+        coverage_range: Share of actuals within the 5 % and 95 % quantiles that is accepted.
+        alpha: Error rate of the paired test.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    minimum_effect: Annotated[float, Field(ge=0, lt=1)]
+    segment_margin: Annotated[float, Field(ge=0, lt=1)]
+    bias_limit: Annotated[float, Field(gt=0, lt=1)]
+    coverage_range: tuple[Share, Share]
+    alpha: Share
+
+
+class ModelDeclaration(BaseModel):
+    """A model that Shelfcast trains, releases and watches.
+
+    Attributes:
+        name: Also the file's stem and part of DAG ids, assets and keys.
+        kind: `forecast` (one value a series and day ahead) or `regression` (one value a request).
+        entity: Column that names what a feature vector belongs to.
+        target: Column that is predicted.
+        features_table: Table of as-of features.
+        ahead_table: Table of covariates of the days to come; forecasts only.
+        frame_statement: Statement of the training frame, below `sql/`.
+        as_of_features: Columns of `features_table`, in the order of the packed vector.
+        ahead_covariates: Columns of `ahead_table`, in the order of the packed vector.
+        horizon_days: Days ahead, 1 to 56; forecasts only.
+        origin_step_days: Days between two training origins.
+        origins: Most training origins.
+        folds: Rolling origins to measure on.
+        fit: LightGBM's parameters.
+        quantiles: Levels of the predicted quantiles, ascending, between 0 and 1.
+        gate: Rules of the gate.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+    kind: Literal["forecast", "regression"]
+    entity: Literal["series_id", "customer_id"]
+    target: str
+    features_table: str
+    ahead_table: str | None = None
+    frame_statement: str
+    as_of_features: tuple[str, ...]
+    ahead_covariates: tuple[str, ...] = ()
+    horizon_days: Annotated[int, Field(ge=1, le=56)] | None = None
+    origin_step_days: Annotated[int, Field(ge=1, le=28)] = 7
+    origins: Annotated[int, Field(ge=4)] = 60
+    folds: Annotated[int, Field(ge=1, le=12)]
+    fit: Fit
+    quantiles: tuple[Share, ...]
+    gate: GateRules
+
+    @model_validator(mode="after")
+    def _a_forecast_looks_ahead(self) -> Self:
+        if self.kind == "forecast" and not (self.ahead_table and self.horizon_days and self.ahead_covariates):
+            raise ValueError("a forecast needs ahead_table, ahead_covariates and horizon_days")
+        if list(self.quantiles) != sorted(set(self.quantiles)):
+            raise ValueError("quantiles must ascend")
+        return self
+
+    @property
+    def horizon(self) -> int:
+        """Days ahead of a forecast; 0 for a regression."""
+        return self.horizon_days or 0
+
+    @property
+    def vector_fields(self) -> tuple[str, ...]:
+        """Names of the packed vector's numbers: the as-of features, then each covariate for day 1, 2, …"""
+        ahead = (f"{name}_{day}" for name in self.ahead_covariates for day in range(1, self.horizon + 1))
+        return (*self.as_of_features, *ahead)
+
+
+@cache
+def load(name: str) -> ModelDeclaration:
+    """The declaration `include/models/<name>.yaml`; raises `ConfigurationError` that names file and field."""
+    return read(MODELS_FOLDER / f"{name}.yaml")
+
+
+def read(path: Path) -> ModelDeclaration:
+    """Reads a declaration; raises `ConfigurationError` that names file, field, what was found and what is wrong."""
+    try:
+        declared = ModelDeclaration.model_validate(yaml.safe_load(path.read_text()))
+    except FileNotFoundError:
+        raise ConfigurationError(f"There is no model {path.stem}: {path.name} is not in include/models.") from None
+    except yaml.YAMLError as error:
+        raise ConfigurationError(f"{path.name} is no YAML: {error}. Mend the file.") from error
+    except ValidationError as error:
+        faults = [
+            f"{'.'.join(str(part) for part in fault['loc']) or 'the file'}: {fault['msg']}, found {fault['input']!r:.80}"
+            for fault in error.errors()[:10]
+        ]
+        raise ConfigurationError(f"{path.name} does not declare a model: {'; '.join(faults)}.") from error
+    if declared.name != path.stem:
+        raise ConfigurationError(
+            f"{path.name} declares the model {declared.name}; the file must be {declared.name}.yaml."
+        )
+    return declared
+
+
+def names() -> list[str]:
+    """Names of all declared models."""
+    return sorted(path.stem for path in MODELS_FOLDER.glob("*.yaml"))

@@ -1,0 +1,104 @@
+"""Measures fold forecasts: overall, by segment, against the strongest simple method and the champion."""
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from shelfcast.training import metrics
+from shelfcast.training.baselines import simple_forecasts, strongest
+from shelfcast.training.calibration import Calibration
+from shelfcast.training.declaration import ModelDeclaration
+from shelfcast.training.frame import columns_of
+from shelfcast.training.rows import Floats
+
+QUANTILE_NAMES = {0.05: "q05", 0.25: "q25", 0.5: "q50", 0.75: "q75", 0.95: "q95"}
+FORECAST_LEVEL = "item × store × day"
+REGRESSION_LEVEL = "order"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metrics:
+    """Errors over all folds.
+
+    Attributes:
+        level: What one row is.
+        rows: Rows measured.
+        wape: Of the candidate.
+        strongest_simple: Name of the best simple method.
+        strongest_simple_wape: Its WAPE.
+        champion_wape: Of the champion on the same rows; `None` if there is none.
+        bias: Forecast total over actual total, minus 1.
+        rmse: In the units of the target.
+        coverage_90: Share of actuals between the 5 % and 95 % quantiles, measured on folds other than the calibrating.
+    """
+
+    level: str
+    rows: int
+    wape: float
+    strongest_simple: str
+    strongest_simple_wape: float
+    champion_wape: float | None
+    bias: float
+    rmse: float
+    coverage_90: float
+
+    def as_dict(self) -> dict[str, object]:
+        """For JSON."""
+        return asdict(self)
+
+
+def fold_rows(
+    frame: pd.DataFrame, mean: Floats, champion: Floats | None, declaration: ModelDeclaration, fold: int
+) -> pd.DataFrame:
+    """Forecasts of one fold beside what happened and what the simple methods said."""
+    simple = simple_forecasts(columns_of(frame), declaration)
+    kept = [
+        name for name in (declaration.entity, "store_id", "business_date", "horizon_days", "sales_date", "on_promotion")
+    ]
+    rows = frame[[name for name in kept if name in frame.columns]].reset_index(drop=True)
+    return rows.assign(
+        fold=fold,
+        actual=frame[declaration.target].to_numpy(dtype=float),
+        mean=mean,
+        champion=champion if champion is not None else np.nan,
+        **{f"simple_{name}": value for name, value in simple.items()},
+    )
+
+
+def evaluate(rows: pd.DataFrame, calibration_of_fold: dict[int, Calibration], declaration: ModelDeclaration) -> Metrics:
+    """Metrics of all folds' rows (see `fold_rows`); adds `strongest_simple` and the quantiles to `rows`."""
+    actual, mean = _column(rows, "actual"), _column(rows, "mean")
+    simple = {name.removeprefix("simple_"): _column(rows, name) for name in rows.columns if name.startswith("simple_")}
+    best = strongest(actual, simple)
+    rows["strongest_simple"] = simple[best]
+    quantiles = _quantiles(rows, calibration_of_fold, declaration)
+    for position, level in enumerate(declaration.quantiles):
+        rows[QUANTILE_NAMES[level]] = quantiles[:, position]
+    champion = _column(rows, "champion")
+    return Metrics(
+        level=FORECAST_LEVEL if declaration.kind == "forecast" else REGRESSION_LEVEL,
+        rows=len(rows),
+        wape=metrics.wape(actual, mean),
+        strongest_simple=best,
+        strongest_simple_wape=metrics.wape(actual, simple[best]),
+        champion_wape=None if np.isnan(champion).all() else metrics.wape(actual, champion),
+        bias=metrics.bias(actual, mean),
+        rmse=metrics.rmse(actual, mean),
+        coverage_90=metrics.coverage(actual, quantiles[:, 0], quantiles[:, -1]),
+    )
+
+
+def _quantiles(rows: pd.DataFrame, calibrations: dict[int, Calibration], declaration: ModelDeclaration) -> Floats:
+    """Each fold's quantiles from a calibration that has not seen the fold."""
+    found = np.zeros((len(rows), len(declaration.quantiles)))
+    horizon = rows["horizon_days"].to_numpy(dtype=float) if "horizon_days" in rows else np.ones(len(rows))
+    for fold, calibration in calibrations.items():
+        own = (rows["fold"] == fold).to_numpy()
+        found[own] = calibration.apply(_column(rows, "mean")[own], horizon[own])
+    return found
+
+
+def _column(rows: pd.DataFrame, name: str) -> npt.NDArray[np.float64]:
+    return rows[name].to_numpy(dtype=float)

@@ -1,0 +1,71 @@
+"""Rolling origins: a model learns from what was before an origin and is measured on what came after it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from shelfcast.errors import NothingToDo
+
+Booleans = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fold:
+    """One origin.
+
+    Attributes:
+        origin: Last day (or moment) that the fold's model may know.
+        train: Rows to learn from.
+        test: Rows to measure on, none of them in `train`.
+    """
+
+    origin: np.datetime64
+    train: Booleans
+    test: Booleans
+
+
+def forecast_folds(
+    business_date: npt.NDArray[np.datetime64], sales_date: npt.NDArray[np.datetime64], *, folds: int, horizon_days: int
+) -> Iterator[Fold]:
+    """Origins `horizon_days` apart, the newest one leaving its whole horizon known.
+
+    A fold learns from rows whose day was over at its origin and is measured on the forecasts made at it.
+
+    Args:
+        business_date: Origin of each row, `datetime64[D]`.
+        sales_date: Day of each row, `datetime64[D]`.
+        folds: Number of folds, 1 or more.
+        horizon_days: Days between two origins.
+
+    Raises:
+        NothingToDo: The history is too short for that many folds.
+    """
+    last = sales_date.max()
+    origins = np.unique(business_date)
+    wanted = [last - np.timedelta64(horizon_days * (number + 1), "D") for number in range(folds)]
+    for target in wanted:
+        earlier = origins[origins <= target]
+        fold = Fold(
+            origin=earlier[-1] if len(earlier) else target,
+            train=sales_date <= (earlier[-1] if len(earlier) else target),
+            test=business_date == (earlier[-1] if len(earlier) else target),
+        )
+        if not len(earlier) or not fold.train.any():
+            raise NothingToDo(
+                f"The history is too short for {folds} folds of {horizon_days} days: there is nothing to learn from "
+                f"before {target}. Ask for fewer folds or wait."
+            )
+        yield fold
+
+
+def regression_folds(moment: npt.NDArray[np.datetime64], *, folds: int) -> Iterator[Fold]:
+    """Consecutive tenths of the rows at the end of time, each measured with a model of everything before it."""
+    ordered = np.sort(moment)
+    size = len(ordered) // 10
+    if size < 1:
+        raise NothingToDo(f"{len(ordered)} rows are too few for {folds} folds.")
+    for number in range(folds):
+        start, end = ordered[len(ordered) - (number + 1) * size], ordered[len(ordered) - number * size - 1]
+        yield Fold(origin=start, train=moment < start, test=(moment >= start) & (moment <= end))

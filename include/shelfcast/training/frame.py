@@ -1,0 +1,127 @@
+"""Frozen training frames: Parquet whose content has a digest, and a manifest that says what it is.
+
+A frame is written once for its run. Whoever trains on it, today or in a year, checks the digest first.
+"""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from shelfcast.errors import FrameChanged, NothingToDo, TrainingError
+
+FRAME = "frame.parquet"
+MANIFEST = "frame.json"
+FEWEST_ROWS = 500
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrameManifest:
+    """What a frozen frame is.
+
+    Attributes:
+        model: Name of the model.
+        cutoff: Last day that it knows, ISO text.
+        rows: Number of rows.
+        columns: Names in order.
+        digest: SHA-256 of the file.
+        horizon_days: Days ahead; 0 for a regression.
+        folds: Rolling origins to measure on.
+        reason: Why it was frozen.
+        is_forced: Whether the gate is to let its model pass.
+    """
+
+    model: str
+    cutoff: str
+    rows: int
+    columns: list[str]
+    digest: str
+    horizon_days: int
+    folds: int
+    reason: str
+    is_forced: bool
+
+
+def freeze(
+    frame: pd.DataFrame, folder: Path, *, model: str, cutoff: date, folds: int, **about: object
+) -> FrameManifest:
+    """Writes the frame and its manifest, unless the folder holds a frozen frame already: that one is kept.
+
+    Args:
+        frame: Rows in their final order.
+        folder: Folder of the run; made if missing.
+        model: Name of the model.
+        cutoff: Last day that it knows.
+        folds: Rolling origins to measure on.
+        **about: `horizon_days`, `reason` and `is_forced` of the manifest.
+
+    Raises:
+        NothingToDo: The frame is too short to learn anything from.
+        FrameChanged: The frozen frame that is there no longer has its digest.
+    """
+    if (folder / MANIFEST).exists():
+        return verify(folder)
+    if len(frame) < FEWEST_ROWS:
+        raise NothingToDo(
+            f"Nothing to train {model} on yet: {len(frame)} rows at cutoff {cutoff}, {FEWEST_ROWS} are needed."
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    table = pa.Table.from_pandas(_narrowed(frame), preserve_index=False).replace_schema_metadata(None)
+    pq.write_table(table, folder / FRAME, compression="zstd", row_group_size=100_000)
+    manifest = FrameManifest(
+        model=model,
+        cutoff=cutoff.isoformat(),
+        rows=len(frame),
+        columns=list(frame.columns),
+        digest=digest(folder / FRAME),
+        folds=folds,
+        **about,  # type: ignore[arg-type]
+    )
+    draft = folder / f"{MANIFEST}.part"
+    draft.write_text(json.dumps(asdict(manifest), indent=1))
+    draft.rename(folder / MANIFEST)
+    return manifest
+
+
+def verify(folder: Path) -> FrameManifest:
+    """The manifest of a frozen frame; raises `FrameChanged` if the file is not the one that was frozen."""
+    path = folder / MANIFEST
+    if not path.exists():
+        raise TrainingError(f"{folder} holds no frozen frame ({MANIFEST} is missing). Clear the freezing task.")
+    manifest = FrameManifest(**json.loads(path.read_text()))
+    found = digest(folder / FRAME) if (folder / FRAME).exists() else "no file"
+    if found != manifest.digest:
+        raise FrameChanged(
+            f"{folder / FRAME} was frozen with digest {manifest.digest[:12]}… and has {found[:12]}… now. A model trained "
+            "on it could not be reproduced. Restore the file, or remove the folder and clear the freezing task."
+        )
+    return manifest
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def columns_of(frame: pd.DataFrame) -> dict[str, npt.NDArray[np.generic]]:
+    """The frame as `shelfcast.training.rows` takes it."""
+    columns = {name: frame[name].to_numpy() for name in frame.columns}
+    if "sales_date" in columns:
+        columns["sales_date"] = pd.to_datetime(frame["sales_date"]).to_numpy().astype("datetime64[D]")
+    return columns
+
+
+def _narrowed(frame: pd.DataFrame) -> pd.DataFrame:
+    """Dates as dates, so that the file does not depend on which server the rows came from."""
+    changed = {
+        name: pd.to_datetime(frame[name]).dt.date for name in ("business_date", "sales_date") if name in frame.columns
+    }
+    return frame.assign(**changed)

@@ -1,0 +1,34 @@
+"""Errors of a forecast. All take arrays of one length; a percentage means nothing without the level it is taken at."""
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+
+
+def wape(actual: Floats, forecast: Floats) -> float:
+    """Weighted absolute percentage error: sum of absolute errors over the sum of actuals; NaN without any actuals."""
+    total = float(np.sum(np.abs(actual)))
+    return float(np.sum(np.abs(actual - forecast))) / total if total else float("nan")
+
+
+def bias(actual: Floats, forecast: Floats) -> float:
+    """Forecast total over actual total, minus 1: above 0 is too much; NaN without any actuals."""
+    total = float(np.sum(actual))
+    return float(np.sum(forecast)) / total - 1 if total else float("nan")
+
+
+def rmse(actual: Floats, forecast: Floats) -> float:
+    """Root mean squared error, in the units of the actuals; NaN for no rows."""
+    return float(np.sqrt(np.mean((actual - forecast) ** 2))) if len(actual) else float("nan")
+
+
+def pinball(actual: Floats, quantile: Floats, level: float) -> float:
+    """Mean pinball loss of a quantile forecast at `level`, 0 to 1 (Koenker and Bassett, 1978)."""
+    error = actual - quantile
+    return float(np.mean(np.maximum(level * error, (level - 1) * error))) if len(actual) else float("nan")
+
+
+def coverage(actual: Floats, low: Floats, high: Floats) -> float:
+    """Share of actuals within [low, high], 0 to 1; NaN for no rows."""
+    return float(np.mean((actual >= low) & (actual <= high))) if len(actual) else float("nan")

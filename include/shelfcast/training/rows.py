@@ -1,0 +1,151 @@
+"""From features to model rows. Training, backtest and serving all come through here: there is no second way.
+
+Columns come as a mapping from name to an array of one length. What they hold is scale-free where it can be: a model
+is fitted across series of very different size, so levels are told as ratios to the *baseline*, the mean of the series
+on that weekday with or without promotion. The model predicts what the baseline is to be multiplied with.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from shelfcast.training.declaration import ModelDeclaration
+
+Floats = npt.NDArray[np.float64]
+Columns = Mapping[str, npt.NDArray[np.generic]]
+
+SMALLEST_BASELINE = 0.05
+"""Units a day; a series that never sold still needs something to multiply."""
+
+LEVELS = (
+    "units_mean_7",
+    "units_mean_14",
+    "units_mean_28",
+    "units_mean_56",
+    "units_mean_182",
+    "units_mean_364",
+    "units_std_28",
+    "units_lag_1",
+    "units_lag_2",
+    "units_lag_3",
+    "units_lag_7",
+    "units_next_28_last_year",
+    "units_same_day_last_year",
+    "store_units_mean_28",
+    "item_units_mean_28",
+)
+"""Columns in units, told as logarithms of their ratio to the baseline."""
+
+PLAIN = (
+    "horizon_days",
+    "on_promotion",
+    "discount",
+    "is_public_holiday",
+    "is_school_holiday",
+    "temperature_celsius",
+    "precipitation_mm",
+    "zero_share_28",
+    "stockout_share_28",
+    "promotion_uplift_364",
+    "days_since_first_sale",
+    "days_since_last_sale",
+)
+SELECTED = ("weekday_mean", "weekday_regular_mean", "weekday_promotion_mean")
+CALENDAR = ("weekday", "day_of_month", "day_of_year")
+FORECAST_FEATURES = (
+    "log_baseline",
+    "price_ratio",
+    *CALENDAR,
+    *PLAIN,
+    *(f"{name}_ratio" for name in (*LEVELS, *SELECTED)),
+)
+REGRESSION_FEATURES = ("total_spent", "purchase_count", "mean_spent")
+
+
+def model_features(declaration: ModelDeclaration) -> tuple[str, ...]:
+    """Names of the columns that `assemble` answers."""
+    return FORECAST_FEATURES if declaration.kind == "forecast" else REGRESSION_FEATURES
+
+
+def assemble(columns: Columns, declaration: ModelDeclaration) -> Floats:
+    """The model's rows.
+
+    Args:
+        columns: As-of features and, for a forecast, ahead covariates, `horizon_days` and `sales_date`
+            (`datetime64[D]`), each of length n. Missing numbers are NaN.
+        declaration: The model.
+
+    Returns:
+        Matrix of shape (n, number of `model_features`).
+    """
+    return _forecast_rows(columns) if declaration.kind == "forecast" else _regression_rows(columns)
+
+
+def baseline(columns: Columns, declaration: ModelDeclaration) -> Floats:
+    """What the model's output is multiplied with: expected units of length n, above 0; 1 for a regression."""
+    return _expected_units(columns) if declaration.kind == "forecast" else np.ones(len(columns["total_spent"]))
+
+
+def _expected_units(columns: Columns) -> Floats:
+    """Mean of the weekday with or without promotion, and what is known instead where there was none."""
+    on_promotion = _floats(columns["on_promotion"]) > 0
+    regular, promoted = _of_weekday(columns, "weekday_regular_mean"), _of_weekday(columns, "weekday_promotion_mean")
+    uplift = np.nan_to_num(_floats(columns["promotion_uplift_364"]), nan=1.0)
+    usual = _first_known(
+        regular, _of_weekday(columns, "weekday_mean"), *(_floats(columns[name]) for name in LEVELS[2:6])
+    )
+    expected = np.where(on_promotion, _first_known(promoted, usual * uplift), usual)
+    return np.maximum(np.nan_to_num(expected, nan=0.0), SMALLEST_BASELINE)
+
+
+def _forecast_rows(columns: Columns) -> Floats:
+    expected = _expected_units(columns)
+    dates = columns["sales_date"].astype("datetime64[D]")
+    selected = {name: _of_weekday(columns, name) for name in SELECTED}
+    values = {
+        "log_baseline": np.log(expected),
+        "price_ratio": _floats(columns["price"]) / _floats(columns["price_mean_56"]),
+        "weekday": _weekday(columns).astype(float),
+        "day_of_month": (dates - dates.astype("datetime64[M]")).astype(float) + 1,
+        "day_of_year": (dates - dates.astype("datetime64[Y]")).astype(float) + 1,
+        **{name: _floats(columns[name]) for name in PLAIN},
+        **{f"{name}_ratio": _log_ratio(_floats(columns[name]), expected) for name in LEVELS},
+        **{f"{name}_ratio": _log_ratio(value, expected) for name, value in selected.items()},
+    }
+    return np.column_stack([values[name] for name in FORECAST_FEATURES])
+
+
+def _regression_rows(columns: Columns) -> Floats:
+    spent, count = _floats(columns["total_spent"]), _floats(columns["purchase_count"])
+    mean = np.divide(spent, count, out=np.full_like(spent, np.nan), where=count > 0)
+    return np.column_stack([spent, count, mean])
+
+
+def _weekday(columns: Columns) -> npt.NDArray[np.int64]:
+    """ISO weekday of the day ahead, 1 (Monday) to 7; 1970-01-01 was a Thursday."""
+    days = columns["sales_date"].astype("datetime64[D]").astype(np.int64)
+    return (days + 3) % 7 + 1
+
+
+def _of_weekday(columns: Columns, name: str) -> Floats:
+    """Of seven columns, one a weekday, that of the day ahead."""
+    weekday = _weekday(columns)
+    table = np.column_stack([_floats(columns[f"{name}_{day}"]) for day in range(1, 8)])
+    return np.asarray(table[np.arange(len(weekday)), weekday - 1])
+
+
+def _log_ratio(value: Floats, expected: Floats) -> Floats:
+    return np.asarray(np.log((value + SMALLEST_BASELINE) / (expected + SMALLEST_BASELINE)))
+
+
+def _first_known(*candidates: Floats) -> Floats:
+    """Element by element the first that is not NaN."""
+    found = candidates[0]
+    for candidate in candidates[1:]:
+        found = np.where(np.isnan(found), candidate, found)
+    return found
+
+
+def _floats(values: npt.NDArray[np.generic]) -> Floats:
+    return values.astype(np.float64)

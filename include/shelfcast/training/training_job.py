@@ -1,0 +1,190 @@
+"""Spark entry point: fits each fold and the final model in barrier mode, measures, and writes what a candidate is.
+
+    spark-submit training_job.py --frame FOLDER --out FOLDER [--champion FOLDER] [--seed N]
+
+Spark schedules the workers together, tells them each other's addresses and tries the stage again when one is lost;
+LightGBM's own collectives reduce the histograms between them, so that all hold the same trees.
+"""
+
+import argparse
+import json
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from pyspark import BarrierTaskContext, SparkContext
+from pyspark.sql import SparkSession
+
+from shelfcast.errors import TrainingError
+from shelfcast.training import declaration as declarations
+from shelfcast.training.calibration import calibrate
+from shelfcast.training.declaration import ModelDeclaration
+from shelfcast.training.evaluation import evaluate, fold_rows
+from shelfcast.training.fit import Sample, parameters, predict, train
+from shelfcast.training.folds import Fold, forecast_folds, regression_folds
+from shelfcast.training.frame import FRAME, FrameManifest, columns_of, verify
+
+APPLICATION = "shelfcast.training"
+COLLECTIVE_MINUTES = 5
+"""How long a worker waits for the others before it gives up."""
+
+
+def main() -> None:
+    """Reads the command line and runs the job."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--frame", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--champion", type=Path, default=None)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--seed", type=int, default=7)
+    options = parser.parse_args()
+    spark = SparkSession.builder.appName(APPLICATION).getOrCreate()
+    if spark.sparkContext.defaultParallelism < options.workers:
+        raise TrainingError(
+            f"Training needs {options.workers} slots at once, the cluster has {spark.sparkContext.defaultParallelism}. "
+            "Give the application more cores, or ask for fewer --workers."
+        )
+    run(spark.sparkContext, options.frame, options.out, options.champion, workers=options.workers, seed=options.seed)
+    spark.stop()
+
+
+def run(
+    context: SparkContext, folder: Path, out: Path, champion: Path | None, *, workers: int = 2, seed: int = 7
+) -> None:
+    """Trains on the frozen frame in `folder` and writes the candidate's files to `out`."""
+    manifest = verify(folder)
+    declaration = declarations.load(manifest.model)
+    frame = pd.read_parquet(folder / FRAME)
+    countable = frame["is_countable"].to_numpy(bool) if "is_countable" in frame else np.ones(len(frame), bool)
+    champion_text = (champion / "model.txt").read_text() if champion and (champion / "model.txt").exists() else None
+
+    def fitted(origin: str | None) -> str:
+        return train_on_cluster(context, folder, origin, workers=workers, seed=seed)
+
+    parts = []
+    for number, fold in enumerate(folds_of(frame, declaration, manifest)):
+        text = fitted(str(fold.origin))
+        parts.append(_measured(frame[fold.test & countable], text, champion_text, declaration, number))
+        print(f"fold {number + 1} of {manifest.folds}: origin {fold.origin}, {len(parts[-1])} rows", flush=True)  # noqa: T201
+    rows = pd.concat(parts, ignore_index=True)
+    write_candidate(out, fitted(None), rows, declaration, manifest, seed=seed)
+
+
+def folds_of(frame: pd.DataFrame, declaration: ModelDeclaration, manifest: FrameManifest) -> list[Fold]:
+    """The frame's rolling origins, newest first."""
+    columns = columns_of(frame)
+    if declaration.kind == "regression":
+        return list(regression_folds(pd.to_datetime(frame["ordered_at"]).to_numpy(), folds=manifest.folds))
+    business_date = pd.to_datetime(frame["business_date"]).to_numpy().astype("datetime64[D]")
+    sales_date = columns["sales_date"].astype("datetime64[D]")
+    return list(forecast_folds(business_date, sales_date, folds=manifest.folds, horizon_days=manifest.horizon_days))
+
+
+def train_on_cluster(context: SparkContext, folder: Path, origin: str | None, *, workers: int, seed: int) -> str:
+    """Fits one model on `workers` barrier tasks; answers its text.
+
+    Args:
+        context: Of the application.
+        folder: Of the frozen frame, readable by every worker.
+        origin: Of the fold; `None` for all rows.
+        workers: Tasks that run at the same time.
+        seed: Of the fit.
+    """
+    tasks = (
+        context.parallelize(range(workers), workers)
+        .barrier()
+        .mapPartitions(_worker(str(folder), origin, workers, seed))
+    )
+    # the exchange behind the barrier makes its stage one that Spark can run again
+    texts = [text for text in tasks.repartition(1).collect() if text]
+    if len(texts) != 1:
+        raise TrainingError(
+            f"{len(texts)} workers answered a model, expected the first one only; nothing was registered."
+        )
+    return texts[0]
+
+
+def _worker(folder: str, origin: str | None, workers: int, seed: int) -> Callable[[Iterator[int]], Iterator[str]]:
+    """What each barrier task does; everything it needs travels by value."""
+
+    def task(_: Iterator[int]) -> Iterator[str]:
+        context = BarrierTaskContext.get()
+        rank = context.partitionId()
+        sample, declaration = _share(Path(folder), origin, rank, workers)
+        with socket.socket() as held:
+            held.bind(("", 0))
+            own = {"host": _host(context, rank), "port": held.getsockname()[1], "rows": len(sample.target)}
+            peers = [json.loads(text) for text in context.allGather(json.dumps(own))]
+        if min(peer["rows"] for peer in peers) == 0:
+            raise TrainingError("A worker has no rows; the frame is too small for that many workers.")
+        settings: dict[str, Any] = parameters(declaration, seed=seed, num_threads=1)
+        if workers > 1:
+            settings |= {
+                "tree_learner": "data",
+                "pre_partition": True,
+                "num_machines": workers,
+                "machines": ",".join(f"{peer['host']}:{peer['port']}" for peer in peers),
+                "local_listen_port": own["port"],
+                "time_out": COLLECTIVE_MINUTES,
+            }
+        text = train(sample, declaration, settings=settings)
+        context.barrier()
+        yield text if rank == 0 else ""
+
+    return task
+
+
+def _share(folder: Path, origin: str | None, rank: int, workers: int) -> tuple[Sample, ModelDeclaration]:
+    """A worker's rows: every `workers`-th one, so that all shares look alike."""
+    manifest = verify(folder)
+    declaration = declarations.load(manifest.model)
+    frame = pd.read_parquet(folder / FRAME)
+    chosen = frame["is_countable"].to_numpy(bool) if "is_countable" in frame else np.ones(len(frame), bool)
+    if origin is not None:
+        (fold,) = [fold for fold in folds_of(frame, declaration, manifest) if str(fold.origin) == origin]
+        chosen &= fold.train
+    return Sample.of(columns_of(frame[chosen].iloc[rank::workers]), declaration), declaration
+
+
+def _host(context: BarrierTaskContext, rank: int) -> str:
+    name = context.getTaskInfos()[rank].address.split(":")[0]
+    return socket.gethostbyname(name)
+
+
+def _measured(
+    frame: pd.DataFrame, text: str, champion: str | None, declaration: ModelDeclaration, fold: int
+) -> pd.DataFrame:
+    sample = Sample.of(columns_of(frame), declaration)
+    mean = predict(text, sample.rows, sample.expected, declaration)
+    other = predict(champion, sample.rows, sample.expected, declaration) if champion else None
+    return fold_rows(frame, mean, other, declaration, fold)
+
+
+def write_candidate(
+    out: Path, text: str, rows: pd.DataFrame, declaration: ModelDeclaration, manifest: FrameManifest, *, seed: int
+) -> None:
+    """Writes model, calibration, fold forecasts, metrics and what they were made from; `training.json` comes last."""
+    out.mkdir(parents=True, exist_ok=True)
+    horizon = rows["horizon_days"].to_numpy(float) if "horizon_days" in rows else np.ones(len(rows))
+    actual, mean = rows["actual"].to_numpy(float), np.maximum(rows["mean"].to_numpy(float), 1e-6)
+
+    def calibrated(kept: Any) -> Any:
+        return calibrate(actual[kept], mean[kept], horizon[kept], declaration.quantiles)
+
+    folds = sorted(rows["fold"].unique())
+    others = {fold: calibrated((rows["fold"] != fold).to_numpy() if len(folds) > 1 else slice(None)) for fold in folds}
+    measured = evaluate(rows, others, declaration)
+    (out / "model.txt").write_text(text)
+    (out / "calibration.json").write_text(calibrated(slice(None)).to_json())
+    rows.to_parquet(out / "fold_forecasts.parquet", index=False)
+    (out / "metrics.json").write_text(json.dumps(measured.as_dict(), indent=1))
+    about = {"model": declaration.name, "cutoff": manifest.cutoff, "frame_digest": manifest.digest, "seed": seed}
+    about |= {"rows": manifest.rows, "reason": manifest.reason, "is_forced": manifest.is_forced}
+    (out / "training.json").write_text(json.dumps(about, indent=1))
+
+
+if __name__ == "__main__":
+    main()
