@@ -34,14 +34,34 @@ def params(horizon_days: int | None, folds: int) -> dict[str, Param]:
     """The trigger form; Airflow refuses values outside it, in the UI and by REST."""
     form = {
         "cutoff": Param(
-            None, type=["null", "string"], format="date", title="Cutoff", description="Last day to learn from. Empty: the latest complete business date."
+            None,
+            type=["null", "string"],
+            format="date",
+            title="Cutoff",
+            description="Last day to learn from. Empty: the latest complete business date.",
         ),
-        "folds": Param(folds, type="integer", minimum=1, maximum=12, title="Folds", description="Rolling origins to measure on."),
-        "reason": Param("weekly schedule", type="string", minLength=3, maxLength=500, title="Reason", description="Why this run: kept with the candidate."),
-        "force": Param(False, type="boolean", title="Force", description="Release it even if the gate holds it back; the decision records that."),
+        "folds": Param(
+            folds, type="integer", minimum=1, maximum=12, title="Folds", description="Rolling origins to measure on."
+        ),
+        "reason": Param(
+            "weekly schedule",
+            type="string",
+            minLength=3,
+            maxLength=500,
+            title="Reason",
+            description="Why this run: kept with the candidate.",
+        ),
+        "force": Param(
+            False,
+            type="boolean",
+            title="Force",
+            description="Release it even if the gate holds it back; the decision records that.",
+        ),
     }
     if horizon_days:
-        form["horizon_days"] = Param(horizon_days, type="integer", minimum=1, maximum=56, title="Horizon", description="Days ahead to learn.")
+        form["horizon_days"] = Param(
+            horizon_days, type="integer", minimum=1, maximum=56, title="Horizon", description="Days ahead to learn."
+        )
     return form
 
 

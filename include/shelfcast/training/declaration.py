@@ -116,8 +116,12 @@ def load(name: str) -> ModelDeclaration:
     return read(MODELS_FOLDER / f"{name}.yaml")
 
 
-def read(path: Path) -> ModelDeclaration:
-    """Reads a declaration; raises `ConfigurationError` that names file, field, what was found and what is wrong."""
+def read(path: Path, *, name: str | None = None) -> ModelDeclaration:
+    """Reads a declaration of the model `name` (the file's stem if `None`).
+
+    Raises:
+        ConfigurationError: Names file, field, what was found and what is wrong.
+    """
     try:
         declared = ModelDeclaration.model_validate(yaml.safe_load(path.read_text()))
     except FileNotFoundError:

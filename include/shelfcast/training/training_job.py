@@ -178,6 +178,7 @@ def write_candidate(
     others = {fold: calibrated((rows["fold"] != fold).to_numpy() if len(folds) > 1 else slice(None)) for fold in folds}
     measured = evaluate(rows, others, declaration)
     (out / "model.txt").write_text(text)
+    (out / "declaration.yaml").write_text((declarations.MODELS_FOLDER / f"{declaration.name}.yaml").read_text())
     (out / "calibration.json").write_text(calibrated(slice(None)).to_json())
     rows.to_parquet(out / "fold_forecasts.parquet", index=False)
     (out / "metrics.json").write_text(json.dumps(measured.as_dict(), indent=1))

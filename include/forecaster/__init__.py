@@ -1,0 +1,1 @@
+"""The forecaster's process: connects the hot store to `shelfcast.serving`."""

@@ -1,0 +1,34 @@
+"""Reads packed vectors from Redis."""
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from shelfcast.errors import HotStoreError
+from shelfcast.hot_store.generation import pointer_key, shard, vector_key
+from shelfcast.hot_store.vector import Vector, unpack
+
+ENTITY_KINDS = {"demand": "series_id", "order_value": "customer_id"}
+
+
+class RedisReader:
+    """A `shelfcast.serving.app.VectorReader`; the pointer is read once a request.
+
+    Args:
+        url: Address with password.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._client = Redis.from_url(url, socket_timeout=2, socket_connect_timeout=2)
+
+    async def read(self, model: str, entity: str, fields: tuple[str, ...]) -> tuple[str, Vector | None]:
+        """Generation that is read, and the entity's vector in it; raises `HotStoreError` when the store fails."""
+        try:
+            pointed = await self._client.get(pointer_key(model))
+            if pointed is None:
+                raise HotStoreError(f"The hot store holds no generation of {model} yet.")
+            generation = bytes(pointed).decode()
+            name = shard(ENTITY_KINDS[model], entity)
+            value = await self._client.get(vector_key(model, generation, entity, shard_name=name))
+        except RedisError as error:
+            raise HotStoreError(f"The hot store does not answer ({type(error).__name__}).") from error
+        return generation, None if value is None else unpack(bytes(value), fields=fields)

@@ -1,0 +1,74 @@
+"""A business date's features out of the cold store, as rows in the order of the packed vector."""
+
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from shelfcast.cold_store.cold_store import ColdStore
+from shelfcast.errors import HotStoreError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """What of a model's declaration the vector needs.
+
+    Attributes:
+        model: Name of the model.
+        entity: Column that names what a vector belongs to.
+        as_of_features: Columns in order.
+        ahead_covariates: Columns in order, empty for a regression.
+        horizon_days: Days ahead, 0 for a regression.
+    """
+
+    model: str
+    entity: str
+    as_of_features: tuple[str, ...]
+    ahead_covariates: tuple[str, ...]
+    horizon_days: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Partition:
+    """Rows of one business date.
+
+    Attributes:
+        entities: Names, length n, ascending.
+        numbers: float32 of shape (n, fields).
+    """
+
+    entities: list[str]
+    numbers: npt.NDArray[np.float32]
+
+
+def read_partition(store: ColdStore, layout: Layout, business_date: date) -> Partition:
+    """Reads what the hot store is to hold; raises `HotStoreError` if a series lacks a day ahead."""
+    features = store.fetch(f"hot_store/{layout.model}_vectors", {"business_date": business_date})
+    entities = [str(name) for name in features[layout.entity]]
+    if not entities:
+        raise HotStoreError(f"The cold store has no features of {layout.model} for {business_date}; build them first.")
+    numbers = _floats(features, layout.as_of_features)
+    if layout.ahead_covariates:
+        numbers = np.hstack([numbers, _ahead(store, layout, business_date, entities)])
+    return Partition(entities=entities, numbers=numbers.astype(np.float32))
+
+
+def _ahead(store: ColdStore, layout: Layout, business_date: date, entities: list[str]) -> npt.NDArray[np.float64]:
+    parameters = {"business_date": business_date, "horizon_days": layout.horizon_days}
+    ahead = store.fetch(f"hot_store/{layout.model}_ahead_vectors", parameters)
+    expected = len(entities) * layout.horizon_days
+    if len(ahead) != expected or list(ahead[layout.entity].iloc[:: layout.horizon_days]) != entities:
+        raise HotStoreError(
+            f"{len(ahead)} rows of days ahead for {len(entities)} series on {business_date}, {expected} were expected. "
+            "Clear feature_views of that date."
+        )
+    table = _floats(ahead, layout.ahead_covariates).reshape(len(entities), layout.horizon_days, -1)
+    return table.transpose(0, 2, 1).reshape(len(entities), -1)
+
+
+def _floats(frame: pd.DataFrame, names: tuple[str, ...]) -> npt.NDArray[np.float64]:
+    values: Any = frame[list(names)].to_numpy(dtype=np.float64, na_value=np.nan)
+    return values  # type: ignore[no-any-return]

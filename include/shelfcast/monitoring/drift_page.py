@@ -1,0 +1,56 @@
+"""The drift check as a page to look at: Evidently's report on the same samples and the same test."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from shelfcast.monitoring.drift import DriftRules, Sample
+from shelfcast.monitoring.drift_inputs import DriftSamples
+
+
+def write_page(samples: DriftSamples, folder: Path, *, rules: DriftRules) -> Path | None:
+    """Writes `<folder>/<business date>.html`, whole or not at all.
+
+    Quantities that cannot be compared (missing, or the same value everywhere) are left out, as the check does. The
+    page shows each quantity on its own; whether it is drift is the check's word, which knows the floors as well.
+
+    Args:
+        samples: What was checked; the page compares with the recent weeks, or with last year if there are none.
+        folder: Made if it is missing.
+        rules: Of the check.
+
+    Returns:
+        The page; `None` if nothing can be compared yet.
+    """
+    reference = next((other for other in samples.references.values() if _comparable(samples.newest, other)), None)
+    if reference is None:
+        return None
+    columns = _comparable(samples.newest, reference)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{samples.business_date}.html"
+    unfinished = path.with_suffix(".unfinished")
+    _evidently(_frame(samples.newest, columns), _frame(reference, columns), unfinished, rules)
+    unfinished.replace(path)
+    return path
+
+
+def _evidently(newest: pd.DataFrame, reference: pd.DataFrame, path: Path, rules: DriftRules) -> None:
+    from evidently import Report  # noqa: PLC0415 - seven seconds of imports, for the page alone
+    from evidently.presets import DataDriftPreset  # noqa: PLC0415
+
+    preset = DataDriftPreset(columns=list(newest.columns), num_method="ks", num_threshold=rules.false_discovery_rate)
+    Report([preset]).run(newest, reference).save_html(str(path))
+
+
+def _comparable(newest: Sample, reference: Sample) -> list[str]:
+    return [name for name in newest if _varies(newest[name], reference[name])]
+
+
+def _varies(*values: np.ndarray) -> bool:
+    known = [sample[np.isfinite(sample)] for sample in values]
+    return all(len(sample) for sample in known) and len(np.unique(np.concatenate(known))) > 1
+
+
+def _frame(sample: Sample, columns: list[str]) -> pd.DataFrame:
+    return pd.DataFrame({name: sample[name] for name in columns})

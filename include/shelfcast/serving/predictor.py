@@ -1,0 +1,131 @@
+"""From a packed vector to a forecast with quantiles: the same code online and in batch."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from enum import StrEnum
+
+import lightgbm
+import numpy as np
+import numpy.typing as npt
+
+from shelfcast.deployment.bundle import Bundle
+from shelfcast.hot_store.vector import Vector
+from shelfcast.training.fit import from_raw
+from shelfcast.training.rows import Floats, assemble, baseline
+
+OVERRIDABLE = ("on_promotion", "discount", "price", "is_open")
+
+
+class Reason(StrEnum):
+    """Why there is no forecast."""
+
+    UNKNOWN_SERIES = "unknown_series"
+    """The hot store has no vector: the series is not active, or there is none of that name."""
+    NO_HISTORY = "no_history"
+    """The series has not been observed on a single day yet."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Override:
+    """What a caller assumes of a day ahead; `None` keeps what is planned."""
+
+    horizon_day: int
+    on_promotion: bool | None = None
+    discount: float | None = None
+    price: float | None = None
+    is_open: bool | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Forecast:
+    """Forecasts of n series and h days each.
+
+    Attributes:
+        sales_dates: The days, length h.
+        mean: Shape (n, h), not negative, 0 on days that a store is closed.
+        quantiles: Shape (n, h, quantiles), never descending along the last axis.
+        has_history: Length n; a series without history has no forecast.
+    """
+
+    sales_dates: list[date]
+    mean: Floats
+    quantiles: Floats
+    has_history: npt.NDArray[np.bool_]
+
+
+class Predictor:
+    """A release, ready to predict.
+
+    Args:
+        bundle: A verified release.
+        num_threads: Threads of one prediction, 1 or more.
+    """
+
+    def __init__(self, bundle: Bundle, *, num_threads: int = 1) -> None:
+        self.bundle = bundle
+        self.declaration = bundle.declaration
+        self._booster = lightgbm.Booster(model_str=bundle.model_text)
+        self._num_threads = num_threads
+        self._as_of = len(bundle.declaration.as_of_features)
+
+    def forecast(self, vectors: Sequence[Vector], *, horizon_days: int, overrides: Sequence[Override] = ()) -> Forecast:
+        """Forecasts all series of one business date.
+
+        Args:
+            vectors: Of one business date, one or more.
+            horizon_days: Days ahead, 1 to the model's own horizon.
+            overrides: Assumptions about days ahead, for every one of the series.
+        """
+        days = np.arange(1, horizon_days + 1)
+        today = vectors[0].business_date
+        columns = self._columns(np.stack([vector.numbers for vector in vectors]).astype(float), days, today)
+        for override in overrides:
+            _apply(columns, override, days=horizon_days)
+        mean = self._means(columns)
+        closed = columns["is_open"] == 0
+        mean[closed] = 0.0
+        quantiles = self.bundle.calibration.apply(mean, columns["horizon_days"])
+        shape = (len(vectors), horizon_days)
+        return Forecast(
+            sales_dates=[today + timedelta(days=int(day)) for day in days],
+            mean=mean.reshape(shape),
+            quantiles=quantiles.reshape(*shape, -1),
+            has_history=np.array([self.has_history(vector) for vector in vectors]),
+        )
+
+    def predict(self, numbers: Floats) -> tuple[Floats, Floats]:
+        """Mean and quantiles for rows of as-of features, shapes (n,) and (n, quantiles); a regression's way."""
+        columns = {name: numbers[:, position] for position, name in enumerate(self.declaration.as_of_features)}
+        mean = self._means(columns)
+        return mean, self.bundle.calibration.apply(mean, np.ones(len(mean)))
+
+    def has_history(self, vector: Vector) -> bool:
+        """Whether a single number says what the series usually sells."""
+        return bool(np.isfinite(vector.numbers[: self._as_of]).any())
+
+    def _means(self, columns: dict[str, npt.NDArray[np.generic]]) -> Floats:
+        rows, expected = assemble(columns, self.declaration), baseline(columns, self.declaration)
+        raw = self._booster.predict(rows, raw_score=True, num_threads=self._num_threads)
+        return from_raw(np.asarray(raw, dtype=float), expected, self.declaration)
+
+    def _columns(self, numbers: Floats, days: npt.NDArray[np.int64], today: date) -> dict[str, npt.NDArray[np.generic]]:
+        """Columns of n × h rows, series by series."""
+        series, span, own = len(numbers), len(days), self.declaration.horizon
+        columns: dict[str, npt.NDArray[np.generic]] = {
+            name: np.repeat(numbers[:, position], span) for position, name in enumerate(self.declaration.as_of_features)
+        }
+        for number, name in enumerate(self.declaration.ahead_covariates):
+            start = self._as_of + number * own
+            columns[name] = numbers[:, start : start + span].reshape(-1)
+        columns["horizon_days"] = np.tile(days, series).astype(float)
+        columns["sales_date"] = np.tile(np.datetime64(today, "D") + days.astype("timedelta64[D]"), series)
+        return columns
+
+
+def _apply(columns: dict[str, npt.NDArray[np.generic]], override: Override, *, days: int) -> None:
+    for name in OVERRIDABLE:
+        value = getattr(override, name)
+        if value is not None:
+            columns[name] = columns[name].copy()
+            columns[name][override.horizon_day - 1 :: days] = float(value)

@@ -1,0 +1,180 @@
+"""Mails about failures: one for a task that failed for good, one for a run that ended without any task saying why.
+
+A task with retries left does not mail. A run that fails because a task failed does not mail either, that task did;
+a run that ran out of time or is deadlocked mails once. The text is made here, not by Airflow's templating: its
+templates fail on what a run without a logical date does not have, and a mail that fails to render is a mail lost.
+"""
+
+import html
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from airflow.providers.smtp.notifications.smtp import SmtpNotifier
+from airflow.sdk.configuration import conf
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from shelfcast.settings import Settings
+from shelfcast_provider.connections import SMTP
+
+LONGEST_ERROR = 4000
+"""Characters of an error that a mail shows; the log has all of it."""
+
+NO_ERROR_KNOWN = (
+    "The task's process ended without an error of its own: it was killed, ran out of memory or lost its machine. "
+    "The end of the log and the scheduler's log say more."
+)
+REPORTED_BY_A_TASK = "task_failure"
+RUN_REASONS = {
+    "timed_out": "The run took longer than its time limit; its unfinished tasks were stopped.",
+    "all_tasks_deadlocked": "No task of the run can start: each waits for one that will never be done.",
+}
+SENDER = "shelfcast@localhost"
+"""Where mails come from if the connection names no `from_email`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """What a mail says.
+
+    Attributes:
+        dag_id: The DAG.
+        run_id: Its run.
+        business_date: The run's partition key; `None` for a run that belongs to no date.
+        task: Task id, with `[index]` if mapped; `None` if the run failed as a whole.
+        tries: Such as `3 of 3`; `None` for a run.
+        error: Plain text.
+        link: Page of the log, or of the run.
+        what_to_do: Section *When it fails* of the DAG's runbook, Markdown; may be empty.
+    """
+
+    dag_id: str
+    run_id: str
+    business_date: str | None
+    task: str | None
+    tries: str | None
+    error: str
+    link: str
+    what_to_do: str
+
+    @classmethod
+    def of_task(cls, context: Mapping[str, Any]) -> "Failure":
+        """Reads a task's context; each key may be missing but `ti`."""
+        ti = context["ti"]
+        index = ti.map_index if ti.map_index is not None and ti.map_index >= 0 else None
+        return cls(
+            dag_id=ti.dag_id,
+            run_id=ti.run_id,
+            business_date=_business_date(context),
+            task=ti.task_id if index is None else f"{ti.task_id}[{index}]",
+            tries=f"{ti.try_number} of {(ti.max_tries or 0) + 1}",
+            error=_text_of(context.get("exception")),
+            link=ti.log_url,
+            what_to_do=section(_runbook(context), "When it fails"),
+        )
+
+    @classmethod
+    def of_run(cls, context: Mapping[str, Any]) -> "Failure":
+        """Reads a run's context; each key may be missing but `dag` and `run_id`."""
+        dag_id, run_id, reason = context["dag"].dag_id, context["run_id"], str(context.get("reason") or "unknown")
+        base = conf.get("api", "base_url", fallback="http://localhost:8080/").rstrip("/")
+        return cls(
+            dag_id=dag_id,
+            run_id=run_id,
+            business_date=_business_date(context),
+            task=None,
+            tries=None,
+            error=RUN_REASONS.get(reason, f"The run failed; Airflow's reason is {reason}."),
+            link=f"{base}/dags/{dag_id}/runs/{quote(run_id)}",
+            what_to_do=section(_runbook(context), "When it fails"),
+        )
+
+    @property
+    def subject(self) -> str:
+        """One line that names what failed and for which date or run."""
+        what = f"{self.dag_id}.{self.task} failed" if self.task else f"{self.dag_id}: run failed"
+        return re.sub(r"\s+", " ", f"[shelfcast] {what}, {self.business_date or self.run_id}")
+
+    def to_html(self) -> str:
+        """The mail's body; everything that came from outside is escaped."""
+        return _template().render(failure=self, what_to_do=_paragraphs(self.what_to_do))
+
+
+class FailureNotifier(SmtpNotifier):
+    """Mails a failure to the deployment's alert address over the connection `smtp_default`.
+
+    Args:
+        is_for_runs: Whether it is a DAG's callback; a task's otherwise.
+    """
+
+    template_fields = ()
+
+    def __init__(self, *, is_for_runs: bool = False) -> None:
+        super().__init__(to="", smtp_conn_id=SMTP)
+        self.is_for_runs = is_for_runs
+
+    def render_template_fields(self, context: Any, jinja_env: Any = None) -> None:
+        """Leaves Airflow's templates out: a run's DAG has none in every process, and there is nothing to fill in."""
+
+    def notify(self, context: Any) -> None:
+        """Sends the mail; one notifier serves many failures, so it keeps nothing of any."""
+        if self.is_for_runs and context.get("reason") == REPORTED_BY_A_TASK:
+            return
+        failure = Failure.of_run(context) if self.is_for_runs else Failure.of_task(context)
+        with self.hook as smtp:
+            smtp.send_email_smtp(
+                to=Settings.from_environment().alert_address,
+                from_email=smtp.from_email or SENDER,
+                subject=failure.subject,
+                html_content=failure.to_html(),
+            )
+
+
+def failure_notifier() -> FailureNotifier:
+    """For `default_args["on_failure_callback"]`: one mail for each task that failed and has no try left."""
+    return FailureNotifier()
+
+
+def run_failure_notifier() -> FailureNotifier:
+    """For a DAG's `on_failure_callback`: one mail for a run that failed without a failed task."""
+    return FailureNotifier(is_for_runs=True)
+
+
+def section(runbook: str, heading: str) -> str:
+    """Text below one `### heading` of a runbook; empty if it is not there."""
+    found = re.search(rf"^###\s+{re.escape(heading)}\s*\n(.*?)(?=^###\s|\Z)", runbook, flags=re.M | re.S)
+    return found.group(1).strip() if found else ""
+
+
+def _runbook(context: Mapping[str, Any]) -> str:
+    return getattr(context.get("dag"), "doc_md", None) or ""
+
+
+def _business_date(context: Mapping[str, Any]) -> str | None:
+    key = getattr(context.get("dag_run"), "partition_key", None)
+    return str(key) if key else None
+
+
+def _text_of(error: object) -> str:
+    if error is None:
+        return NO_ERROR_KNOWN
+    name = "" if isinstance(error, str) else f"{type(error).__name__}: "
+    text = f"{name}{error}"
+    return text if len(text) <= LONGEST_ERROR else f"{text[:LONGEST_ERROR]} … (the rest is in the log)"
+
+
+def _paragraphs(markdown: str) -> Markup:
+    """The little Markdown that runbooks use: paragraphs, `code` and *emphasis*; the text is escaped before."""
+    text = re.sub(r"`([^`\n]+)`", r"<code>\1</code>", html.escape(markdown))
+    text = re.sub(r"\*([^*\n]+)\*", r"<em>\1</em>", text)
+    return Markup("".join(f"<p>{part}</p>" for part in re.split(r"\n\s*\n", text) if part.strip()))  # noqa: S704
+
+
+def _template() -> Any:
+    folder = Path(__file__).parent
+    environment = Environment(loader=FileSystemLoader(folder), undefined=StrictUndefined, autoescape=True)
+    return environment.get_template("alert.html")

@@ -1,0 +1,48 @@
+"""Compares the hot store with the cold one."""
+
+from collections.abc import Sequence
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator
+
+from shelfcast.training import declaration as declarations
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+class ParityOperator(BaseOperator):
+    """Fails unless every vector that is served equals the cold store's features of the business date.
+
+    Args:
+        models: Names of the models to compare.
+        business_date: ISO date (templated).
+
+    Returns:
+        Number of vectors compared, by model.
+    """
+
+    template_fields: Sequence[str] = ("business_date",)
+
+    def __init__(self, *, models: Sequence[str], business_date: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.models = list(models)
+        self.business_date = business_date
+
+    def execute(self, context: "Context") -> dict[str, int]:  # noqa: ARG002
+        """Reads both sides and compares every number."""
+        return {model: self._compare(model) for model in self.models}
+
+    def _compare(self, model: str) -> int:
+        from shelfcast.hot_store.parity import check_parity
+        from shelfcast.hot_store.partition import read_partition
+        from shelfcast_provider.cold_store.cold_store_hook import ColdStoreHook
+        from shelfcast_provider.hot_store.hot_store_hook import HotStoreHook
+        from shelfcast_provider.hot_store.publish_generation_operator import layout_of
+
+        day, declaration, hook = date.fromisoformat(self.business_date), declarations.load(model), HotStoreHook()
+        with ColdStoreHook() as store:
+            cold = read_partition(store, layout_of(declaration), day)
+        hot = hook.read(hook.current(model), entity_kind=declaration.entity)
+        return check_parity(cold, hot, fields=declaration.vector_fields, business_date=day, model=model)

@@ -1,0 +1,70 @@
+"""Publishes a business date's features as a generation of the hot store."""
+
+from collections.abc import Sequence
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator
+
+from shelfcast.training import declaration as declarations
+from shelfcast.training.declaration import ModelDeclaration
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from shelfcast.hot_store.partition import Layout
+
+
+def layout_of(declaration: ModelDeclaration) -> "Layout":
+    """What of a declaration the packed vector needs."""
+    from shelfcast.hot_store.partition import Layout
+
+    return Layout(
+        model=declaration.name,
+        entity=declaration.entity,
+        as_of_features=declaration.as_of_features,
+        ahead_covariates=declaration.ahead_covariates,
+        horizon_days=declaration.horizon,
+    )
+
+
+class PublishGenerationOperator(BaseOperator):
+    """Writes the generation of a model for a business date and points at it.
+
+    Args:
+        model: Name of the model.
+        business_date: ISO date of a built partition (templated).
+
+    Returns:
+        `generation` and `vectors`.
+    """
+
+    template_fields: Sequence[str] = ("business_date",)
+
+    def __init__(self, *, model: str, business_date: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.model = model
+        self.business_date = business_date
+
+    def execute(self, context: "Context") -> dict[str, Any]:
+        """Reads the partition, packs it, publishes it."""
+        from shelfcast.hot_store.generation import Manifest, checksum, generation_name
+        from shelfcast.hot_store.partition import read_partition
+        from shelfcast.hot_store.vector import pack, schema_id
+        from shelfcast_provider.cold_store.cold_store_hook import ColdStoreHook
+        from shelfcast_provider.hot_store.hot_store_hook import HotStoreHook
+
+        day, declaration = date.fromisoformat(self.business_date), declarations.load(self.model)
+        with ColdStoreHook() as store:
+            partition = read_partition(store, layout_of(declaration), day)
+        values = pack(partition.numbers, business_date=day, fields=declaration.vector_fields)
+        manifest = Manifest(
+            model=self.model,
+            generation=generation_name(day, context["run_id"]),
+            business_date=self.business_date,
+            count=len(values),
+            schema=schema_id(declaration.vector_fields),
+            checksum=checksum(values),
+        )
+        HotStoreHook().publish(manifest, partition.entities, values, entity_kind=declaration.entity)
+        return {"generation": manifest.generation, "vectors": manifest.count}
