@@ -18,35 +18,53 @@ the replication slot is gone; follow the text of the error to take a new snapsho
 open `QUARANTINE.BAD_ROWS` for this batch, mend the rows in the shop, clear the run.
 """
 
-from airflow.sdk import DAG, Asset, AssetOrTimeSchedule, AssetWatcher, CronTriggerTimetable, task
-from shelfcast_provider.ingestion.check_batch_operator import CheckBatchOperator
-from shelfcast_provider.ingestion.drain_operator import DrainChangeLogOperator
-from shelfcast_provider.ingestion.load_batch_operator import LoadBatchOperator
+from typing import Any
 
+from airflow.sdk import DAG, Asset, AssetOrTimeSchedule, AssetWatcher, CronTriggerTimetable, Param, task
+
+from shelfcast.ingestion.batch import landing_arguments
 from shelfcast.settings import Settings
 from shelfcast_provider.assets import SALES_CHANGES
+from shelfcast_provider.cold_store.load_batch_operator import LastDrainOperator, LoadBatchOperator
+from shelfcast_provider.ingestion.check_batch_operator import CheckBatchOperator
+from shelfcast_provider.ingestion.drain_operator import DrainChangeLogOperator
 from shelfcast_provider.schedules import COLD_STORE_WRITERS, dag_settings
 from shelfcast_provider.sources.business_day_trigger import BusinessDayClosedTrigger
 from shelfcast_provider.spark_job_operator import SparkJobOperator
 
-DAY_CLOSED = Asset(
-    "shop_day_closed", watchers=[AssetWatcher(name="business_day_closed", trigger=BusinessDayClosedTrigger())]
-)
-NIGHTLY = CronTriggerTimetable("30 4 * * *", timezone="UTC")
 SETTINGS = Settings.from_environment()
+DAY_CLOSED = Asset("shop_day_closed", watchers=[AssetWatcher(name="day_closed", trigger=BusinessDayClosedTrigger())])
+NIGHTLY = CronTriggerTimetable("30 4 * * *", timezone="UTC")
+BATCH_ID = "{{ run_id | replace(':', '') | replace('+', '_') }}"
+EXPORT = str(SETTINGS.artifacts / "exports" / BATCH_ID)
+SNAPSHOT = Param(False, type="boolean", title="Take a new snapshot", description="Read all tables of the shop anew.")
 
 with DAG(
-    "cdc_ingestion", schedule=AssetOrTimeSchedule(assets=[DAY_CLOSED], timetable=NIGHTLY), **dag_settings(__doc__)
+    "cdc_ingestion",
+    schedule=AssetOrTimeSchedule(assets=[DAY_CLOSED], timetable=NIGHTLY),
+    params={"take_snapshot": SNAPSHOT},
+    **dag_settings(__doc__, tags=["ingestion"]),
 ):
-    drain = DrainChangeLogOperator(task_id="drain")
-    land = SparkJobOperator(task_id="land", job="ingestion/landing_job", arguments=[])
-    check = CheckBatchOperator(task_id="check")
-    load = LoadBatchOperator(task_id="load", pool=COLD_STORE_WRITERS)
+    loaded = LastDrainOperator(task_id="loaded", pool=COLD_STORE_WRITERS)
+    drain = DrainChangeLogOperator(task_id="drain", loaded=loaded.output, take_snapshot="{{ params.take_snapshot }}")
+    land = SparkJobOperator(
+        task_id="land",
+        job="ingestion/landing_job",
+        arguments=landing_arguments(
+            landing=SETTINGS.landing,
+            generation="{{ ti.xcom_pull('drain').generation }}",
+            after_drain="{{ ti.xcom_pull('drain').after_drain }}",
+            batch_id=BATCH_ID,
+            export=EXPORT,
+        ),
+    )
+    check = CheckBatchOperator(task_id="check", export=EXPORT)
+    load = LoadBatchOperator(task_id="load", export=EXPORT, pool=COLD_STORE_WRITERS)
 
     @task(outlets=[SALES_CHANGES])
-    def announce(dates: list[str], *, outlet_events) -> list[str]:
+    def announce(batch: dict[str, Any], *, outlet_events: Any) -> list[str]:
         """Emits one partition for each business date that is now complete."""
-        outlet_events[SALES_CHANGES].add_partitions(dates)
-        return dates
+        outlet_events[SALES_CHANGES].add_partitions(batch["business_dates"])
+        return batch["business_dates"]
 
-    drain >> land >> check >> load >> announce(load.output["business_dates"])
+    loaded >> drain >> land >> check >> load >> announce(load.output)

@@ -18,12 +18,12 @@ failure; its reason is in `OPERATIONS.DECISIONS` and in the task's result.
 """
 
 from airflow.sdk import DAG
+
+from shelfcast_provider.assets import DEMAND_FORECASTS, DRIFT_REPORT, SALES_CHANGES
 from shelfcast_provider.monitoring.drift_check_operator import DriftCheckOperator
 from shelfcast_provider.monitoring.realised_error_operator import RealisedErrorOperator
 from shelfcast_provider.retraining.governor_operator import GovernorOperator
 from shelfcast_provider.retraining.retraining_trigger_operator import RetrainingTriggerOperator
-
-from shelfcast_provider.assets import DEMAND_FORECASTS, DRIFT_REPORT, SALES_CHANGES
 from shelfcast_provider.schedules import BUSINESS_DATE, COLD_STORE_WRITERS, dag_settings, on_business_date
 
 with DAG(

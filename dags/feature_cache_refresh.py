@@ -18,11 +18,11 @@ message names entity, feature and both values; clear the whole run, and `feature
 """
 
 from airflow.sdk import DAG
-from shelfcast_provider.hot_store.parity_operator import ParityOperator
-from shelfcast_provider.hot_store.publish_generation_operator import PublishGenerationOperator
 
 from shelfcast.training import declaration
 from shelfcast_provider.assets import DEMAND_FEATURE_CACHE, DEMAND_FEATURES
+from shelfcast_provider.hot_store.parity_operator import ParityOperator
+from shelfcast_provider.hot_store.publish_generation_operator import PublishGenerationOperator
 from shelfcast_provider.schedules import BUSINESS_DATE, dag_settings, on_business_date
 
 with DAG(

@@ -18,9 +18,9 @@ Emitting an old date again rebuilds that date, and so does a manual run with tha
 """
 
 from airflow.sdk import DAG
-from shelfcast_provider.cold_store.build_features_operator import BuildFeaturesOperator
 
 from shelfcast_provider.assets import DEMAND_FEATURES, SALES_CHANGES
+from shelfcast_provider.cold_store.build_features_operator import BuildFeaturesOperator
 from shelfcast_provider.schedules import BUSINESS_DATE, COLD_STORE_WRITERS, dag_settings, on_business_date
 
 with DAG("feature_views", schedule=on_business_date(SALES_CHANGES), **dag_settings(__doc__, tags=["cold_store"])):

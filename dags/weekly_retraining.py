@@ -20,6 +20,7 @@ edited; remove it and clear the run. `train`: read the end of its log; *too few 
 
 from airflow.sdk import DAG, CronTriggerTimetable, Param
 
+from shelfcast.settings import Settings
 from shelfcast.training import declaration
 from shelfcast_provider.assets import candidate
 from shelfcast_provider.schedules import COLD_STORE_WRITERS, dag_settings
@@ -28,40 +29,24 @@ from shelfcast_provider.training.freeze_frame_operator import FreezeFrameOperato
 from shelfcast_provider.training.register_candidate_operator import RegisterCandidateOperator
 
 MONDAY = CronTriggerTimetable("0 3 * * MON", timezone="UTC")
+RELEASES = Settings.from_environment().artifacts / "releases"
+FOLDER = "{{ ti.xcom_pull('freeze').folder }}"
 
 
 def params(horizon_days: int | None, folds: int) -> dict[str, Param]:
     """The trigger form; Airflow refuses values outside it, in the UI and by REST."""
+    last_day = {"title": "Cutoff", "description": "Last day to learn from. Empty: the latest complete business date."}
+    why = {"title": "Reason", "description": "Why this run: kept with the candidate."}
+    forced = {"title": "Force", "description": "Release it even if the gate holds it back; the decision says so."}
     form = {
-        "cutoff": Param(
-            None,
-            type=["null", "string"],
-            format="date",
-            title="Cutoff",
-            description="Last day to learn from. Empty: the latest complete business date.",
-        ),
-        "folds": Param(
-            folds, type="integer", minimum=1, maximum=12, title="Folds", description="Rolling origins to measure on."
-        ),
-        "reason": Param(
-            "weekly schedule",
-            type="string",
-            minLength=3,
-            maxLength=500,
-            title="Reason",
-            description="Why this run: kept with the candidate.",
-        ),
-        "force": Param(
-            False,
-            type="boolean",
-            title="Force",
-            description="Release it even if the gate holds it back; the decision records that.",
-        ),
+        "cutoff": Param(None, type=["null", "string"], format="date", **last_day),
+        "folds": Param(folds, type="integer", minimum=1, maximum=12, title="Folds", description="Rolling origins."),
+        "reason": Param("weekly schedule", type="string", minLength=3, maxLength=500, **why),
+        "force": Param(False, type="boolean", **forced),
     }
     if horizon_days:
-        form["horizon_days"] = Param(
-            horizon_days, type="integer", minimum=1, maximum=56, title="Horizon", description="Days ahead to learn."
-        )
+        days = {"title": "Horizon", "description": "Days ahead to learn."}
+        form["horizon_days"] = Param(horizon_days, type="integer", minimum=1, maximum=horizon_days, **days)
     return form
 
 
@@ -74,7 +59,11 @@ for model in declaration.names():
         **dag_settings(__doc__, tags=["training", model]),
     ):
         freeze = FreezeFrameOperator(task_id="freeze", model=model, pool=COLD_STORE_WRITERS)
-        train = SparkJobOperator(task_id="train", job="training/training_job", arguments=[])
-        register = RegisterCandidateOperator(task_id="register", model=model, outlets=[candidate(model)])
+        train = SparkJobOperator(
+            task_id="train",
+            job="training/training_job",
+            arguments=["--frame", FOLDER, "--out", f"{FOLDER}/candidate", "--releases", str(RELEASES / model)],
+        )
+        register = RegisterCandidateOperator(task_id="register", model=model, folder=FOLDER, outlets=[candidate(model)])
 
         freeze >> train >> register

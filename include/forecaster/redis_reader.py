@@ -26,9 +26,11 @@ class RedisReader:
             pointed = await self._client.get(pointer_key(model))
             if pointed is None:
                 raise HotStoreError(f"The hot store holds no generation of {model} yet.")
-            generation = bytes(pointed).decode()
+            generation = pointed.decode() if isinstance(pointed, bytes) else pointed
             name = shard(ENTITY_KINDS[model], entity)
             value = await self._client.get(vector_key(model, generation, entity, shard_name=name))
         except RedisError as error:
             raise HotStoreError(f"The hot store does not answer ({type(error).__name__}).") from error
-        return generation, None if value is None else unpack(bytes(value), fields=fields)
+        return generation, None if value is None else unpack(
+            value if isinstance(value, bytes) else value.encode(), fields=fields
+        )

@@ -101,7 +101,7 @@ class Failure:
 
     def to_html(self) -> str:
         """The mail's body; everything that came from outside is escaped."""
-        return _template().render(failure=self, what_to_do=_paragraphs(self.what_to_do))
+        return str(_template().render(failure=self, what_to_do=_paragraphs(self.what_to_do)))
 
 
 class FailureNotifier(SmtpNotifier):
@@ -111,7 +111,7 @@ class FailureNotifier(SmtpNotifier):
         is_for_runs: Whether it is a DAG's callback; a task's otherwise.
     """
 
-    template_fields = ()
+    template_fields = ()  # type: ignore[assignment]
 
     def __init__(self, *, is_for_runs: bool = False) -> None:
         super().__init__(to="", smtp_conn_id=SMTP)

@@ -17,9 +17,9 @@ from airflow.sdk import DAG, BaseOperator
 from airflow.sdk.api.datamodels._generated import DagRun, TIRunContext
 from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 from jinja2 import UndefinedError
-from shelfcast_provider.alerts import NO_ERROR_KNOWN, failure_notifier, run_failure_notifier, section
 
 from shelfcast.errors import PostConditionFailed
+from shelfcast_provider.alerts import NO_ERROR_KNOWN, failure_notifier, run_failure_notifier, section
 
 NOW = datetime(2025, 7, 4, 3, 0, tzinfo=UTC)
 RUNBOOK = """First line.
@@ -40,7 +40,7 @@ class Sink:
     def __init__(self):
         self.mails = []
 
-    async def handle_DATA(self, server, session, envelope):
+    async def handle_DATA(self, _server, _session, envelope):  # noqa: N802
         self.mails.append((envelope.rcpt_tos, email.message_from_bytes(envelope.content, policy=email.policy.default)))
         return "250 kept"
 

@@ -72,8 +72,8 @@ def build_partitions(store: ColdStore, business_date: date, *, horizon_days: int
     history = missing[missing["in_snapshot"].astype(bool)]
     if len(history):
         _build_history(store, history)
-    for row in missing[~missing["in_snapshot"].astype(bool)].itertuples():
-        _build_date(store, row.business_date, dates)
+    for day in missing.loc[~missing["in_snapshot"].astype(bool), "business_date"]:
+        _build_date(store, day, dates)
     ensure_ahead(store, [business_date], horizon_days=horizon_days, rebuild=True)
     _swap(store, ORDER_TOTAL, "order_total", business_date, business_date, _parameters(dates, business_date))
     return _check(store, business_date, len(missing))
@@ -108,6 +108,11 @@ def latest_business_date(store: ColdStore) -> date | None:
     return None if pd.isna(value) else _day(value)
 
 
+def built_dates(store: ColdStore) -> set[date]:
+    """Business dates that `FEATURES.DEMAND` holds."""
+    return _built(store, DEMAND)
+
+
 def closed_at(store: ColdStore, business_date: date) -> datetime:
     """When a complete business date was closed; raises `NothingToDo` for any other date."""
     dates = store.fetch("cold_store/business_dates", {"business_date": business_date})
@@ -140,7 +145,7 @@ def _swap(
     store: ColdStore, table: str, name: str, from_date: date, until_date: date, parameters: dict[str, object]
 ) -> None:
     """Replaces the partitions of a range; a reader between the two statements finds none of them, never half of one."""
-    span = {"from_date": from_date, "until_date": until_date}
+    span: dict[str, object] = {"from_date": from_date, "until_date": until_date}
     store.run("cold_store/delete_partition", span, table=table)
     store.run(f"cold_store/insert_{name}", {**parameters, **span})
 

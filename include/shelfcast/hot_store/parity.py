@@ -30,7 +30,9 @@ def check_parity(
         if found.business_date != business_date:
             differing.append(f"{entity} is of {found.business_date}, not {business_date}")
         for position in np.flatnonzero((found.numbers != numbers) & ~(np.isnan(found.numbers) & np.isnan(numbers))):
-            differing.append(f"{entity}.{fields[position]}: hot {found.numbers[position]}, cold {numbers[position]}")
+            differing.append(
+                f"{entity}.{fields[int(position)]}: hot {found.numbers[position]}, cold {numbers[position]}"
+            )
     if differing:
         raise PostConditionFailed(
             f"{len(differing)} values of {model} differ between hot and cold store: {first_offenders(differing)}. "

@@ -80,7 +80,8 @@ class FeatureDrift:
 
     def as_dict(self) -> dict[str, object]:
         """For a table row; numbers that do not exist are `None`."""
-        return {name: None if value != value else value for name, value in asdict(self).items()}  # noqa: PLR0124
+        row = {name: None if value != value else value for name, value in asdict(self).items()}  # noqa: PLR0124
+        return {**row, "state": self.state.value}
 
 
 @dataclass(frozen=True, kw_only=True)

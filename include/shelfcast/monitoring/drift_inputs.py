@@ -1,7 +1,7 @@
 """What the drift check reads from the cold store and what it leaves there."""
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 
 import numpy as np
 import pandas as pd
@@ -16,6 +16,7 @@ QUANTITIES = ("demand_level", "demand_variability", "zero_share", "stockout_shar
 
 REFERENCES = ("recent_weeks", "last_year")
 RECENT_WEEKS = 8
+WEEKS_A_YEAR = 52
 LAST_YEAR_WEEKS = 4
 """Weeks before and after the same week of last year."""
 
@@ -47,12 +48,13 @@ def read_samples(store: ColdStore, business_date: date) -> DriftSamples:
     parameters = {
         "business_date": business_date,
         "known_until": closed_at(store, business_date),
-        "recent_weeks": RECENT_WEEKS,
-        "last_year_weeks": LAST_YEAR_WEEKS,
+        "recent_from": business_date - timedelta(weeks=RECENT_WEEKS),
+        "last_year_from": business_date - timedelta(weeks=WEEKS_A_YEAR + LAST_YEAR_WEEKS),
+        "last_year_until": business_date - timedelta(weeks=WEEKS_A_YEAR - LAST_YEAR_WEEKS),
         "series_limit": MOST_SERIES,
     }
     rows = store.fetch("monitoring/drift_samples", parameters)
-    if not (rows["sample"] == "newest").any():
+    if not (rows["sample_name"] == "newest").any():
         raise NothingToDo(f"FEATURES.DEMAND has no active series on {business_date}; there is no input to watch.")
     return DriftSamples(
         business_date=business_date,
@@ -72,11 +74,11 @@ def write_report(store: ColdStore, report: DriftReport) -> int:
     if not int(found["row_count"]) == int(found["features"]) == len(report.features):
         raise PostConditionFailed(
             f"OPERATIONS.DRIFT_CHECKS holds {found['row_count']} rows of {found['features']} quantities for "
-            f"{report.business_date}, expected {len(report.features)}. Two checks wrote at the same time; clear this task."
+            f"{report.business_date}, expected {len(report.features)}. Two checks wrote at once; clear this task."
         )
     return len(report.features)
 
 
 def _sample(rows: pd.DataFrame, name: str) -> Sample:
-    own = rows[rows["sample"] == name]
+    own = rows[rows["sample_name"] == name]
     return {quantity: own[quantity].to_numpy(dtype=np.float64, na_value=np.nan) for quantity in QUANTITIES}

@@ -36,8 +36,8 @@ def write_page(samples: DriftSamples, folder: Path, *, rules: DriftRules) -> Pat
 
 
 def _evidently(newest: pd.DataFrame, reference: pd.DataFrame, path: Path, rules: DriftRules) -> None:
-    from evidently import Report  # noqa: PLC0415 - seven seconds of imports, for the page alone
-    from evidently.presets import DataDriftPreset  # noqa: PLC0415
+    from evidently import Report
+    from evidently.presets import DataDriftPreset
 
     preset = DataDriftPreset(columns=list(newest.columns), num_method="ks", num_threshold=rules.false_discovery_rate)
     Report([preset]).run(newest, reference).save_html(str(path))

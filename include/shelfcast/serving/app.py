@@ -3,6 +3,7 @@
 import hmac
 import time
 from collections.abc import Awaitable, Callable
+from datetime import date
 from typing import Any, Protocol
 
 import numpy as np
@@ -45,7 +46,7 @@ class VectorReader(Protocol):
         ...
 
 
-class Refused(Exception):  # noqa: N818 - it is an answer, not a fault
+class Refused(Exception):
     """Ends a request with a reason."""
 
     def __init__(self, status: int, reason_code: str, message: str) -> None:
@@ -140,8 +141,6 @@ def smoke_test(predictor: Predictor) -> dict[str, Any]:
         mean, quantiles = predictor.predict(rows)
         means, bands = mean, quantiles
     else:
-        from datetime import date
-
         fields = np.full((2, len(declaration.vector_fields)), np.nan, dtype=np.float32)
         fields[1] = 1.0
         vectors = [Vector(business_date=date(2024, 1, 1), numbers=numbers) for numbers in fields]

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from shelfcast.deployment.bundle import Bundle
 from shelfcast.hot_store.vector import Vector
 from shelfcast.training.fit import from_raw
-from shelfcast.training.rows import Floats, assemble, baseline
+from shelfcast.training.rows import Columns, Floats, assemble, baseline
 
 OVERRIDABLE = ("on_promotion", "discount", "price", "is_open")
 
@@ -85,7 +85,7 @@ class Predictor:
         mean = self._means(columns)
         closed = columns["is_open"] == 0
         mean[closed] = 0.0
-        quantiles = self.bundle.calibration.apply(mean, columns["horizon_days"])
+        quantiles = self.bundle.calibration.apply(mean, columns["horizon_days"].astype(float))
         shape = (len(vectors), horizon_days)
         return Forecast(
             sales_dates=[today + timedelta(days=int(day)) for day in days],
@@ -96,7 +96,7 @@ class Predictor:
 
     def predict(self, numbers: Floats) -> tuple[Floats, Floats]:
         """Mean and quantiles for rows of as-of features, shapes (n,) and (n, quantiles); a regression's way."""
-        columns = {name: numbers[:, position] for position, name in enumerate(self.declaration.as_of_features)}
+        columns: Columns = {name: numbers[:, position] for position, name in enumerate(self.declaration.as_of_features)}
         mean = self._means(columns)
         return mean, self.bundle.calibration.apply(mean, np.ones(len(mean)))
 
@@ -104,7 +104,7 @@ class Predictor:
         """Whether a single number says what the series usually sells."""
         return bool(np.isfinite(vector.numbers[: self._as_of]).any())
 
-    def _means(self, columns: dict[str, npt.NDArray[np.generic]]) -> Floats:
+    def _means(self, columns: Columns) -> Floats:
         rows, expected = assemble(columns, self.declaration), baseline(columns, self.declaration)
         raw = self._booster.predict(rows, raw_score=True, num_threads=self._num_threads)
         return from_raw(np.asarray(raw, dtype=float), expected, self.declaration)

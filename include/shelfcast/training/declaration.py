@@ -105,7 +105,7 @@ class ModelDeclaration(BaseModel):
 
     @property
     def vector_fields(self) -> tuple[str, ...]:
-        """Names of the packed vector's numbers: the as-of features, then each covariate for day 1, 2, …"""
+        """Names of the packed vector's numbers: the as-of features, then each covariate for each day ahead."""
         ahead = (f"{name}_{day}" for name in self.ahead_covariates for day in range(1, self.horizon + 1))
         return (*self.as_of_features, *ahead)
 
@@ -134,13 +134,16 @@ def read(path: Path, *, name: str | None = None) -> ModelDeclaration:
             for fault in error.errors()[:10]
         ]
         raise ConfigurationError(f"{path.name} does not declare a model: {'; '.join(faults)}.") from error
-    if declared.name != path.stem:
-        raise ConfigurationError(
-            f"{path.name} declares the model {declared.name}; the file must be {declared.name}.yaml."
-        )
+    if declared.name != (name or path.stem):
+        raise ConfigurationError(f"{path.name} declares the model {declared.name}; expected {name or path.stem}.")
     return declared
 
 
 def names() -> list[str]:
     """Names of all declared models."""
     return sorted(path.stem for path in MODELS_FOLDER.glob("*.yaml"))
+
+
+def longest_horizon() -> int:
+    """The most days ahead that any declared model forecasts."""
+    return max(load(name).horizon for name in names())

@@ -14,6 +14,7 @@ from shelfcast.training.frame import columns_of
 from shelfcast.training.rows import Floats
 
 QUANTILE_NAMES = {0.05: "q05", 0.25: "q25", 0.5: "q50", 0.75: "q75", 0.95: "q95"}
+KEYS = ("store_id", "business_date", "horizon_days", "sales_date", "on_promotion")
 FORECAST_LEVEL = "item × store × day"
 REGRESSION_LEVEL = "order"
 
@@ -54,10 +55,8 @@ def fold_rows(
 ) -> pd.DataFrame:
     """Forecasts of one fold beside what happened and what the simple methods said."""
     simple = simple_forecasts(columns_of(frame), declaration)
-    kept = [
-        name for name in (declaration.entity, "store_id", "business_date", "horizon_days", "sales_date", "on_promotion")
-    ]
-    rows = frame[[name for name in kept if name in frame.columns]].reset_index(drop=True)
+    kept = [name for name in (declaration.entity, *KEYS) if name in frame.columns]
+    rows = frame[kept].reset_index(drop=True)
     return rows.assign(
         fold=fold,
         actual=frame[declaration.target].to_numpy(dtype=float),

@@ -1,6 +1,6 @@
 """Spark entry point: fits each fold and the final model in barrier mode, measures, and writes what a candidate is.
 
-    spark-submit training_job.py --frame FOLDER --out FOLDER [--champion FOLDER] [--seed N]
+    spark-submit training_job.py --frame FOLDER --out FOLDER [--releases FOLDER] [--seed N]
 
 Spark schedules the workers together, tells them each other's addresses and tries the stage again when one is lost;
 LightGBM's own collectives reduce the histograms between them, so that all hold the same trees.
@@ -9,7 +9,7 @@ LightGBM's own collectives reduce the histograms between them, so that all hold 
 import argparse
 import json
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--frame", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--champion", type=Path, default=None)
+    parser.add_argument(
+        "--releases", type=Path, default=None, help="the model's releases; the one that serves is the champion"
+    )
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--seed", type=int, default=7)
     options = parser.parse_args()
@@ -47,19 +49,25 @@ def main() -> None:
             f"Training needs {options.workers} slots at once, the cluster has {spark.sparkContext.defaultParallelism}. "
             "Give the application more cores, or ask for fewer --workers."
         )
-    run(spark.sparkContext, options.frame, options.out, options.champion, workers=options.workers, seed=options.seed)
+    run(
+        spark.sparkContext,
+        options.frame,
+        options.out,
+        champion_text(options.releases),
+        workers=options.workers,
+        seed=options.seed,
+    )
     spark.stop()
 
 
 def run(
-    context: SparkContext, folder: Path, out: Path, champion: Path | None, *, workers: int = 2, seed: int = 7
+    context: SparkContext, folder: Path, out: Path, champion: str | None, *, workers: int = 2, seed: int = 7
 ) -> None:
     """Trains on the frozen frame in `folder` and writes the candidate's files to `out`."""
     manifest = verify(folder)
     declaration = declarations.load(manifest.model)
     frame = pd.read_parquet(folder / FRAME)
     countable = frame["is_countable"].to_numpy(bool) if "is_countable" in frame else np.ones(len(frame), bool)
-    champion_text = (champion / "model.txt").read_text() if champion and (champion / "model.txt").exists() else None
 
     def fitted(origin: str | None) -> str:
         return train_on_cluster(context, folder, origin, workers=workers, seed=seed)
@@ -67,10 +75,22 @@ def run(
     parts = []
     for number, fold in enumerate(folds_of(frame, declaration, manifest)):
         text = fitted(str(fold.origin))
-        parts.append(_measured(frame[fold.test & countable], text, champion_text, declaration, number))
+        parts.append(_measured(frame[fold.test & countable], text, champion, declaration, number))
         print(f"fold {number + 1} of {manifest.folds}: origin {fold.origin}, {len(parts[-1])} rows", flush=True)  # noqa: T201
     rows = pd.concat(parts, ignore_index=True)
     write_candidate(out, fitted(None), rows, declaration, manifest, seed=seed)
+
+
+def champion_text(releases: Path | None) -> str | None:
+    """The model text of the release that serves; `None` before the first one.
+
+    The champion was trained on some of the days that it is measured on here, which flatters it, never the candidate.
+    """
+    path = releases / "current.json" if releases else None
+    if releases is None or path is None or not path.exists():
+        return None
+    current: str = json.loads(path.read_text())["current"]
+    return (releases / current / "model.txt").read_text()
 
 
 def folds_of(frame: pd.DataFrame, declaration: ModelDeclaration, manifest: FrameManifest) -> list[Fold]:
@@ -107,10 +127,10 @@ def train_on_cluster(context: SparkContext, folder: Path, origin: str | None, *,
     return texts[0]
 
 
-def _worker(folder: str, origin: str | None, workers: int, seed: int) -> Callable[[Iterator[int]], Iterator[str]]:
+def _worker(folder: str, origin: str | None, workers: int, seed: int) -> Callable[[Iterable[int]], Iterator[str]]:
     """What each barrier task does; everything it needs travels by value."""
 
-    def task(_: Iterator[int]) -> Iterator[str]:
+    def task(_: Iterable[int]) -> Iterator[str]:
         context = BarrierTaskContext.get()
         rank = context.partitionId()
         sample, declaration = _share(Path(folder), origin, rank, workers)

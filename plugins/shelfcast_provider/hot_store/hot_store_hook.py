@@ -89,17 +89,17 @@ class HotStoreHook(BaseHook):
         generation = client.get(pointer_key(model))
         if generation is None:
             raise HotStoreError(f"The hot store holds no generation of {model} yet. Run feature_cache_refresh.")
-        text = client.get(manifest_key(model, bytes(generation).decode()))
+        text = client.get(manifest_key(model, _text(generation)))
         if text is None:
             raise HotStoreError(
                 f"The manifest of generation {generation!r} of {model} is gone. Run feature_cache_refresh."
             )
-        return Manifest.from_json(bytes(text))
+        return Manifest.from_json(text)
 
     def read(self, manifest: Manifest, *, entity_kind: str) -> dict[str, bytes]:
         """All vectors of a generation by entity."""
         client = self.get_conn()
-        names = sorted(name.decode() for name in client.smembers(members_key(manifest.model, manifest.generation)))
+        names = sorted(_text(name) for name in client.smembers(members_key(manifest.model, manifest.generation)))
         model, generation = manifest.model, manifest.generation
         keys = [vector_key(model, generation, name, shard_name=shard(entity_kind, name)) for name in names]
         found = dict(zip(names, self._values(keys), strict=True))
@@ -107,20 +107,25 @@ class HotStoreHook(BaseHook):
 
     def _values(self, keys: Sequence[str]) -> Iterator[bytes | None]:
         for chunk in _chunks(keys):
-            yield from self.get_conn().mget(chunk)
+            for value in self.get_conn().mget(chunk):
+                yield value if value is None or isinstance(value, bytes) else value.encode()
 
     def _retire(self, model: str, entity_kind: str) -> None:
         client = self.get_conn()
         for old in client.lrange(history_key(model), GENERATIONS_KEPT, -1):
-            generation = old.decode()
+            generation = _text(old)
             members = members_key(model, generation)
             for names in _chunks(client.smembers(members)):
-                texts = [name.decode() for name in names]
+                texts = [_text(name) for name in names]
                 client.unlink(
                     *(vector_key(model, generation, text, shard_name=shard(entity_kind, text)) for text in texts)
                 )
             client.unlink(members, manifest_key(model, generation))
             client.lrem(history_key(model), 0, generation)
+
+
+def _text(value: bytes | str) -> str:
+    return value.decode() if isinstance(value, bytes) else value
 
 
 def _chunks(items: "Sequence[T] | Iterator[T] | set[T] | zip[T]") -> Iterator[list[T]]:

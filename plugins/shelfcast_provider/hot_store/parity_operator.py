@@ -30,7 +30,7 @@ class ParityOperator(BaseOperator):
         self.models = list(models)
         self.business_date = business_date
 
-    def execute(self, context: "Context") -> dict[str, int]:  # noqa: ARG002
+    def execute(self, context: "Context") -> dict[str, int]:
         """Reads both sides and compares every number."""
         return {model: self._compare(model) for model in self.models}
 

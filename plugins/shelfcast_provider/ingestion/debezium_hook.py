@@ -245,7 +245,7 @@ class _Writer:
             return
         if self._zipped is None:
             self._open()
-        assert self._zipped is not None
+        assert self._zipped is not None  # noqa: S101
         self._zipped.write(lines)
         self._bytes += len(lines)
         self.changes += count - lines.count(MESSAGE)
@@ -270,8 +270,8 @@ class _Writer:
         self._zipped = gzip.GzipFile(fileobj=self._file, mode="wb", compresslevel=1, mtime=0)
 
     def _finish(self) -> None:
-        assert self._file is not None
-        assert self._zipped is not None
+        assert self._file is not None  # noqa: S101
+        assert self._zipped is not None  # noqa: S101
         self._zipped.close()
         self._file.flush()
         os.fsync(self._file.fileno())

@@ -25,7 +25,7 @@ class DrainChangeLogOperator(BaseOperator):
         connection_id: The shop's database.
 
     Returns:
-        `generation`, `drain` and `changes` of this read.
+        `generation`, `drain` and `changes` of this read, and `after_drain`, the last drain that is loaded.
     """
 
     template_fields: Sequence[str] = ("loaded", "take_snapshot")
@@ -54,4 +54,9 @@ class DrainChangeLogOperator(BaseOperator):
         ]
         if not drained.changes and not waiting:
             raise AirflowSkipException("Nothing was changed in the shop since the last run.")
-        return {"generation": drained.generation, "drain": drained.drain, "changes": drained.changes}
+        return {
+            "generation": drained.generation,
+            "drain": drained.drain,
+            "after_drain": after,
+            "changes": drained.changes,
+        }

@@ -1,0 +1,75 @@
+"""A vintage: the forecasts of every active series made at the close of one business date."""
+
+from collections.abc import Mapping, Sequence
+from datetime import date, timedelta
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from shelfcast.errors import HotStoreError, PostConditionFailed, first_offenders
+from shelfcast.hot_store.vector import unpack
+from shelfcast.serving.predictor import Predictor, Reason
+
+QUANTILES = ("q05", "q25", "q50", "q75", "q95")
+
+
+def forecast_all(
+    predictor: Predictor, active: Sequence[str], values: Mapping[str, bytes], *, business_date: date
+) -> pd.DataFrame:
+    """Rows of the ledger for every active series: forecasts, or the reason why there are none.
+
+    Args:
+        predictor: The release that serves.
+        active: Names of the active series.
+        values: Packed vectors by series.
+        business_date: At whose close the vectors were made.
+
+    Raises:
+        HotStoreError: A vector is of another business date.
+    """
+    horizon, fields = predictor.declaration.horizon, predictor.declaration.vector_fields
+    vectors = {name: unpack(values[name], fields=fields) for name in active if name in values}
+    stale = [name for name, vector in vectors.items() if vector.business_date != business_date]
+    if stale:
+        raise HotStoreError(
+            f"The hot store is not of {business_date}: {first_offenders(stale)}. Clear feature_cache_refresh."
+        )
+    reasons = {name: Reason.UNKNOWN_SERIES for name in active if name not in vectors}
+    reasons |= {name: Reason.NO_HISTORY for name, vector in vectors.items() if not predictor.has_history(vector)}
+    told = [name for name in active if name not in reasons]
+    parts = [_reason_rows(reasons, horizon, business_date)]
+    if told:
+        made = predictor.forecast([vectors[name] for name in told], horizon_days=horizon)
+        numbers = np.concatenate([made.mean[..., None], made.quantiles], axis=2).reshape(len(told) * horizon, -1)
+        rows = pd.DataFrame(numbers, columns=["mean", *QUANTILES])
+        parts.append(rows.assign(**_keys(told, horizon, business_date), reason_code=None))
+    return pd.concat(parts, ignore_index=True).sort_values(["series_id", "horizon_days"], ignore_index=True)
+
+
+def check_contract(active: Sequence[str], *, forecasts: int, reasons: int, rows: int, horizon_days: int) -> None:
+    """Raises `PostConditionFailed` unless active = forecasts + reasons and every day ahead has its row."""
+    if forecasts + reasons != len(active) or rows != len(active) * horizon_days:
+        raise PostConditionFailed(
+            f"{len(active)} series are active; the ledger holds {forecasts} with forecasts and {reasons} with reasons, "
+            f"{rows} rows against {len(active) * horizon_days}. Clear this task; if it repeats, feature_cache_refresh."
+        )
+
+
+def _reason_rows(reasons: Mapping[str, Reason], horizon: int, business_date: date) -> pd.DataFrame:
+    keys = _keys(list(reasons), horizon, business_date)
+    codes = [str(reason) for reason in reasons.values() for _ in range(horizon)]
+    return pd.DataFrame(keys).assign(reason_code=codes, **dict.fromkeys(("mean", *QUANTILES), np.nan))
+
+
+def _keys(names: Sequence[str], horizon: int, business_date: date) -> dict[str, Any]:
+    days = list(range(1, horizon + 1))
+    parts = [name.rpartition("@") for name in names]
+    return {
+        "business_date": business_date,
+        "series_id": [name for name in names for _ in range(horizon)],
+        "store_id": [store for _, _, store in parts for _ in range(horizon)],
+        "item_id": [item for item, _, _ in parts for _ in range(horizon)],
+        "horizon_days": days * len(names),
+        "sales_date": [business_date + timedelta(days=day) for day in days] * len(names),
+    }

@@ -1,0 +1,69 @@
+"""Pictures of a candidate: forecast against actual, error by day ahead, calibration."""
+
+from pathlib import Path
+
+import matplotlib as mpl
+
+mpl.use("Agg")
+
+import numpy as np
+import pandas as pd
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+
+from shelfcast.training.metrics import wape
+
+BLUE, GREY, ORANGE = "#1f6fb2", "#8a8a8a", "#d9822b"
+
+
+def draw(rows: pd.DataFrame, folder: Path) -> list[Path]:
+    """Draws what the fold forecasts allow (see `shelfcast.training.evaluation`); answers the PNG files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    made = [_reliability(rows, folder / "calibration.png")]
+    if "horizon_days" in rows:
+        made += [
+            _by_horizon(rows, folder / "error_by_horizon.png"),
+            _totals(rows, folder / "forecast_against_actual.png"),
+        ]
+    return made
+
+
+def _totals(rows: pd.DataFrame, path: Path) -> Path:
+    """Daily totals of the newest fold, with what the simple method said."""
+    newest = rows[rows["fold"] == 0].groupby("sales_date")[["actual", "mean", "strongest_simple"]].sum()
+    figure, axes = plt.subplots(figsize=(9, 4), layout="constrained")
+    axes.plot(newest.index, newest["actual"], color="black", label="actual")
+    axes.plot(newest.index, newest["mean"], color=BLUE, label="candidate")
+    axes.plot(newest.index, newest["strongest_simple"], color=GREY, linestyle="--", label="strongest simple method")
+    axes.set(title="All series together, newest fold", ylabel="units a day", ylim=(0, None))
+    axes.legend(frameon=False)
+    figure.autofmt_xdate()
+    return _saved(figure, path)
+
+
+def _by_horizon(rows: pd.DataFrame, path: Path) -> Path:
+    days = sorted(rows["horizon_days"].unique())
+    parts = [rows[rows["horizon_days"] == day] for day in days]
+    figure, axes = plt.subplots(figsize=(9, 4), layout="constrained")
+    for name, colour, label in (("mean", BLUE, "candidate"), ("strongest_simple", GREY, "strongest simple method")):
+        errors = [100 * wape(part["actual"].to_numpy(float), part[name].to_numpy(float)) for part in parts]
+        axes.plot(days, errors, color=colour, label=label, marker="o", markersize=3)
+    axes.set(title="Error by day ahead, item × store × day", xlabel="day ahead", ylabel="WAPE, %", ylim=(0, None))
+    axes.legend(frameon=False)
+    return _saved(figure, path)
+
+
+def _reliability(rows: pd.DataFrame, path: Path) -> Path:
+    levels = {"q05": 0.05, "q25": 0.25, "q50": 0.5, "q75": 0.75, "q95": 0.95}
+    found = [float(np.mean(rows["actual"] <= rows[name])) for name in levels]
+    figure, axes = plt.subplots(figsize=(4.5, 4.5), layout="constrained")
+    axes.plot([0, 1], [0, 1], color=GREY, linestyle="--")
+    axes.plot(list(levels.values()), found, color=ORANGE, marker="o")
+    axes.set(title="Calibration on held-out folds", xlabel="promised share below", ylabel="share of actuals below")
+    return _saved(figure, path)
+
+
+def _saved(figure: Figure, path: Path) -> Path:
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+    return path

@@ -1,0 +1,200 @@
+"""What the demo shows at its end, and writes for programs."""
+
+import json
+import os
+from dataclasses import dataclass, field
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+import httpx
+from rich.console import Console
+from rich.table import Table
+
+from shelfcast_local import airflow, cold_store, mlflow_server
+from shelfcast_local.configuration import HOST
+from shelfcast_local.mail import USER as MAIL_USER
+from shelfcast_local.stack import Stack
+
+if TYPE_CHECKING:
+    from shelfcast_provider.cold_store.cold_store_hook import ColdStoreHook
+
+MODEL = "demand"
+
+
+@dataclass(kw_only=True)
+class Report:
+    """The demo's results; the field names are those of `demo.json`.
+
+    Attributes:
+        stages: Rows in and rows out by stage.
+        forecast_request: A request to the forecaster.
+        forecast_answer: What it answered, planned as it is and with a promotion on the first day.
+        wape: Of the release that serves, over its held-out folds.
+        strongest_simple_wape: Of the strongest simple method on the same rows.
+        level: What one row of both is.
+        wall_seconds: Of the whole demo.
+        peak_memory_bytes: Largest proportional memory of all processes together.
+        airflow, mlflow, forecaster, mail, shop, snowflake, redis: Address and credentials.
+    """
+
+    stages: dict[str, dict[str, int]]
+    forecast_request: dict[str, Any]
+    forecast_answer: dict[str, Any]
+    wape: float
+    strongest_simple_wape: float
+    level: str
+    airflow: dict[str, Any]
+    mlflow: dict[str, Any]
+    forecaster: dict[str, Any]
+    mail: dict[str, Any]
+    shop: dict[str, Any]
+    snowflake: dict[str, Any]
+    redis: dict[str, Any]
+    wall_seconds: float = 0.0
+    peak_memory_bytes: int = 0
+    days_played: list[date] = field(default_factory=list)
+
+
+def collect(stack: Stack, days_played: list[date]) -> Report:
+    """Reads the results out of the running stores."""
+    os.environ.update(stack.environment())
+    from shelfcast.cold_store.feature_views import latest_business_date
+    from shelfcast_provider.cold_store.cold_store_hook import ColdStoreHook
+
+    with ColdStoreHook() as store:
+        latest = latest_business_date(store)
+        stages = _stages(store, latest)
+        series_id = _best_seller(store, latest)
+    request, answer = _ask(stack, series_id)
+    release = _release(stack)
+    stages = _with_training(stages, stack)
+    return Report(
+        stages=stages,
+        forecast_request=request,
+        forecast_answer=answer,
+        wape=release["wape"],
+        strongest_simple_wape=release["strongest_simple_wape"],
+        level=release["level"],
+        days_played=days_played,
+        **_addresses(stack),
+    )
+
+
+def show(console: Console, report: Report) -> None:
+    """Prints the tables that end the demo."""
+    table = Table("stage", "rows in", "rows out", title="What went through the loop", title_justify="left")
+    for stage, rows in report.stages.items():
+        table.add_row(stage, f"{rows['rows_in']:,}", f"{rows['rows_out']:,}")
+    console.print(table)
+    _show_forecast(console, report)
+    ratio = report.wape / report.strongest_simple_wape
+    console.print(
+        f"WAPE {report.wape:.1%} against {report.strongest_simple_wape:.1%} of the strongest simple method "
+        f"({ratio:.2f}×), level {report.level}, held-out folds."
+    )
+    console.print(f"{report.wall_seconds / 60:.1f} minutes, {report.peak_memory_bytes / 2**30:.2f} GiB at the peak.")
+    table = Table("what", "address", "user", "password", title="Left running; make stop ends it", title_justify="left")
+    for name in ("airflow", "mlflow", "forecaster", "mail"):
+        place = getattr(report, name)
+        table.add_row(name, place["url"], place.get("user", ""), place.get("password") or place.get("token", ""))
+    console.print(table)
+
+
+def _show_forecast(console: Console, report: Report) -> None:
+    request = report.forecast_request
+    console.print(
+        f"curl -X POST {report.forecaster['url']}{request['path']} "
+        f"-H 'Authorization: Bearer {report.forecaster['token']}' "
+        f"-H 'Content-Type: application/json' -d '{json.dumps(request['json'])}'",
+        soft_wrap=True,
+        highlight=False,
+    )
+    table = Table("first day ahead", "mean", "5 %", "50 %", "95 %", title=report.forecast_answer["series_id"])
+    for name in ("without_promotion", "with_promotion"):
+        day = report.forecast_answer[name]["forecasts"][0]
+        values = (day[column] for column in ("mean", "q05", "q50", "q95"))
+        table.add_row(name.replace("_", " "), *(f"{value:.1f}" for value in values))
+    console.print(table)
+
+
+def _stages(store: "ColdStoreHook", latest: date | None) -> dict[str, dict[str, int]]:
+    for name in ("serving/create_ledger", "monitoring/create_scores", "registry/create_decisions"):
+        store.run(name)
+    found = store.fetch("cold_store/stage_counts", {"business_date": latest})
+    counts = found.set_index("stage").fillna(0).astype(int)
+    return {
+        str(stage): {"rows_in": int(row["rows_in"]), "rows_out": int(row["rows_out"])}
+        for stage, row in counts.iterrows()
+    }
+
+
+def _best_seller(store: "ColdStoreHook", latest: date | None) -> str:
+    rows = store.fetch("hot_store/demand_vectors", {"business_date": latest})
+    return str(rows.sort_values("units_mean_28", ascending=False)["series_id"].iloc[0])
+
+
+def _ask(stack: Stack, series_id: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The same question twice: the first day without a promotion and with one."""
+    configuration = stack.configuration
+    url, path = f"http://{HOST}:{configuration.ports['forecaster']}", "/v1/demand/forecast"
+    headers = {"Authorization": f"Bearer {configuration.passwords['forecaster']}"}
+
+    def ask(on_promotion: bool) -> tuple[dict[str, Any], dict[str, Any]]:
+        day = {
+            "horizon_day": 1,
+            "on_promotion": on_promotion,
+            "discount": 0.2 if on_promotion else 0.0,
+            "is_open": True,
+        }
+        body = {"series_id": series_id, "horizon_days": 7, "overrides": [day]}
+        answer = httpx.post(f"{url}{path}", json=body, headers=headers, timeout=30, trust_env=False)
+        answer.raise_for_status()
+        return body, answer.json()
+
+    _, without = ask(on_promotion=False)
+    body, promoted = ask(on_promotion=True)
+    request = {"method": "POST", "path": path, "json": body}
+    return request, {"series_id": series_id, "without_promotion": without, "with_promotion": promoted}
+
+
+def _release(stack: Stack) -> dict[str, Any]:
+    releases = stack.home / "artifacts" / "releases" / MODEL
+    current = json.loads((releases / "current.json").read_text())["current"]
+    return dict(json.loads((releases / current / "metrics.json").read_text()))
+
+
+def _with_training(stages: dict[str, dict[str, int]], stack: Stack) -> dict[str, dict[str, int]]:
+    """The stages in flow order, with those that leave files."""
+    training = stack.home / "artifacts" / "training"
+    frames = [json.loads(path.read_text())["rows"] for path in training.glob("*/*/frame.json")]
+    bundles = list((stack.home / "artifacts" / "releases").glob("*/*/manifest.json"))
+    candidates = list(training.glob("*/*/candidate/training.json"))
+    stages["training"] = {"rows_in": sum(frames), "rows_out": len(candidates)}
+    stages["deployment"] = {"rows_in": len(candidates), "rows_out": len(bundles)}
+    order = ("ingestion", "cold_store", "hot_store", "training", "deployment", "serving", "monitoring", "retraining")
+    return {name: stages[name] for name in order}
+
+
+def _addresses(stack: Stack) -> dict[str, Any]:
+    ports, passwords = stack.configuration.ports, stack.configuration.passwords
+    stores = {
+        "host": HOST,
+        "database": "shop",
+        "user": "shop",
+        "port": ports["postgres"],
+        "password": passwords["postgres"],
+    }
+    return {
+        "airflow": {"url": airflow.url(stack.configuration), "user": airflow.USER, "password": passwords["airflow"]},
+        "mlflow": {
+            "url": mlflow_server.url(stack.configuration),
+            "user": mlflow_server.USER,
+            "password": passwords["mlflow"],
+        },
+        "forecaster": {"url": f"http://{HOST}:{ports['forecaster']}", "token": passwords["forecaster"]},
+        "mail": {"url": f"http://{HOST}:{ports['mail']}", "user": MAIL_USER, "password": passwords["mail"]},
+        "shop": stores,
+        "snowflake": cold_store.connection(stack.configuration)
+        | {"ca_bundle": stack.environment()["REQUESTS_CA_BUNDLE"]},
+        "redis": {"host": HOST, "port": ports["hot_store"], "password": passwords["hot_store"]},
+    }

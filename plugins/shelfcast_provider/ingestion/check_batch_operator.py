@@ -1,0 +1,41 @@
+"""Checks a batch with Great Expectations before it is loaded."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import AirflowFailException
+
+from shelfcast.errors import BatchRefused
+from shelfcast.settings import Settings
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+class CheckBatchOperator(BaseOperator):
+    """Fails when a batch as a whole is not what it must be; a retry cannot help then.
+
+    Args:
+        export: Folder that the landing job wrote (templated).
+
+    Returns:
+        `expectations` checked and the `report`'s path.
+    """
+
+    template_fields: Sequence[str] = ("export",)
+
+    def __init__(self, *, export: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.export = export
+
+    def execute(self, context: "Context") -> dict[str, Any]:
+        """Validates each table of the batch."""
+        from shelfcast.ingestion.check_batch import check
+
+        try:
+            report = check(Path(self.export), Settings.from_environment().artifacts / "reports" / "batches")
+        except BatchRefused as error:
+            raise AirflowFailException(str(error)) from error
+        return {"expectations": report.checked, "report": str(report.path)}

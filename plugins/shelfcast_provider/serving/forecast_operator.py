@@ -1,0 +1,78 @@
+"""Forecasts every active series into the ledger."""
+
+from collections.abc import Sequence
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import AirflowSkipException
+
+from shelfcast.settings import Settings
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from airflow.sdk import Context
+
+    from shelfcast.cold_store.cold_store import ColdStore
+
+MODEL = "demand"
+
+
+class ForecastActiveSeriesOperator(BaseOperator):
+    """Writes the vintage of a business date: for each active series a forecast or a reason.
+
+    Args:
+        business_date: ISO date (templated).
+
+    Returns:
+        `release_id`, `generation`, and the counts of `forecasts` and `reasons`.
+    """
+
+    template_fields: Sequence[str] = ("business_date",)
+
+    def __init__(self, *, business_date: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.business_date = business_date
+
+    def execute(self, context: "Context") -> dict[str, Any]:
+        """Forecasts, swaps the vintage in whole, and checks that nobody was left out."""
+        from shelfcast.deployment import bundle, pointer
+        from shelfcast.serving.predictor import Predictor
+        from shelfcast.serving.vintage import check_contract, forecast_all
+        from shelfcast_provider.cold_store.cold_store_hook import ColdStoreHook
+        from shelfcast_provider.hot_store.hot_store_hook import HotStoreHook
+
+        day, settings = date.fromisoformat(self.business_date), Settings.from_environment()
+        releases = settings.artifacts / "releases" / MODEL
+        release_id = pointer.read(releases).current
+        if release_id is None:
+            raise AirflowSkipException(f"No release of {MODEL} serves yet; the first one is still to come.")
+        predictor = Predictor(bundle.load(releases / release_id), num_threads=settings.num_threads)
+        hot = HotStoreHook()
+        manifest = hot.current(MODEL)
+        values = hot.read(manifest, entity_kind=predictor.declaration.entity)
+        with ColdStoreHook() as store:
+            active = list(store.fetch("serving/active_series", {"business_date": day})["series_id"])
+            rows = forecast_all(predictor, active, values, business_date=day)
+            about = {"release_id": release_id, "generation": manifest.generation, "run_id": context["run_id"]}
+            counts = self._write(store, rows.assign(**about), day)
+        check_contract(active, **counts, horizon_days=predictor.declaration.horizon)
+        return {"release_id": release_id, "generation": manifest.generation, **counts}
+
+    def _write(self, store: "ColdStore", rows: "pd.DataFrame", day: date) -> dict[str, int]:
+        import tempfile
+        from pathlib import Path
+
+        store.run("serving/create_ledger")
+        store.run("serving/create_ledger_draft")
+        with tempfile.TemporaryDirectory() as folder:
+            rows.to_parquet(Path(folder) / "vintage.parquet", index=False)
+            batch_id = f"vintage/{day}/{rows['run_id'].iloc[0]}"
+            store.load_parquet(Path(folder), table="FORECASTS.LEDGER_DRAFT", batch_id=batch_id)
+        store.run("serving/swap_vintage", {"business_date": day})
+        counted = store.fetch("serving/count_vintage", {"business_date": day}).iloc[0]
+        return {
+            "forecasts": int(counted["forecasts"]),
+            "reasons": int(counted["reasons"]),
+            "rows": int(counted["row_count"]),
+        }

@@ -1,0 +1,2 @@
+-- Forgets an earlier try of the same decision.
+DELETE FROM OPERATIONS.DECISIONS WHERE decision_id = :decision_id
