@@ -126,7 +126,10 @@ def _build_history(store: ColdStore, history: pd.DataFrame) -> None:
     known = {"known_after": BEFORE_ALL, "known_until": _moment(history["closed_at"].iloc[-1])}
     store.run("cold_store/delete_daily_sales", known)
     store.run("cold_store/insert_daily_sales", known, is_history="TRUE")
-    parameters = {"oldest_date": first - timedelta(days=MEMORY_DAYS), "known_until": known["known_until"]}
+    parameters: dict[str, object] = {
+        "oldest_date": first - timedelta(days=MEMORY_DAYS),
+        "known_until": known["known_until"],
+    }
     _swap(store, DEMAND, "demand", first, last, parameters)
 
 
@@ -137,7 +140,7 @@ def _build_date(store: ColdStore, business_date: date, dates: pd.DataFrame) -> N
     known = {"known_after": before, "known_until": until}
     store.run("cold_store/delete_daily_sales", known)
     store.run("cold_store/insert_daily_sales", known)
-    parameters = {"oldest_date": business_date - timedelta(days=MEMORY_DAYS), "known_until": until}
+    parameters: dict[str, object] = {"oldest_date": business_date - timedelta(days=MEMORY_DAYS), "known_until": until}
     _swap(store, DEMAND, "demand", business_date, business_date, parameters)
 
 

@@ -96,7 +96,7 @@ def _expected_units(columns: Columns) -> Floats:
         regular, _of_weekday(columns, "weekday_mean"), *(_floats(columns[name]) for name in LEVELS[2:6])
     )
     expected = np.where(on_promotion, _first_known(promoted, usual * uplift), usual)
-    return np.maximum(np.nan_to_num(expected, nan=0.0), SMALLEST_BASELINE)
+    return np.asarray(np.maximum(np.nan_to_num(expected, nan=0.0), SMALLEST_BASELINE))
 
 
 def _forecast_rows(columns: Columns) -> Floats:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
@@ -10,6 +9,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from shelfcast.errors import NothingToDo
 from shelfcast.training import declaration as declarations
+from shelfcast_provider.business_date import business_date_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -36,7 +36,7 @@ class BuildFeaturesOperator(BaseOperator):
         from shelfcast.cold_store.feature_views import build_partitions
         from shelfcast_provider.cold_store.cold_store_hook import ColdStoreHook
 
-        day = date.fromisoformat(self.business_date)
+        day = business_date_of(self.business_date)
         with ColdStoreHook() as store:
             try:
                 report = build_partitions(store, day, horizon_days=declarations.longest_horizon())

@@ -1,12 +1,12 @@
 """Compares the hot store with the cold one."""
 
 from collections.abc import Sequence
-from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
 from shelfcast.training import declaration as declarations
+from shelfcast_provider.business_date import business_date_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -41,7 +41,7 @@ class ParityOperator(BaseOperator):
         from shelfcast_provider.hot_store.hot_store_hook import HotStoreHook
         from shelfcast_provider.hot_store.publish_generation_operator import layout_of
 
-        day, declaration, hook = date.fromisoformat(self.business_date), declarations.load(model), HotStoreHook()
+        day, declaration, hook = business_date_of(self.business_date), declarations.load(model), HotStoreHook()
         with ColdStoreHook() as store:
             cold = read_partition(store, layout_of(declaration), day)
         hot = hook.read(hook.current(model), entity_kind=declaration.entity)

@@ -1,13 +1,13 @@
 """Publishes a business date's features as a generation of the hot store."""
 
 from collections.abc import Sequence
-from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
 from shelfcast.training import declaration as declarations
 from shelfcast.training.declaration import ModelDeclaration
+from shelfcast_provider.business_date import business_date_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -54,7 +54,7 @@ class PublishGenerationOperator(BaseOperator):
         from shelfcast_provider.cold_store.cold_store_hook import ColdStoreHook
         from shelfcast_provider.hot_store.hot_store_hook import HotStoreHook
 
-        day, declaration = date.fromisoformat(self.business_date), declarations.load(self.model)
+        day, declaration = business_date_of(self.business_date), declarations.load(self.model)
         with ColdStoreHook() as store:
             partition = read_partition(store, layout_of(declaration), day)
         values = pack(partition.numbers, business_date=day, fields=declaration.vector_fields)

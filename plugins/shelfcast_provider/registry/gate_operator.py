@@ -54,7 +54,9 @@ class GateOperator(BaseOperator):
             )
         decision_id = f"gate__{self.model}__v{version.version}"
         reason = "; ".join(decision.reasons)
-        self._record(decision_id, date.fromisoformat(about["cutoff"]), decision.outcome, reason, decision.as_dict())
+        self._record(
+            decision_id, date.fromisoformat(about["cutoff"]), decision.outcome.value, reason, decision.as_dict()
+        )
         self._tell_mlflow(hook, version, decision_id, decision.as_dict())
         self.log.info("%s: %s, because %s", decision_id, decision.outcome, reason)
         answer = {"decision_id": decision_id, "outcome": str(decision.outcome), "reason": reason}

@@ -8,6 +8,7 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowSkipException
 
 from shelfcast.settings import Settings
+from shelfcast_provider.business_date import business_date_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,7 +43,7 @@ class ForecastActiveSeriesOperator(BaseOperator):
         from shelfcast_provider.cold_store.cold_store_hook import ColdStoreHook
         from shelfcast_provider.hot_store.hot_store_hook import HotStoreHook
 
-        day, settings = date.fromisoformat(self.business_date), Settings.from_environment()
+        day, settings = business_date_of(self.business_date), Settings.from_environment()
         releases = settings.artifacts / "releases" / MODEL
         release_id = pointer.read(releases).current
         if release_id is None:

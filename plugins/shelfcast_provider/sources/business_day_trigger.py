@@ -22,7 +22,7 @@ class BusinessDayClosedTrigger(BaseEventTrigger):
     """
 
     def __init__(self, connection_id: str = SHOP_DATABASE, poll_seconds: float = 5.0) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.connection_id = connection_id
         self.poll_seconds = poll_seconds
 

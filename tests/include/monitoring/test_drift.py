@@ -1,0 +1,125 @@
+"""What is drift, what is not, and what cannot be judged."""
+
+from datetime import date
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shelfcast.monitoring.drift import DriftRules, FeatureState, check_drift
+
+DAY = date(2025, 7, 3)
+
+
+def normal(rows, *, mean=0.0, spread=1.0, seed=0):
+    return np.random.default_rng(seed).normal(mean, spread, rows)
+
+
+def check_one(values, *references, rules=None):
+    labelled = {f"reference_{number}": {"x": reference} for number, reference in enumerate(references)}
+    report = check_drift({"x": values}, labelled, business_date=DAY, rules=rules)
+    return report.features[0]
+
+
+def test_a_shift_is_found_with_its_size():
+    found = check_one(normal(200, mean=1.0), normal(1600, seed=1))
+    assert found.state is FeatureState.DRIFTED
+    assert found.shift == pytest.approx(1.0, abs=0.2)
+    assert found.distance == pytest.approx(0.38, abs=0.08)
+    assert found.q_value <= 0.01
+    assert (found.rows, found.reference_rows, found.reference) == (200, 1600, "reference_0")
+
+
+MISSING = np.full(200, np.nan)
+
+
+@pytest.mark.parametrize(
+    ("newest", "reference", "state"),
+    [
+        (normal(200), normal(1600, seed=1), FeatureState.STEADY),
+        (np.full(200, 3.0), np.full(1600, 3.0), FeatureState.CONSTANT),
+        (np.full(200, 3.5), np.full(1600, 3.0), FeatureState.DRIFTED),
+        (MISSING, normal(1600), FeatureState.ALL_MISSING),
+        (np.array([]), normal(1600), FeatureState.ALL_MISSING),
+        (normal(29, mean=9), normal(1600), FeatureState.TOO_FEW_ROWS),
+        (np.r_[normal(29, mean=9), MISSING], normal(1600), FeatureState.TOO_FEW_ROWS),
+        (normal(200, mean=9), normal(29), FeatureState.NO_REFERENCE),
+        (normal(200, mean=9), MISSING, FeatureState.NO_REFERENCE),
+        (np.r_[normal(200, mean=1), [np.inf, -np.inf, np.nan]], normal(1600, seed=1), FeatureState.DRIFTED),
+    ],
+)
+def test_what_cannot_be_tested_has_a_name(newest, reference, state):
+    assert check_one(newest, reference).state is state
+
+
+def test_without_any_reference_nothing_is_judged():
+    report = check_drift({"x": normal(200)}, {}, business_date=DAY)
+    assert report.features[0].state is FeatureState.NO_REFERENCE
+    assert report.judged == report.drifted == ()
+
+
+def test_what_came_last_year_too_is_no_drift():
+    december, recent, last_december = normal(200, mean=1.0), normal(1600, seed=1), normal(1600, mean=1.0, seed=2)
+    assert check_one(december, recent, last_december).state is FeatureState.STEADY
+    assert check_one(december, recent, last_december).reference == "reference_1"
+    assert check_one(december, recent).state is FeatureState.DRIFTED
+    assert check_one(december, recent, np.array([])).state is FeatureState.DRIFTED
+
+
+def test_a_difference_beyond_chance_that_does_not_matter_is_no_drift():
+    newest, reference = normal(20_000, mean=0.1), normal(20_000, seed=1)
+    found = check_one(newest, reference)
+    assert found.q_value < 1e-6
+    assert found.state is FeatureState.STEADY
+    no_floor = DriftRules(minimum_distance=0, minimum_shift=0)
+    assert check_one(newest, reference, rules=no_floor).state is FeatureState.DRIFTED
+
+
+@pytest.mark.parametrize("floor", [{"minimum_distance": 0.99}, {"minimum_shift": 9.0}])
+def test_either_floor_alone_holds_a_drift_back(floor):
+    assert check_one(normal(200, mean=1), normal(1600, seed=1), rules=DriftRules(**floor)).state is FeatureState.STEADY
+
+
+def test_many_quiet_features_hide_no_shift_and_make_no_alarm():
+    rng = np.random.default_rng(3)
+    newest = {f"f{number}": rng.normal(size=200) for number in range(40)}
+    reference = {name: rng.normal(size=1600) for name in newest}
+    newest["f7"] = newest["f7"] + 0.6
+    report = check_drift(newest, {"recent": reference}, business_date=DAY)
+    assert report.drifted == ("f7",)
+    assert len(report.judged) == 40
+
+
+def test_without_the_multiple_test_control_quiet_features_make_alarms():
+    """Negative control: the same features, each at its own p < 5 % and without a floor."""
+    rng = np.random.default_rng(3)
+    alarms, controlled = 0, 0
+    loose = DriftRules(false_discovery_rate=0.01, minimum_distance=0, minimum_shift=0)
+    for _ in range(20):
+        newest = {f"f{number}": rng.normal(size=100) for number in range(40)}
+        reference = {name: rng.normal(size=800) for name in newest}
+        report = check_drift(newest, {"recent": reference}, business_date=DAY, rules=loose)
+        alarms += any(found.p_value < 0.05 for found in report.features)
+        controlled += bool(report.drifted)
+    assert alarms >= 14
+    assert controlled <= 2
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 1000), st.floats(0.1, 100), st.floats(-50, 50))
+def test_scale_origin_and_order_of_the_rows_do_not_matter(seed, scale, origin):
+    rng = np.random.default_rng(seed)
+    newest, reference = rng.normal(0.5, 1, 80), rng.normal(size=300)
+    plain = check_one(newest, reference)
+    changed = check_one(rng.permutation(newest) * scale + origin, rng.permutation(reference) * scale + origin)
+    assert changed.distance == pytest.approx(plain.distance, abs=1 / 80)
+    assert changed.shift == pytest.approx(plain.shift, rel=1e-6)
+
+
+def test_a_table_row_has_no_nan_and_a_plain_state():
+    row = check_one(MISSING, normal(200)).as_dict()
+    assert row["distance"] is None
+    assert row["q_value"] is None
+    assert type(row["state"]) is str
+    assert row["state"] == "all_missing"

@@ -1,0 +1,261 @@
+"""Scores against the metrics of training, on a cold store in DuckDB."""
+
+import hashlib
+import json
+from datetime import date, datetime, timedelta
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from shelfcast.cold_store import feature_views
+from shelfcast.cold_store.duckdb_store import DuckDBStore
+from shelfcast.deployment import bundle
+from shelfcast.errors import BundleError, NothingToDo, PostConditionFailed
+from shelfcast.monitoring import realised_error
+from shelfcast.monitoring.realised_error import Expectation, ScoreState, expectation_of, score_vintages
+from shelfcast.training import baselines, metrics
+from shelfcast.training.declaration import load
+
+TODAY = date(2025, 7, 10)
+DAYS = [TODAY - timedelta(days=back) for back in range(40, -1, -1)]
+SERIES = [f"i{item}@s{store}" for store in range(2) for item in range(6)]
+RELEASE = "demand-20250629-0123456789"
+CLOSURES = (
+    "store_id VARCHAR, closed_on DATE, op VARCHAR, position_ordinal BIGINT, generation BIGINT, known_at TIMESTAMP"
+)
+
+
+def close(day):
+    return datetime(day.year, day.month, day.day, 23, 59, 59)
+
+
+def insert(store, table, rows):
+    store.connection.register("given", rows)
+    store.connection.execute(f"INSERT INTO {table} BY NAME SELECT * FROM given")
+    store.connection.unregister("given")
+
+
+def named(frame):
+    parts = frame["series_id"].str.split("@")
+    return frame.assign(item_id=parts.str[0], store_id=parts.str[1])
+
+
+def sales():
+    rng = np.random.default_rng(1)
+    rows = pd.DataFrame([(series, day) for series in SERIES for day in DAYS], columns=["series_id", "sales_date"])
+    rows["units_sold"], rows["is_stocked_out"] = rng.poisson(6, len(rows)).astype(float), False
+    rows["known_at"] = [close(day) for day in rows["sales_date"]]
+    return named(rows)
+
+
+def vintage(day, *, factor=1.0):
+    rng = np.random.default_rng(day.toordinal())
+    rows = pd.DataFrame([(series, ahead) for series in SERIES for ahead in range(1, 15)],
+                        columns=["series_id", "horizon_days"])  # fmt: skip
+    rows["business_date"], rows["release_id"] = day, RELEASE
+    rows["sales_date"] = [day + timedelta(days=int(ahead)) for ahead in rows["horizon_days"]]
+    rows["mean"] = rng.uniform(4, 8, len(rows)) * factor
+    rows["q05"], rows["q95"] = rows["mean"] * 0.5, rows["mean"] * 1.6
+    return named(rows)
+
+
+def features(day):
+    rng = np.random.default_rng(day.toordinal() + 1)
+    rows = pd.DataFrame({"series_id": SERIES})
+    rows["business_date"], rows["is_active"], rows["units_mean_28"] = day, True, rng.uniform(4, 8, len(rows))
+    for at in range(1, 8):
+        rows[f"units_lag_{at}"], rows[f"weekday_mean_{at}"] = rng.poisson(6, len(rows)), rng.uniform(4, 8, len(rows))
+    rows.loc[0, [f"units_lag_{at}" for at in range(1, 8)]] = np.nan
+    rows.loc[1, [f"weekday_mean_{at}" for at in range(1, 8)]] = np.nan
+    return named(rows)
+
+
+@pytest.fixture
+def store():
+    made = DuckDBStore(num_threads=1)
+    made.run("cold_store/create_business_dates")
+    made.run("serving/create_ledger")
+    made.connection.execute(f"CREATE TABLE RAW.STORE_CLOSURES_CHANGES ({CLOSURES})")
+    feature_views.prepare(made)
+    dates = pd.DataFrame({"business_date": DAYS, "closed_at": [close(day) for day in DAYS]})
+    insert(made, "OPERATIONS.BUSINESS_DATES", dates)
+    insert(made, "FEATURES.DAILY_SALES", sales())
+    for back in (1, 7):
+        insert(made, "FORECASTS.LEDGER", vintage(TODAY - timedelta(days=back)))
+        insert(made, "FEATURES.DEMAND", features(TODAY - timedelta(days=back)))
+    return made
+
+
+def scored(store, folder, *, on=TODAY):
+    return score_vintages(store, on, releases=folder)
+
+
+def expected_score(actual_rows, back, *, skipped=()):
+    """The same with the metrics and simple methods of training, row by row."""
+    day = TODAY - timedelta(days=back)
+    rows = vintage(day)
+    rows = rows[(rows["horizon_days"] <= back) & ~rows[["series_id", "sales_date"]].apply(tuple, axis=1).isin(skipped)]
+    rows = rows.merge(actual_rows[["series_id", "sales_date", "units_sold"]], on=["series_id", "sales_date"])
+    columns = rows[["series_id", "sales_date", "horizon_days"]].merge(features(day), on="series_id")
+    columns["sales_date"] = columns["sales_date"].to_numpy(dtype="datetime64[D]")
+    arrays = {name: columns[name].to_numpy() for name in columns.columns}
+    arrays["sales_date"] = np.array(columns["sales_date"], dtype="datetime64[D]")
+    recent = arrays["units_mean_28"].astype(float)
+    simple = {
+        "seasonal": baselines._known(baselines._last_same_weekday(arrays), recent),
+        "weekday": baselines._known(baselines._weekday_mean(arrays), recent),
+    }
+    actual, mean = rows["units_sold"].to_numpy(), rows["mean"].to_numpy()
+    return {
+        "wape": metrics.wape(actual, mean),
+        "bias": metrics.bias(actual, mean),
+        "coverage_90": metrics.coverage(actual, rows["q05"].to_numpy(), rows["q95"].to_numpy()),
+        "strongest_simple_wape": min(metrics.wape(actual, forecast) for forecast in simple.values()),
+        "row_count": len(rows),
+        "series_count": rows["series_id"].nunique(),
+    }
+
+
+def check(score, expected):
+    for name, value in expected.items():
+        assert getattr(score, name) == pytest.approx(value), name
+
+
+def test_yesterday_and_last_week_are_scored_as_training_would(store, tmp_path):
+    next_day, next_week = scored(store, tmp_path)
+    assert (next_day.business_date, next_day.horizon_from, next_day.horizon_to) == (TODAY - timedelta(days=1), 1, 1)
+    assert (next_week.business_date, next_week.horizon_from, next_week.horizon_to) == (TODAY - timedelta(days=7), 1, 7)
+    for score, back in ((next_day, 1), (next_week, 7)):
+        assert score.state is ScoreState.SCORED
+        assert score.release_id == RELEASE
+        check(score, expected_score(sales(), back))
+    assert (next_day.row_count, next_week.row_count) == (12, 84)
+    assert next_day.expected_wape is None
+
+
+def test_a_day_without_a_row_of_sales_sold_nothing(store, tmp_path):
+    store.connection.execute("DELETE FROM FEATURES.DAILY_SALES WHERE series_id = 'i0@s0' AND sales_date = ?", [TODAY])
+    actual = sales()
+    actual.loc[(actual["series_id"] == "i0@s0") & (actual["sales_date"] == TODAY), "units_sold"] = 0.0
+    check(scored(store, tmp_path)[0], expected_score(actual, 1))
+
+
+def test_what_became_known_later_does_not_change_a_score(store, tmp_path):
+    before = expected_score(sales(), 1)
+    late = sales().assign(units_sold=99.0, known_at=close(TODAY + timedelta(days=1)))
+    insert(store, "FEATURES.DAILY_SALES", late)
+    check(scored(store, tmp_path)[0], before)
+    known = late.assign(known_at=close(TODAY), units_sold=50.0)
+    store.connection.execute("DELETE FROM FEATURES.DAILY_SALES")
+    insert(store, "FEATURES.DAILY_SALES", known)
+    assert scored(store, tmp_path)[0].bias < -0.8
+
+
+def test_closed_and_sold_out_days_say_nothing(store, tmp_path):
+    empty_day = TODAY - timedelta(days=2)
+    store.connection.execute(
+        "UPDATE FEATURES.DAILY_SALES SET is_stocked_out = TRUE, units_sold = 0 WHERE series_id = 'i0@s0' AND sales_date = ?",
+        [empty_day],
+    )
+    closures = pd.DataFrame(
+        [
+            ("s1", TODAY, "r", 0, 1, close(TODAY - timedelta(days=9))),
+            ("s0", TODAY, "r", 0, 1, close(TODAY - timedelta(days=9))),
+            ("s0", TODAY, "d", 1, 1, close(TODAY - timedelta(days=8))),
+        ],
+        columns=["store_id", "closed_on", "op", "position_ordinal", "generation", "known_at"],
+    )
+    insert(store, "RAW.STORE_CLOSURES_CHANGES", closures)
+    skipped = {("i0@s0", empty_day), *((series, TODAY) for series in SERIES if series.endswith("s1"))}
+    next_day, next_week = scored(store, tmp_path)
+    check(next_day, expected_score(sales(), 1, skipped=skipped))
+    check(next_week, expected_score(sales(), 7, skipped=skipped))
+    assert next_week.row_count == 84 - 7
+
+
+@pytest.mark.parametrize(
+    ("change", "state"),
+    [
+        ("DELETE FROM FORECASTS.LEDGER", "no_forecasts"),
+        ("UPDATE FORECASTS.LEDGER SET mean = NULL, q05 = NULL, q95 = NULL, reason_code = 'no_history'", "no_forecasts"),
+        ("UPDATE FEATURES.DAILY_SALES SET is_stocked_out = TRUE", "nothing_countable"),
+        ("UPDATE FEATURES.DAILY_SALES SET units_sold = 0", "no_sales"),
+    ],
+)
+def test_what_cannot_be_scored_has_a_name_and_a_row(store, tmp_path, change, state):
+    store.connection.execute(change)
+    scores = scored(store, tmp_path)
+    assert [score.state.value for score in scores] == [state, state]
+    assert all(score.wape is score.bias is score.coverage_90 is score.strongest_simple_wape is None for score in scores)
+    rows = store.connection.execute("SELECT state, wape FROM FORECASTS.SCORES").fetchall()
+    assert rows == [(state, None)] * 2
+
+
+def test_one_missing_vintage_takes_nothing_from_the_other(store, tmp_path):
+    store.connection.execute("DELETE FROM FORECASTS.LEDGER WHERE business_date = ?", [TODAY - timedelta(days=1)])
+    assert [score.state.value for score in scored(store, tmp_path)] == ["no_forecasts", "scored"]
+
+
+def test_scoring_twice_leaves_one_row_a_vintage(store, tmp_path):
+    for _ in range(2):
+        check(scored(store, tmp_path)[0], expected_score(sales(), 1))
+    insert(store, "FORECASTS.LEDGER", vintage(TODAY - timedelta(days=2)))
+    insert(store, "FEATURES.DEMAND", features(TODAY - timedelta(days=2)))
+    scored(store, tmp_path, on=TODAY - timedelta(days=1))
+    counted = store.connection.execute("SELECT scored_on, COUNT(*) FROM FORECASTS.SCORES GROUP BY 1 ORDER BY 1")
+    assert counted.fetchall() == [(TODAY - timedelta(days=1), 2), (TODAY, 2)]
+
+
+def test_a_date_that_is_not_closed_cannot_be_scored(store, tmp_path):
+    with pytest.raises(NothingToDo, match="2025-07-11 is not a complete business date"):
+        scored(store, tmp_path, on=TODAY + timedelta(days=1))
+
+
+def test_two_scores_of_one_vintage_are_refused(store, tmp_path, monkeypatch):
+    monkeypatch.setattr(realised_error, "HORIZONS", ((1, 1), (1, 1)))
+    with pytest.raises(PostConditionFailed, match="holds 2 rows of 1 vintages scored on 2025-07-10"):
+        scored(store, tmp_path)
+
+
+@pytest.fixture
+def release(tmp_path):
+    """The parts of a release that say what it promised; the model's text is the least that a bundle accepts."""
+    declaration = load("demand")
+    from shelfcast.training.calibration import calibrate
+    from shelfcast.training.rows import model_features
+
+    folder = tmp_path / RELEASE
+    folder.mkdir()
+    ones = np.ones(200)
+    calibration = calibrate(ones, ones, ones, declaration.quantiles)
+    source = realised_error.Path(baselines.__file__).parents[2] / "models" / "demand.yaml"
+    parts = {
+        "model.txt": f"tree\nfeature_names={' '.join(model_features(declaration))}\n",
+        "calibration.json": calibration.to_json(),
+        "declaration.yaml": source.read_text(),
+        "training.json": json.dumps({"model": "demand", "cutoff": "2025-06-29"}),
+        "metrics.json": json.dumps({"wape": 0.41, "bias": -0.02, "coverage_90": 0.9}),
+    }
+    for name, text in parts.items():
+        (folder / name).write_text(text)
+    digests = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in parts.items()}
+    (folder / bundle.MANIFEST).write_text(json.dumps({"release_id": RELEASE, "parts": digests}))
+    return folder
+
+
+def test_the_release_says_what_was_to_be_expected(store, release):
+    assert expectation_of(RELEASE, release.parent) == Expectation(wape=0.41, bias=-0.02)
+    score = scored(store, release.parent)[0]
+    assert (score.expected_wape, score.expected_bias) == (0.41, -0.02)
+
+
+@pytest.mark.parametrize("release_id", [None, "demand-20200101-0000000000"])
+def test_a_release_that_is_gone_promises_nothing(release, release_id):
+    assert expectation_of(release_id, release.parent) is None
+
+
+def test_a_damaged_release_is_an_error(store, release):
+    (release / "metrics.json").write_text("{}")
+    with pytest.raises(BundleError, match="is not what was released"):
+        scored(store, release.parent)
