@@ -1,6 +1,7 @@
 """What the demo shows at its end, and writes for programs."""
 
 import json
+import logging
 import os
 from dataclasses import dataclass, field
 from datetime import date
@@ -58,6 +59,7 @@ class Report:
 def collect(stack: Stack, days_played: list[date]) -> Report:
     """Reads the results out of the running stores."""
     os.environ.update(stack.environment())
+    logging.getLogger("snowflake").setLevel(logging.WARNING)
     from shelfcast.cold_store.feature_views import latest_business_date
     from shelfcast_provider.cold_store.cold_store_hook import ColdStoreHook
 

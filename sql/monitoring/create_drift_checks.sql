@@ -8,6 +8,7 @@ CREATE TABLE IF NOT EXISTS OPERATIONS.DRIFT_CHECKS (
     reference_row_count BIGINT,
     distance DOUBLE,
     shift DOUBLE,
+    departure DOUBLE,
     p_value DOUBLE,
     q_value DOUBLE
 )

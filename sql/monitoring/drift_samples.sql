@@ -94,6 +94,7 @@ expected AS (
     FROM features
 )
 SELECT
+    business_date,
     sample_name,
     -- half a unit keeps days without sales in
     LN((units_lag_1 + 0.5) / (units_expected + 0.5)) AS demand_level,

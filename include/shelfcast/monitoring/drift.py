@@ -1,20 +1,30 @@
 """Whether the newest inputs left their references, by feature, with the size of the move beside its significance.
 
-A feature has drifted when three things hold: the samples differ beyond chance (false discovery rate over all
-features), they differ enough to matter (two floors), and they differ so from *each* reference. The references are the
-same weekday of recent weeks and the same weeks of last year, so what every week or every year brings is no drift.
+A feature has drifted when four things hold: the samples differ beyond chance (false discovery rate over all
+features); they differ enough to matter (two floors); the newest window departs further than the reference's own windows
+do from each other, for days are good or bad for all series at once, which no test of independent rows knows; and all
+this from *each* reference. The references are the same weekday of recent weeks and the same weeks of last year, so what
+every week or every year brings is no drift.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import date
 from enum import StrEnum
+from math import isfinite
 
 import numpy as np
 
 from shelfcast.monitoring.two_sample import Floats, adjusted_p_values, ks_distance, ks_p_value
 
 Sample = Mapping[str, Floats]
+"""One window: feature name to values, shape (rows,); NaN where unknown."""
+
+FEWEST_WINDOWS = 4
+"""Windows of a reference from which the spread between them can be told."""
+
+TO_NORMAL_SPREAD = 1.4826
+"""A median absolute deviation, times this, estimates a normal distribution's standard deviation."""
 
 
 class FeatureState(StrEnum):
@@ -42,13 +52,15 @@ class DriftRules:
     Attributes:
         false_discovery_rate: Share of false alarms among alarms, 0 to 1, over the features of one check.
         minimum_distance: Least Kolmogorov-Smirnov distance, 0 to 1.
-        minimum_shift: Least move of the mean, in standard deviations of the reference.
+        minimum_shift: Least move of the mean, in standard deviations of the reference's rows.
+        minimum_departure: Least move of the mean, in standard deviations of the means of the reference's windows.
         minimum_rows: Fewest values in a sample that are judged, 2 or more.
     """
 
     false_discovery_rate: float = 0.01
     minimum_distance: float = 0.15
     minimum_shift: float = 0.3
+    minimum_departure: float = 2.3
     minimum_rows: int = 30
 
 
@@ -63,7 +75,8 @@ class FeatureDrift:
         rows: Values in the newest window.
         reference_rows: Values in that reference.
         distance: Kolmogorov-Smirnov distance, 0 to 1; NaN if not tested.
-        shift: Move of the mean in standard deviations of the reference, above 0 is more; NaN if not tested.
+        shift: Move of the mean in standard deviations of the reference's rows, above 0 is more; NaN if not tested.
+        departure: The same in standard deviations between the reference's windows; NaN with too few windows.
         p_value: Of the test, 0 to 1; NaN if not tested.
         q_value: The same after the multiple-test control; NaN if not tested.
     """
@@ -75,13 +88,14 @@ class FeatureDrift:
     reference_rows: int = 0
     distance: float = float("nan")
     shift: float = float("nan")
+    departure: float = float("nan")
     p_value: float = float("nan")
     q_value: float = float("nan")
 
     def as_dict(self) -> dict[str, object]:
         """For a table row; numbers that do not exist are `None`."""
-        row = {name: None if value != value else value for name, value in asdict(self).items()}  # noqa: PLR0124
-        return {**row, "state": self.state.value}
+        row = asdict(self) | {"state": self.state.value}
+        return {name: None if isinstance(value, float) and not isfinite(value) else value for name, value in row.items()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,13 +122,17 @@ class DriftReport:
 
 
 def check_drift(
-    newest: Sample, references: Mapping[str, Sample], *, business_date: date, rules: DriftRules | None = None
+    newest: Sample,
+    references: Mapping[str, Sequence[Sample]],
+    *,
+    business_date: date,
+    rules: DriftRules | None = None,
 ) -> DriftReport:
     """Tests each feature of the newest window against each reference and keeps the comparison that differs least.
 
     Args:
-        newest: Feature name to values, shape (rows,); NaN where unknown.
-        references: Reference name to a sample with the same features; a reference may be empty.
+        newest: The newest window.
+        references: Reference name to its windows, one a date, with the same features; any may be empty.
         business_date: Date of the newest window.
         rules: Levels and floors.
     """
@@ -128,20 +146,27 @@ def check_drift(
     return DriftReport(business_date=business_date, features=tuple(found))
 
 
-def _nearest(feature: str, values: Floats, references: Mapping[str, Sample], rules: DriftRules) -> FeatureDrift:
-    known = values[np.isfinite(values)]
+def _nearest(
+    feature: str, values: Floats, references: Mapping[str, Sequence[Sample]], rules: DriftRules
+) -> FeatureDrift:
+    known = _known(values)
     measured = FeatureDrift(feature=feature, state=FeatureState.STEADY, rows=len(known))
     if len(known) < rules.minimum_rows:
         return replace(measured, state=FeatureState.TOO_FEW_ROWS if len(known) else FeatureState.ALL_MISSING)
-    others = {name: sample[feature][np.isfinite(sample[feature])] for name, sample in references.items()}
-    usable = {name: other for name, other in others.items() if len(other) >= rules.minimum_rows}
+    others = {name: [_known(window[feature]) for window in windows] for name, windows in references.items()}
+    usable = {name: windows for name, windows in others.items() if sum(map(len, windows)) >= rules.minimum_rows}
     if not usable:
         return replace(measured, state=FeatureState.NO_REFERENCE)
-    compared = [_compared(measured, known, name, other) for name, other in usable.items()]
-    return min(compared, key=lambda comparison: comparison.distance)
+    compared = [_compared(measured, known, name, windows) for name, windows in usable.items()]
+    return min(compared, key=lambda comparison: (_is_large(comparison, rules), comparison.distance))
 
 
-def _compared(measured: FeatureDrift, known: Floats, name: str, other: Floats) -> FeatureDrift:
+def _known(values: Floats) -> Floats:
+    return values[np.isfinite(values)]
+
+
+def _compared(measured: FeatureDrift, known: Floats, name: str, windows: Sequence[Floats]) -> FeatureDrift:
+    other = np.concatenate(windows)
     measured = replace(measured, reference=name, reference_rows=len(other))
     if known.min() == known.max() == other.min() == other.max():
         return replace(measured, state=FeatureState.CONSTANT, distance=0.0, shift=0.0)
@@ -150,6 +175,7 @@ def _compared(measured: FeatureDrift, known: Floats, name: str, other: Floats) -
         measured,
         distance=distance,
         shift=_standardised_shift(known, other),
+        departure=_departure(known, [float(np.mean(window)) for window in windows if len(window)]),
         p_value=ks_p_value(distance, len(known), len(other)),
     )
 
@@ -160,7 +186,21 @@ def _standardised_shift(known: Floats, other: Floats) -> float:
     return float(np.mean(known) - np.mean(other)) / spread
 
 
+def _departure(known: Floats, means: Sequence[float]) -> float:
+    """Robust, so that one holiday among the reference's windows does not hide every shift."""
+    if len(means) < FEWEST_WINDOWS:
+        return float("nan")
+    centre = float(np.median(means))
+    spread = TO_NORMAL_SPREAD * float(np.median(np.abs(np.array(means) - centre)))
+    move = float(np.mean(known)) - centre
+    return move / spread if spread else float(np.copysign(np.inf, move)) if move else 0.0
+
+
+def _is_large(measured: FeatureDrift, rules: DriftRules) -> bool:
+    is_large = measured.distance >= rules.minimum_distance and abs(measured.shift) >= rules.minimum_shift
+    return is_large and not abs(measured.departure) < rules.minimum_departure
+
+
 def _judgement(measured: FeatureDrift, rules: DriftRules) -> FeatureState:
     is_beyond_chance = measured.q_value <= rules.false_discovery_rate
-    is_large = measured.distance >= rules.minimum_distance and abs(measured.shift) >= rules.minimum_shift
-    return FeatureState.DRIFTED if is_beyond_chance and is_large else FeatureState.STEADY
+    return FeatureState.DRIFTED if is_beyond_chance and _is_large(measured, rules) else FeatureState.STEADY

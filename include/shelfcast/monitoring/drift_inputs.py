@@ -31,12 +31,12 @@ class DriftSamples:
     Attributes:
         business_date: Of the newest window.
         newest: Quantity to values, shape (active series,).
-        references: Name to a sample of each reference; without rows if the history does not reach there.
+        references: Name to the windows of each reference, one a date; none if the history does not reach there.
     """
 
     business_date: date
     newest: Sample
-    references: dict[str, Sample]
+    references: dict[str, list[Sample]]
 
 
 def read_samples(store: ColdStore, business_date: date) -> DriftSamples:
@@ -58,8 +58,8 @@ def read_samples(store: ColdStore, business_date: date) -> DriftSamples:
         raise NothingToDo(f"FEATURES.DEMAND has no active series on {business_date}; there is no input to watch.")
     return DriftSamples(
         business_date=business_date,
-        newest=_sample(rows, "newest"),
-        references={name: _sample(rows, name) for name in REFERENCES},
+        newest=_windows(rows, "newest")[0],
+        references={name: _windows(rows, name) for name in REFERENCES},
     )
 
 
@@ -79,6 +79,9 @@ def write_report(store: ColdStore, report: DriftReport) -> int:
     return len(report.features)
 
 
-def _sample(rows: pd.DataFrame, name: str) -> Sample:
+def _windows(rows: pd.DataFrame, name: str) -> list[Sample]:
     own = rows[rows["sample_name"] == name]
-    return {quantity: own[quantity].to_numpy(dtype=np.float64, na_value=np.nan) for quantity in QUANTITIES}
+    return [
+        {quantity: window[quantity].to_numpy(dtype=np.float64, na_value=np.nan) for quantity in QUANTITIES}
+        for _, window in own.groupby("business_date")
+    ]

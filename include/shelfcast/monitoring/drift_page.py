@@ -1,5 +1,6 @@
 """The drift check as a page to look at: Evidently's report on the same samples and the same test."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,8 @@ def write_page(samples: DriftSamples, folder: Path, *, rules: DriftRules) -> Pat
     Returns:
         The page; `None` if nothing can be compared yet.
     """
-    reference = next((other for other in samples.references.values() if _comparable(samples.newest, other)), None)
+    pooled = [_pooled(windows) for windows in samples.references.values() if windows]
+    reference = next((other for other in pooled if _comparable(samples.newest, other)), None)
     if reference is None:
         return None
     columns = _comparable(samples.newest, reference)
@@ -41,6 +43,10 @@ def _evidently(newest: pd.DataFrame, reference: pd.DataFrame, path: Path, rules:
 
     preset = DataDriftPreset(columns=list(newest.columns), num_method="ks", num_threshold=rules.false_discovery_rate)
     Report([preset]).run(newest, reference).save_html(str(path))
+
+
+def _pooled(windows: Sequence[Sample]) -> Sample:
+    return {name: np.concatenate([window[name] for window in windows]) for name in windows[0]}
 
 
 def _comparable(newest: Sample, reference: Sample) -> list[str]:

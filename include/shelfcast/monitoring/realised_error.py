@@ -8,6 +8,7 @@ promised by its folds.
 from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 from enum import StrEnum
+from math import isfinite
 from pathlib import Path
 
 import pandas as pd
@@ -83,7 +84,7 @@ class Score:
 
 
 def expectation_of(release_id: str | None, releases: Path) -> Expectation | None:
-    """What a release promised; `None` if its bundle is not there any more.
+    """What a release promised; `None` if its bundle is not there any more or its folds had no sales.
 
     Args:
         release_id: From the ledger.
@@ -96,7 +97,8 @@ def expectation_of(release_id: str | None, releases: Path) -> Expectation | None
     if release_id is None or not folder.is_dir():
         return None
     metrics = bundle.load(folder).metrics
-    return Expectation(wape=float(metrics["wape"]), bias=float(metrics["bias"]))
+    wape, bias = float(metrics["wape"]), float(metrics["bias"])
+    return Expectation(wape=wape, bias=bias) if isfinite(wape) and isfinite(bias) else None
 
 
 def score_vintages(store: ColdStore, scored_on: date, *, releases: Path) -> list[Score]:

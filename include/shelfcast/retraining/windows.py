@@ -75,8 +75,7 @@ class ErrorRules:
         fewest_scores: Scores from which the spread is taken from the scores themselves.
         most_scores: Newest scores that count.
         recent_windows: Newest windows that do not, so that a shift cannot hide in its own reference.
-        must_drift: Whether inputs have to drift too; only a negative control says no.
-        must_err: Whether forecasts have to be worse too; only a negative control says no.
+        must_err: Whether a drift of the inputs needs worse forecasts to be confirmed; only a negative control says no.
     """
 
     minimum_bias: float = 0.15
@@ -87,7 +86,6 @@ class ErrorRules:
     fewest_scores: int = 14
     most_scores: int = 56
     recent_windows: int = 3
-    must_drift: bool = True
     must_err: bool = True
 
 
@@ -176,8 +174,7 @@ def _state(found: Observation, *, is_worse: bool, rules: ErrorRules) -> WindowSt
         return WindowState.NOT_CHECKED
     if not found.features_judged:
         return WindowState.NO_REFERENCE
-    has_drifted = bool(found.drifted) or not rules.must_drift
-    if not has_drifted:
+    if not found.drifted:
         return WindowState.ERROR_ONLY if is_worse else WindowState.QUIET
     if found.score_state != SCORED and rules.must_err:
         is_without = found.score_state in {"no_forecasts", "not_scored"}

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
+from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunLink, TriggerDagRunOperator
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 if TYPE_CHECKING:
@@ -18,6 +18,16 @@ def retraining_dag(model: str) -> str:
     return f"weekly_retraining_{model}"
 
 
+class RetrainingLink(TriggerDagRunLink):
+    """Leads to the retraining that was started; empty, and so not shown, when the governor held."""
+
+    name = "Retraining"
+
+    def get_link(self, operator: Any, *, ti_key: Any) -> str:
+        """The page of the run."""
+        return super().get_link(operator, ti_key=ti_key) if operator.trigger_run_id else ""
+
+
 class RetrainingTriggerOperator(TriggerDagRunOperator):
     """Starts one run of the model's retraining for a request; skips, with the governor's reason, when it holds.
 
@@ -29,6 +39,7 @@ class RetrainingTriggerOperator(TriggerDagRunOperator):
     """
 
     template_fields: Sequence[str] = ("decision",)
+    operator_extra_links = [RetrainingLink()]  # noqa: RUF012 - as Airflow declares it
 
     def __init__(self, *, decision: Any, **kwargs: Any) -> None:
         super().__init__(trigger_dag_id="", logical_date=None, skip_when_already_exists=True, **kwargs)

@@ -219,7 +219,12 @@ def test_two_scores_of_one_vintage_are_refused(store, tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def release(tmp_path):
+def promised():
+    return {"wape": 0.41, "bias": -0.02, "coverage_90": 0.9}
+
+
+@pytest.fixture
+def release(tmp_path, promised):
     """The parts of a release that say what it promised; the model's text is the least that a bundle accepts."""
     declaration = load("demand")
     from shelfcast.training.calibration import calibrate
@@ -235,7 +240,7 @@ def release(tmp_path):
         "calibration.json": calibration.to_json(),
         "declaration.yaml": source.read_text(),
         "training.json": json.dumps({"model": "demand", "cutoff": "2025-06-29"}),
-        "metrics.json": json.dumps({"wape": 0.41, "bias": -0.02, "coverage_90": 0.9}),
+        "metrics.json": json.dumps(promised),
     }
     for name, text in parts.items():
         (folder / name).write_text(text)
@@ -253,6 +258,11 @@ def test_the_release_says_what_was_to_be_expected(store, release):
 @pytest.mark.parametrize("release_id", [None, "demand-20200101-0000000000"])
 def test_a_release_that_is_gone_promises_nothing(release, release_id):
     assert expectation_of(release_id, release.parent) is None
+
+
+@pytest.mark.parametrize("promised", [{"wape": float("nan"), "bias": float("nan")}])
+def test_a_release_whose_folds_had_no_sales_promises_nothing(release):
+    assert expectation_of(RELEASE, release.parent) is None
 
 
 def test_a_damaged_release_is_an_error(store, release):

@@ -16,7 +16,7 @@ WATCHED_DAYS = 60
 DAYS = HISTORY_DAYS + WATCHED_DAYS
 FIRST_DAY = date(2024, 1, 1)
 SEEDS = range(20)
-NO_FLOOR = DriftRules(minimum_distance=0.0, minimum_shift=0.0)
+NO_FLOOR = DriftRules(minimum_distance=0.0, minimum_shift=0.0, minimum_departure=0.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +107,7 @@ def observed(shop, *, drift_rules=None, forecast_from=0):
         report = check_drift(
             {name: values[today] for name, values in tested.items()},
             {
-                label: {name: values[days].ravel() for name, values in tested.items()}
+                label: [{name: values[day] for name, values in tested.items()} for day in days]
                 for label, days in references.items()
             },
             business_date=FIRST_DAY + timedelta(days=today),

@@ -104,6 +104,12 @@ def test_a_rerun_while_its_own_retraining_runs_asks_for_the_same_run(store):
     assert govern(third) == govern(third, weekly_retraining_demand=1)
 
 
+def test_a_hold_leaves_no_link_to_a_run():
+    operator = RetrainingTriggerOperator(task_id="request_retraining", decision=None)
+    [link] = operator.operator_extra_links
+    assert link.get_link(operator, ti_key=None) == ""
+
+
 @pytest.mark.parametrize("decision", [None, "request", {}, {"outcome": "request"}, ["request"]])
 def test_what_is_no_decision_starts_nothing(decision):
     with pytest.raises(AirflowFailException, match="no decision of the governor"):

@@ -1,0 +1,110 @@
+"""Fitting, folds, evaluation and frozen frames."""
+
+from datetime import date
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from shelfcast.errors import FrameChanged, NothingToDo, TrainingError
+from shelfcast.training import frame as frames
+from shelfcast.training.fit import Sample, parameters, predict, train
+from shelfcast.training.folds import forecast_folds, regression_folds
+from shelfcast.training.frame import columns_of, freeze, verify
+from shelfcast.training.plots import draw
+
+ABOUT = {"folds": 2, "horizon_days": 28, "reason": "a test", "is_forced": False}
+
+
+def days_of(frame):
+    return [pd.to_datetime(frame[name]).to_numpy().astype("datetime64[D]") for name in ("business_date", "sales_date")]
+
+
+def test_the_model_beats_every_simple_method_where_they_cannot_know_the_drift(candidate):
+    _, rows, metrics = candidate
+    assert metrics.wape < 0.95 * metrics.strongest_simple_wape
+    assert metrics.champion_wape is None
+    assert abs(metrics.bias) < 0.05
+    assert 0.8 < metrics.coverage_90 < 0.97
+    assert (np.diff(rows[["q05", "q25", "q50", "q75", "q95"]].to_numpy(), axis=1) >= 0).all()
+
+
+def test_the_same_rows_and_seed_give_the_same_text(frame, demand, settings):
+    sample = Sample.of(columns_of(frame.head(2000)), demand)
+    assert train(sample, demand, settings=settings) == train(sample, demand, settings=settings)
+    assert "[num_threads" not in train(sample, demand, settings=settings)
+
+
+def test_a_regression_is_never_negative(order_value):
+    rng = np.random.default_rng(1)
+    columns = {
+        "total_spent": rng.gamma(2, 50, 3000),
+        "purchase_count": rng.integers(0, 20, 3000).astype(float),
+        "order_amount": rng.gamma(2, 20, 3000) - 30,
+    }
+    sample = Sample.of(columns, order_value)
+    text = train(sample, order_value, settings=parameters(order_value, seed=1, num_threads=1))
+    assert (predict(text, sample.rows, sample.expected, order_value) >= 0).all()
+
+
+def test_no_fold_is_measured_on_what_it_has_learnt_from(frame):
+    business_date, sales_date = days_of(frame)
+    folds = list(forecast_folds(business_date, sales_date, folds=3, horizon_days=28))
+    assert len(folds) == 3
+    for fold in folds:
+        assert not (fold.train & fold.test).any()
+        assert sales_date[fold.train].max() <= fold.origin
+        assert (business_date[fold.test] == fold.origin).all()
+        assert sales_date[fold.test].min() > fold.origin
+
+
+def test_a_short_history_has_no_folds(frame):
+    with pytest.raises(NothingToDo, match="too short"):
+        list(forecast_folds(*days_of(frame), folds=12, horizon_days=28))
+
+
+def test_regression_folds_are_consecutive_in_time():
+    moment = np.datetime64("2024-01-01") + np.arange(100).astype("timedelta64[h]")
+    folds = list(regression_folds(moment, folds=3))
+    for fold in folds:
+        assert moment[fold.train].max() < moment[fold.test].min()
+        assert fold.test.sum() == 10
+    with pytest.raises(NothingToDo):
+        list(regression_folds(moment[:5], folds=1))
+
+
+def test_a_frozen_frame_is_kept_and_verified(frame, tmp_path):
+    first = freeze(frame, tmp_path, model="demand", cutoff=date(2024, 6, 30), **ABOUT)
+    again = freeze(frame.head(600), tmp_path, model="demand", cutoff=date(2025, 6, 30), **ABOUT)
+    assert again == first
+    assert verify(tmp_path).rows == len(frame)
+
+
+def test_the_same_rows_have_the_same_digest(frame, tmp_path):
+    made = [freeze(frame, tmp_path / name, model="demand", cutoff=date(2024, 6, 30), **ABOUT) for name in "ab"]
+    assert made[0].digest == made[1].digest
+
+
+def test_an_edited_frame_is_refused(frame, tmp_path):
+    freeze(frame, tmp_path, model="demand", cutoff=date(2024, 6, 30), **ABOUT)
+    (tmp_path / frames.FRAME).write_bytes(b"something else")
+    with pytest.raises(FrameChanged, match="digest"):
+        verify(tmp_path)
+    (tmp_path / frames.FRAME).unlink()
+    with pytest.raises(FrameChanged, match="no file"):
+        verify(tmp_path)
+
+
+def test_a_folder_without_a_frame_and_a_frame_without_rows_are_named(frame, tmp_path):
+    with pytest.raises(TrainingError, match="no frozen frame"):
+        verify(tmp_path)
+    with pytest.raises(NothingToDo, match="Nothing to train demand on yet"):
+        freeze(frame.head(3), tmp_path, model="demand", cutoff=date(2024, 6, 30), **ABOUT)
+
+
+def test_every_picture_is_drawn(candidate, tmp_path):
+    _, rows, _ = candidate
+    names = {path.name for path in draw(rows, tmp_path)}
+    assert names == {"calibration.png", "error_by_horizon.png", "forecast_against_actual.png"}
+    only = draw(rows.drop(columns="horizon_days"), tmp_path / "regression")
+    assert [path.name for path in only] == ["calibration.png"]
