@@ -144,7 +144,7 @@ def test_a_change_reaches_the_vector_and_the_forecast_and_leaves_the_frozen_fram
             "JOIN sales.orders o USING (order_id) WHERE o.ordered_at::date = %s AND o.status = 'completed' LIMIT 1",
             [day],
         ).fetchone()
-        gone, gone_item = connection.execute(
+        gone, _gone_item = connection.execute(
             "SELECT o.order_id, min(l.item_id) FROM sales.orders o JOIN sales.order_lines l USING (order_id) "
             "WHERE o.ordered_at::date = %s AND o.status = 'completed' AND o.order_id <> %s GROUP BY 1 LIMIT 1",
             [day, order],

@@ -60,7 +60,7 @@ class DriftRules:
     false_discovery_rate: float = 0.01
     minimum_distance: float = 0.15
     minimum_shift: float = 0.3
-    minimum_departure: float = 2.3
+    minimum_departure: float = 2.2
     minimum_rows: int = 30
 
 
@@ -95,7 +95,9 @@ class FeatureDrift:
     def as_dict(self) -> dict[str, object]:
         """For a table row; numbers that do not exist are `None`."""
         row = asdict(self) | {"state": self.state.value}
-        return {name: None if isinstance(value, float) and not isfinite(value) else value for name, value in row.items()}
+        return {
+            name: None if isinstance(value, float) and not isfinite(value) else value for name, value in row.items()
+        }
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,7 +17,7 @@ def normal(rows, *, mean=0.0, spread=1.0, seed=0):
 
 
 def check_one(values, *references, rules=None):
-    labelled = {f"reference_{number}": {"x": reference} for number, reference in enumerate(references)}
+    labelled = {f"reference_{number}": [{"x": reference}] for number, reference in enumerate(references)}
     report = check_drift({"x": values}, labelled, business_date=DAY, rules=rules)
     return report.features[0]
 
@@ -72,8 +72,10 @@ def test_a_difference_beyond_chance_that_does_not_matter_is_no_drift():
     found = check_one(newest, reference)
     assert found.q_value < 1e-6
     assert found.state is FeatureState.STEADY
-    no_floor = DriftRules(minimum_distance=0, minimum_shift=0)
-    assert check_one(newest, reference, rules=no_floor).state is FeatureState.DRIFTED
+    assert (
+        check_one(newest, reference, rules=DriftRules(minimum_distance=0, minimum_shift=0)).state
+        is FeatureState.DRIFTED
+    )
 
 
 @pytest.mark.parametrize("floor", [{"minimum_distance": 0.99}, {"minimum_shift": 9.0}])
@@ -81,12 +83,64 @@ def test_either_floor_alone_holds_a_drift_back(floor):
     assert check_one(normal(200, mean=1), normal(1600, seed=1), rules=DriftRules(**floor)).state is FeatureState.STEADY
 
 
+def days(number, *, shared, seed=0):
+    """Windows whose rows move together from day to day by `shared` standard deviations of a row."""
+    rng = np.random.default_rng(seed)
+    return [{"x": rng.normal(rng.normal(0, shared), 1, 200)} for _ in range(number)]
+
+
+@pytest.mark.parametrize(
+    ("shared", "move", "state"),
+    [
+        (0.5, 0.6, FeatureState.STEADY),
+        (0.5, 3.0, FeatureState.DRIFTED),
+        (0.05, 0.6, FeatureState.DRIFTED),
+    ],
+)
+def test_a_good_day_for_all_is_measured_by_good_and_bad_days(shared, move, state):
+    report = check_drift({"x": normal(200, mean=move)}, {"recent": days(40, shared=shared)}, business_date=DAY)
+    assert report.features[0].state is state
+
+
+def test_without_that_measure_every_good_or_bad_day_is_a_drift():
+    """Negative control."""
+    quiet = [days(9, shared=0.5, seed=seed) for seed in range(20)]
+    alarms = {
+        floor: sum(
+            bool(check_drift(newest, {"recent": past}, business_date=DAY, rules=rules).drifted)
+            for newest, *past in quiet
+        )
+        for floor, rules in (("on", DriftRules()), ("off", DriftRules(minimum_departure=0)))
+    }
+    assert alarms["off"] >= 8
+    assert alarms["on"] <= 3
+
+
+@pytest.mark.parametrize(
+    ("means", "newest", "departure"),
+    [
+        ([1, 2, 3, 4, 5], 3.0, 0.0),
+        ([1, 2, 3, 4, 5], 4.4826, 1.0),
+        ([1, 2, 3, 4, 500], 1.5174, -1.0),
+        ([3, 3, 3, 3], 3.5, np.inf),
+        ([3, 3, 3, 3], 2.5, -np.inf),
+        ([3, 3, 3, 3, 9], 3.0, 0.0),
+        ([1, 2, 3], 9.0, np.nan),
+    ],
+)
+def test_the_departure_is_robust_and_has_a_value_for_flat_references(means, newest, departure):
+    windows = [{"x": np.full(40, float(mean))} for mean in means] + [{"x": np.array([])}]
+    found = check_drift({"x": np.full(40, newest)}, {"recent": windows}, business_date=DAY).features[0]
+    assert found.departure == pytest.approx(departure, nan_ok=True)
+    assert found.as_dict()["departure"] == (pytest.approx(departure) if np.isfinite(departure) else None)
+
+
 def test_many_quiet_features_hide_no_shift_and_make_no_alarm():
     rng = np.random.default_rng(3)
     newest = {f"f{number}": rng.normal(size=200) for number in range(40)}
     reference = {name: rng.normal(size=1600) for name in newest}
     newest["f7"] = newest["f7"] + 0.6
-    report = check_drift(newest, {"recent": reference}, business_date=DAY)
+    report = check_drift(newest, {"recent": [reference]}, business_date=DAY)
     assert report.drifted == ("f7",)
     assert len(report.judged) == 40
 
@@ -99,7 +153,7 @@ def test_without_the_multiple_test_control_quiet_features_make_alarms():
     for _ in range(20):
         newest = {f"f{number}": rng.normal(size=100) for number in range(40)}
         reference = {name: rng.normal(size=800) for name in newest}
-        report = check_drift(newest, {"recent": reference}, business_date=DAY, rules=loose)
+        report = check_drift(newest, {"recent": [reference]}, business_date=DAY, rules=loose)
         alarms += any(found.p_value < 0.05 for found in report.features)
         controlled += bool(report.drifted)
     assert alarms >= 14

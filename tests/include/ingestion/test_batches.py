@@ -1,0 +1,172 @@
+"""Change files, row checks, batches and Great Expectations."""
+
+import json
+
+import duckdb
+import pandas as pd
+import pytest
+
+from shelfcast.errors import BatchRefused, IngestionError
+from shelfcast.ingestion.batch import Batch, drains, landing_arguments
+from shelfcast.ingestion.change_files import ChangeFile, ChangeFolder
+from shelfcast.ingestion.check_batch import check
+from shelfcast.ingestion.row_checks import DUCKDB_TYPES, SPARK_TYPES, cast, reason
+from shelfcast.sources.shop_schema import TABLES
+
+
+def write(folder, generation, *names):
+    place = folder.generation_folder(generation)
+    place.mkdir(parents=True, exist_ok=True)
+    for drain, part in names:
+        (place / ChangeFile(drain=drain, from_position=7, part=part).name).touch()
+
+
+def test_a_file_name_is_read_as_it_was_written():
+    file = ChangeFile(drain=3, from_position=123, part=2)
+    assert ChangeFile.parse(file.name) == file
+    with pytest.raises(IngestionError, match="is not a change file"):
+        ChangeFile.parse("drain-1.jsonl.gz")
+
+
+def test_only_a_complete_generation_counts(tmp_path):
+    folder = ChangeFolder(tmp_path)
+    assert folder.last_complete() is None
+    assert [folder.begin_generation(), folder.begin_generation()] == [1, 2]
+    folder.mark_complete(1)
+    folder.mark_complete(1)
+    assert folder.generations() == [1, 2]
+    assert folder.last_complete() == 1
+    assert not folder.is_complete(2)
+
+
+def test_drains_are_numbered_on_and_waiting_ones_are_those_not_loaded(tmp_path):
+    folder = ChangeFolder(tmp_path)
+    write(folder, 1, (2, 0), (1, 0), (1, 1))
+    assert [(file.drain, file.part) for file in folder.files(1)] == [(1, 0), (1, 1), (2, 0)]
+    assert folder.next_drain(1) == 3
+    assert folder.next_drain(9) == 1
+    assert [file.drain for file in folder.waiting(1, after_drain=1)] == [2]
+    assert drains(tmp_path, 1, after_drain=0) == (1, 2)
+    with pytest.raises(IngestionError, match="no change files after drain 2"):
+        drains(tmp_path, 1, after_drain=2)
+
+
+def test_what_a_killed_drain_left_is_removed(tmp_path):
+    folder = ChangeFolder(tmp_path)
+    write(folder, 1, (1, 0))
+    (folder.generation_folder(1) / "drain-000002-from-7-part-00000.jsonl.gz.part").touch()
+    folder.discard_unfinished(1)
+    assert len(list(folder.generation_folder(1).iterdir())) == 1
+
+
+ORDER = {
+    "order_id": "1",
+    "customer_id": "2",
+    "store_id": "S1",
+    "ordered_at": "2024-01-01T10:00:00Z",
+    "status": "completed",
+    "order_amount": "12.50",
+}
+
+
+def judged(table, op="c", **changes):
+    """The reason that the expressions give for a row of text."""
+    row = {name: ORDER.get(name) for name in TABLES[table].column_names} | changes
+    texts = ", ".join(f"CAST(? AS VARCHAR) AS {name}" for name in row)
+    text = f"SELECT {reason(TABLES[table], DUCKDB_TYPES)} FROM (SELECT '{op}' AS op, {texts})"
+    return duckdb.execute(text, list(row.values())).fetchone()[0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, None),
+        ({"store_id": None}, "store_id: is missing"),
+        ({"order_id": None}, "order_id: is missing"),
+        ({"order_amount": "-1"}, "order_amount: is below 0"),
+        ({"order_amount": "much"}, "order_amount: is no NUMERIC(14,2)"),
+        ({"ordered_at": "yesterday"}, "ordered_at: is no TIMESTAMP"),
+        ({"status": "lost"}, "status: is none of completed, cancelled, returned"),
+        ({"status": None}, "status: is missing"),
+    ],
+)
+def test_a_bad_row_has_a_reason(changes, expected):
+    assert judged("orders", **changes) == expected
+
+
+def test_a_deleted_row_needs_its_key_only():
+    nothing = dict.fromkeys(name for name in ORDER if name != "order_id")
+    assert judged("orders", "d", **nothing) is None
+    assert judged("orders", "d", order_id=None) == "order_id: is missing"
+
+
+def test_text_becomes_what_the_column_holds():
+    column = TABLES["orders"].column("ordered_at")
+    text = f"SELECT {cast(column, DUCKDB_TYPES)} FROM (SELECT '2024-01-01T10:00:00Z' AS ordered_at)"
+    assert str(duckdb.execute(text).fetchone()[0]) == "2024-01-01 10:00:00"
+    assert cast(column, SPARK_TYPES) == "try_cast(rtrim('Z', ordered_at) AS TIMESTAMP_NTZ)"
+    assert cast(TABLES["orders"].column("store_id"), SPARK_TYPES) == "store_id"
+
+
+BATCH = Batch(batch_id="b1", generation=1, first_drain=1, last_drain=2, rows={"orders": 2}, checksum=5)
+
+
+def test_a_batch_is_read_as_it_was_saved(tmp_path):
+    with pytest.raises(IngestionError, match="has not finished"):
+        Batch.read(tmp_path)
+    BATCH.save(tmp_path)
+    assert Batch.read(tmp_path) == BATCH
+    assert BATCH.rows_read == 2
+
+
+def test_a_batch_with_too_many_bad_rows_is_refused():
+    Batch(
+        batch_id="b", generation=1, first_drain=1, last_drain=1, rows={"orders": 95}, quarantined={"orders": 5}
+    ).refuse_if_bad()
+    bad = Batch(batch_id="b", generation=1, first_drain=1, last_drain=1, rows={"orders": 94}, quarantined={"orders": 6})
+    with pytest.raises(BatchRefused, match=r"6 of 100 rows .*orders 6"):
+        bad.refuse_if_bad()
+
+
+def test_the_landing_job_is_told_by_name():
+    told = landing_arguments(landing="l", generation="1", after_drain="0", batch_id="b", export="e")
+    assert told == ["--landing", "l", "--generation", "1", "--after-drain", "0", "--batch-id", "b", "--export", "e"]
+
+
+def export(folder, **changes):
+    rows = pd.DataFrame(
+        {
+            "order_id": [1, 2],
+            "order_amount": [1.0, 2.0],
+            "op": ["c", "u"],
+            "position": [5, 6],
+            "position_ordinal": [5, 6],
+            "generation": [1, 1],
+            "batch_id": ["b1", "b1"],
+        }
+    ).assign(**changes)
+    (folder / "orders").mkdir(parents=True)
+    rows.to_parquet(folder / "orders" / "part.parquet")
+    BATCH.save(folder)
+    return folder
+
+
+def test_a_sound_batch_passes_every_expectation(tmp_path):
+    report = check(export(tmp_path / "export"), tmp_path / "reports")
+    assert report.checked >= 5
+    assert report.failed == []
+    assert json.loads(report.path.read_text())["batch_id"] == "b1"
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"order_id": [1, 1], "position_ordinal": [5, 5]}, "expect_compound_columns_to_be_unique"),
+        ({"order_id": [1, None]}, r"expect_column_values_to_not_be_null\(order_id\)"),
+        ({"order_amount": [1.0, -2.0]}, r"expect_column_values_to_be_between\(order_amount\)"),
+        ({"op": ["c", "x"]}, r"expect_column_values_to_be_in_set\(op\)"),
+    ],
+)
+def test_an_expectation_that_is_not_met_refuses_the_batch(tmp_path, changes, named):
+    with pytest.raises(BatchRefused, match=named):
+        check(export(tmp_path / "export", **changes), tmp_path / "reports")

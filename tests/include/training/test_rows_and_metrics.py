@@ -1,0 +1,222 @@
+"""Model rows, simple methods, metrics, quantiles and declarations, each against a slow and obvious loop."""
+
+import json
+import math
+from datetime import date
+
+import numpy as np
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.metrics import mean_pinball_loss, root_mean_squared_error
+
+from shelfcast.errors import BundleError, ConfigurationError
+from shelfcast.training import declaration as declarations
+from shelfcast.training import metrics
+from shelfcast.training.baselines import simple_forecasts, strongest
+from shelfcast.training.calibration import Calibration, calibrate
+from shelfcast.training.frame import columns_of
+from shelfcast.training.rows import SMALLEST_BASELINE, assemble, baseline, model_features
+
+VALUES = st.lists(st.tuples(st.floats(0, 1e4), st.floats(0, 1e4)), min_size=1, max_size=30)
+
+
+@pytest.fixture(scope="module")
+def some(frame):
+    """A few hundred rows in no order."""
+    return frame.sample(300, random_state=1)
+
+
+def rows_by_name(frame, declaration):
+    return dict(zip(model_features(declaration), assemble(columns_of(frame), declaration).T, strict=True))
+
+
+def test_the_baseline_is_the_mean_of_the_weekday_with_or_without_promotion(some, demand):
+    found = baseline(columns_of(some), demand)
+    for value, row in zip(found, some.to_dict("records"), strict=True):
+        kind = "promotion" if row["on_promotion"] else "regular"
+        assert value == pytest.approx(row[f"weekday_{kind}_mean_{row['sales_date'].isoweekday()}"])
+
+
+def test_a_series_without_history_has_a_baseline_above_zero(some, demand):
+    unknown = some.assign(**dict.fromkeys((name for name in demand.as_of_features), np.nan))
+    assert baseline(columns_of(unknown), demand).tolist() == [SMALLEST_BASELINE] * len(some)
+    assert np.isfinite(rows_by_name(unknown, demand)["log_baseline"]).all()
+
+
+def test_where_a_weekday_was_never_promoted_the_uplift_of_the_series_counts(some, demand):
+    never = some.assign(**{f"weekday_promotion_mean_{day}": np.nan for day in range(1, 8)}, on_promotion=1.0)
+    found = baseline(columns_of(never), demand)
+    for value, row in zip(found, never.to_dict("records"), strict=True):
+        usual = row[f"weekday_regular_mean_{row['sales_date'].isoweekday()}"]
+        assert value == pytest.approx(max(usual * row["promotion_uplift_364"], SMALLEST_BASELINE))
+
+
+def test_the_calendar_and_the_ratios_are_those_of_the_row(some, demand):
+    found, expected = rows_by_name(some, demand), baseline(columns_of(some), demand)
+    for number, row in enumerate(some.to_dict("records")):
+        assert found["weekday"][number] == row["sales_date"].isoweekday()
+        assert found["day_of_month"][number] == row["sales_date"].day
+        assert found["day_of_year"][number] == row["sales_date"].timetuple().tm_yday
+        ratio = (row["units_mean_7"] + SMALLEST_BASELINE) / (expected[number] + SMALLEST_BASELINE)
+        assert found["units_mean_7_ratio"][number] == pytest.approx(math.log(ratio))
+        assert found["price_ratio"][number] == 1.0
+
+
+def test_rows_do_not_depend_on_their_neighbours(some, demand):
+    whole = assemble(columns_of(some), demand)
+    shuffled = some.sample(frac=1, random_state=2)
+    order = [some.index.get_loc(index) for index in shuffled.index]
+    np.testing.assert_array_equal(assemble(columns_of(shuffled), demand), whole[order])
+    np.testing.assert_array_equal(assemble(columns_of(some.head(1)), demand), whole[:1])
+
+
+def test_a_customer_is_told_by_what_was_spent(order_value):
+    columns = {"total_spent": np.array([0.0, 30.0]), "purchase_count": np.array([0.0, 3.0])}
+    assert assemble(columns, order_value)[1].tolist() == [30, 3, 10]
+    assert math.isnan(assemble(columns, order_value)[0, 2])
+    assert baseline(columns, order_value).tolist() == [1, 1]
+
+
+def test_the_last_same_weekday_is_found_for_every_day_ahead(frame, demand):
+    one = frame.head(28)
+    found = simple_forecasts(columns_of(one), demand)["seasonal_naive_7"]
+    for value, row in zip(found, one.to_dict("records"), strict=True):
+        back = next(lag for lag in range(1, 8) if (row["horizon_days"] + lag - 1) % 7 == 0)
+        assert value == row[f"units_lag_{back}"]
+
+
+def test_simple_methods_fall_back_to_the_recent_mean(frame, demand):
+    one = frame.head(7).assign(**{f"units_lag_{day}": np.nan for day in range(1, 8)})
+    found = simple_forecasts(columns_of(one), demand)
+    assert found["seasonal_naive_7"].tolist() == one["units_mean_28"].tolist()
+    assert found["weekday_mean_56"][0] == one.iloc[0][f"weekday_mean_{one.iloc[0]['sales_date'].isoweekday()}"]
+
+
+def test_customers_without_an_order_are_told_everybodys_mean(order_value):
+    columns = {"total_spent": np.array([0.0, 30.0]), "purchase_count": np.array([0.0, 3.0])}
+    assert simple_forecasts(columns, order_value)["customer_mean"].tolist() == [10, 10]
+    nobody = {name: np.zeros(2) for name in columns}
+    assert simple_forecasts(nobody, order_value)["customer_mean"].tolist() == [0, 0]
+
+
+def test_the_strongest_simple_method_has_the_smallest_error():
+    actual = np.array([1.0, 2.0])
+    assert strongest(actual, {"a": actual + 1, "b": actual + 0.1, "c": actual - 3}) == "b"
+
+
+@given(VALUES)
+def test_metrics_equal_their_loops(pairs):
+    actual, forecast = (np.array(values) for values in zip(*pairs, strict=True))
+    total = sum(actual)
+    if total:
+        assert metrics.wape(actual, forecast) == pytest.approx(sum(abs(a - f) for a, f in pairs) / total)
+        assert metrics.bias(actual, forecast) == pytest.approx(sum(forecast) / total - 1)
+    else:
+        assert math.isnan(metrics.wape(actual, forecast))
+        assert math.isnan(metrics.bias(actual, forecast))
+    assert metrics.rmse(actual, forecast) == pytest.approx(root_mean_squared_error(actual, forecast))
+    assert metrics.pinball(actual, forecast, 0.9) == pytest.approx(mean_pinball_loss(actual, forecast, alpha=0.9))
+    assert metrics.coverage(actual, forecast, forecast + 1) == pytest.approx(
+        sum(f <= a <= f + 1 for a, f in pairs) / len(pairs)
+    )
+
+
+def test_metrics_of_nothing_are_not_a_number():
+    none = np.array([])
+    found = [metrics.rmse(none, none), metrics.coverage(none, none, none), metrics.pinball(none, none, 0.5)]
+    assert all(math.isnan(value) for value in found)
+
+
+LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
+
+
+def sample(seed, rows=20_000):
+    """Counts around a mean, with many zeros where the mean is small."""
+    rng = np.random.default_rng(seed)
+    mean = np.exp(rng.uniform(-1, 4, rows))
+    return rng.poisson(mean).astype(float), mean, rng.integers(1, 29, rows).astype(float)
+
+
+def test_ninety_percent_intervals_cover_ninety_percent_of_what_was_not_seen():
+    calibration = calibrate(*sample(1), LEVELS)
+    actual, mean, horizon = sample(2)
+    quantiles = calibration.apply(mean, horizon)
+    assert 0.88 <= metrics.coverage(actual, quantiles[:, 0], quantiles[:, -1]) <= 0.93
+    assert (np.diff(quantiles, axis=1) >= 0).all()
+
+
+def test_days_beyond_the_calibrated_weeks_take_the_last_one():
+    calibration = calibrate(*sample(1, 500), LEVELS)
+    near, far = (calibration.apply(np.array([5.0]), np.array([float(day)])) for day in (28, 50))
+    np.testing.assert_array_equal(near, far)
+
+
+def test_a_few_held_out_rows_are_enough():
+    calibration = calibrate(np.array([3.0]), np.array([2.0]), np.array([1.0]), LEVELS)
+    assert calibration.apply(np.array([4.0]), np.array([1.0])).tolist() == [[6.0] * 5]
+
+
+def test_a_calibration_survives_being_written():
+    calibration = calibrate(*sample(3, 1000), LEVELS)
+    again = Calibration.from_json(calibration.to_json())
+    np.testing.assert_array_equal(again.ratios, calibration.ratios)
+    assert again.edges == calibration.edges
+
+
+@pytest.mark.parametrize("damage", ["nothing", "shape", "order", "text"])
+def test_a_damaged_calibration_is_refused(damage):
+    content = json.loads(calibrate(*sample(3, 1000), LEVELS).to_json())
+    if damage == "nothing":
+        del content["edges"]
+    elif damage == "shape":
+        content["ratios"] = content["ratios"][:-1]
+    elif damage == "order":
+        content["ratios"][0][0].reverse()
+    text = "{" if damage == "text" else json.dumps(content)
+    with pytest.raises(BundleError, match="calibration"):
+        Calibration.from_json(text)
+
+
+def test_every_shipped_declaration_loads():
+    assert declarations.names() == ["demand", "order_value"]
+    assert declarations.longest_horizon() == 28
+    demand = declarations.load("demand")
+    assert len(demand.vector_fields) == len(demand.as_of_features) + 28 * len(demand.ahead_covariates)
+    assert demand.vector_fields[len(demand.as_of_features)] == "on_promotion_1"
+    assert declarations.load("order_value").horizon == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"kind": "magic"}, "kind"),
+        ({"horizon_days": 0}, "horizon_days"),
+        ({"quantiles": [0.9, 0.1]}, "ascend"),
+        ({"ahead_table": None}, "ahead_table"),
+        ({"fit": {"objective": "poisson"}}, r"fit\.learning_rate"),
+        ({"surprise": 1}, "surprise"),
+        ({"name": "other"}, "expected demand"),
+    ],
+)
+def test_a_wrong_declaration_is_refused_with_file_and_field(tmp_path, changes, named):
+    content = yaml.safe_load((declarations.MODELS_FOLDER / "demand.yaml").read_text()) | changes
+    path = tmp_path / "demand.yaml"
+    path.write_text(yaml.safe_dump(content))
+    with pytest.raises(ConfigurationError, match=rf"demand\.yaml.*{named}"):
+        declarations.read(path)
+
+
+def test_a_missing_or_broken_declaration_is_refused(tmp_path):
+    with pytest.raises(ConfigurationError, match="There is no model nothing"):
+        declarations.read(tmp_path / "nothing.yaml")
+    (tmp_path / "broken.yaml").write_text("name: [")
+    with pytest.raises(ConfigurationError, match="is no YAML"):
+        declarations.read(tmp_path / "broken.yaml")
+
+
+def test_dates_of_a_frame_are_days(frame):
+    days = columns_of(frame.head(1))["sales_date"]
+    assert days.dtype == "datetime64[D]"
+    assert days[0] == np.datetime64(date(2024, 1, 2))
