@@ -31,9 +31,13 @@ with DAG(
     schedule=on_business_date(DEMAND_FORECASTS & SALES_CHANGES),
     **dag_settings(__doc__, tags=["monitoring"]),
 ):
-    drift = DriftCheckOperator(task_id="drift", business_date=BUSINESS_DATE, outlets=[DRIFT_REPORT])
+    drift = DriftCheckOperator(
+        task_id="drift", business_date=BUSINESS_DATE, pool=COLD_STORE_WRITERS, outlets=[DRIFT_REPORT]
+    )
     error = RealisedErrorOperator(task_id="realised_error", business_date=BUSINESS_DATE, pool=COLD_STORE_WRITERS)
-    governor = GovernorOperator(task_id="governor", model="demand", business_date=BUSINESS_DATE)
+    governor = GovernorOperator(
+        task_id="governor", model="demand", business_date=BUSINESS_DATE, pool=COLD_STORE_WRITERS
+    )
     retraining = RetrainingTriggerOperator(task_id="request_retraining", decision=governor.output)
 
     [drift, error] >> governor >> retraining

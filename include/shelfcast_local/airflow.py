@@ -3,13 +3,14 @@
 import json
 import os
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from functools import partial
 from pathlib import Path
 
-import httpx
-
 from shelfcast.errors import ShelfcastError
-from shelfcast_local.configuration import HOST, Configuration, write_private
+from shelfcast_local import loopback
+from shelfcast_local.configuration import HOST, Configuration, private_folder, write_private
 from shelfcast_local.environment import virtual_environment_binary
 from shelfcast_local.supervisor import Service
 
@@ -23,20 +24,22 @@ COMPONENTS = {
 }
 
 
-def services(configuration: Configuration, environment: Mapping[str, str]) -> list[Service]:
-    """Api-server, scheduler, DAG processor and triggerer."""
-    healthy = {
-        "airflow_api": lambda: bool(_health(configuration)),
-        "airflow_scheduler": lambda: _is_up(configuration, "scheduler"),
-        "airflow_dag_processor": lambda: _is_up(configuration, "dag_processor"),
-        "airflow_triggerer": lambda: _is_up(configuration, "triggerer"),
-    }
+def services(
+    configuration: Configuration, environment: Mapping[str, str], *, started_at: Callable[[str], float]
+) -> list[Service]:
+    """Api-server, scheduler, DAG processor and triggerer.
+
+    Args:
+        configuration: Ports and passwords.
+        environment: Of every process of the loop.
+        started_at: Answers the Unix time at which the component of a name was started.
+    """
     return [
         Service(
             name=name,
             command=[virtual_environment_binary("airflow"), *arguments],
             environment=environment,
-            is_healthy=healthy[name],
+            is_healthy=partial(is_healthy, configuration, name, started_at=started_at),
             health_seconds=240,
         )
         for name, arguments in COMPONENTS.items()
@@ -45,12 +48,26 @@ def services(configuration: Configuration, environment: Mapping[str, str]) -> li
 
 def prepare(home: Path, configuration: Configuration, environment: Mapping[str, str]) -> None:
     """Brings the metadata database up to date and makes the login and the pools."""
-    folder = home / "airflow"
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = private_folder(private_folder(home) / "airflow")
     write_private(folder / "passwords.json", json.dumps({USER: configuration.passwords["airflow"]}))
     (folder / "pools.json").write_text(json.dumps(POOLS))
     for arguments in (["db", "migrate"], ["pools", "import", str(folder / "pools.json")]):
         _run(arguments, environment)
+
+
+def is_healthy(configuration: Configuration, name: str, *, started_at: Callable[[str], float]) -> bool:
+    """Whether a component works; one that has just been started must have given a sign of life of its own since.
+
+    Airflow calls a component healthy for half a minute after its last sign of life, also if it was killed meanwhile.
+    """
+    answer = loopback.get(f"{url(configuration)}/api/v2/monitor/health")
+    component = name.removeprefix("airflow_")
+    if answer is None or not answer.is_success or component == "api":
+        return answer is not None and answer.is_success
+    found = answer.json()[component]
+    seen = found.get(f"latest_{component}_heartbeat")
+    is_new = seen is not None and datetime.fromisoformat(seen).timestamp() > started_at(name)
+    return is_new and found["status"] == "healthy"
 
 
 def url(configuration: Configuration) -> str:
@@ -69,15 +86,3 @@ def _run(arguments: list[str], environment: Mapping[str, str]) -> None:
     )
     if done.returncode:
         raise ShelfcastError(f"airflow {' '.join(arguments)} failed:\n{done.stderr[-2000:]}")
-
-
-def _health(configuration: Configuration) -> dict[str, dict[str, str]]:
-    try:
-        answer = httpx.get(f"{url(configuration)}/api/v2/monitor/health", timeout=5)
-        return dict(answer.json()) if answer.is_success else {}
-    except (httpx.HTTPError, ValueError):
-        return {}
-
-
-def _is_up(configuration: Configuration, component: str) -> bool:
-    return _health(configuration).get(component, {}).get("status") == "healthy"

@@ -22,7 +22,13 @@ def up(home: Home = None) -> None:
     """Start the stand-ins and Airflow."""
     from shelfcast_local.stack import Stack
 
-    Stack(home).up(say=lambda line: Console().print(line))
+    console, stack = Console(), Stack(home)
+    stack.up(say=console.print)
+    table = Table("what", "address", "user")
+    for name, (address, user) in stack.addresses().items():
+        table.add_row(name, address, user)
+    console.print(table)
+    console.print(f"Passwords: {stack.home / 'config.json'}", soft_wrap=True, highlight=False)
 
 
 @app.command()
@@ -30,20 +36,22 @@ def down(home: Home = None) -> None:
     """End everything that `up` or `demo` started."""
     from shelfcast_local.stack import Stack
 
-    Stack(home).down()
+    Stack(home).down(say=Console().print)
 
 
 @app.command()
 def status(home: Home = None) -> None:
-    """Show what runs; exit status 1 if something that was started has ended."""
+    """Show what runs; exit status 1 if something that was started has ended or does not serve."""
     from shelfcast_local.stack import Stack
 
-    found = Stack(home).status()
-    table = Table("service", "process")
+    stack = Stack(home)
+    found, health = stack.status(), stack.health()
+    table = Table("service", "process", "health")
     for name, pid in found.items():
-        table.add_row(name, str(pid) if pid else "[red]ended[/red]")
+        health_shown = "healthy" if health[name] else "[red]does not serve[/red]"
+        table.add_row(name, str(pid) if pid else "[red]ended[/red]", health_shown if pid else "")
     Console().print(table if found else "Nothing was started.")
-    if None in found.values():
+    if not all(health.values()):
         raise typer.Exit(1)
 
 

@@ -4,8 +4,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from shelfcast_local import loopback
 from shelfcast_local.cold_store_server import DATABASE, make_certificate
-from shelfcast_local.configuration import HOST, Configuration, is_listening
+from shelfcast_local.configuration import HOST, Configuration, private_folder
 from shelfcast_local.supervisor import Service
 
 UNSUPPORTED = [r"\s*ALTER\s+SESSION\s+SET\s+QUERY_TAG", r"\s*(GRANT|REVOKE)\s"]
@@ -13,16 +14,22 @@ UNSUPPORTED = [r"\s*ALTER\s+SESSION\s+SET\s+QUERY_TAG", r"\s*(GRANT|REVOKE)\s"]
 
 
 def service(home: Path, configuration: Configuration) -> Service:
-    """The server, reachable once its port accepts connections."""
-    folder, port = home / "cold_store", configuration.ports["cold_store"]
+    """The server, behind TLS with a certificate of its own and a password."""
+    folder, port = private_folder(private_folder(home) / "cold_store"), configuration.ports["cold_store"]
     make_certificate(folder / "tls")
     command = [sys.executable, "-m", "shelfcast_local.cold_store_server"]
     return Service(
         name="cold_store",
         command=[*command, "--home", str(folder), "--port", str(port)],
         environment={"SHELFCAST_COLD_STORE_PASSWORD": configuration.passwords["cold_store"]},
-        is_healthy=lambda: is_listening(port),
+        is_healthy=lambda: is_healthy(home, configuration),
     )
+
+
+def is_healthy(home: Path, configuration: Configuration) -> bool:
+    """Whether it answers, and is the one that holds the key of this folder's certificate."""
+    certificate = home / "cold_store" / "tls" / "certificate.pem"
+    return loopback.holds_key_of(certificate, f"https://{HOST}:{configuration.ports['cold_store']}/")
 
 
 def ca_bundle(home: Path) -> Path:

@@ -120,6 +120,7 @@ def serve(home: Path, port: int, password: str, *, memory: str, threads: int) ->
             port=port,
             log_level="warning",
             timeout_keep_alive=120,
+            timeout_graceful_shutdown=3,  # a client that keeps an idle connection does not answer the end of TLS
             ssl_certfile=str(tls / "certificate.pem"),
             ssl_keyfile=str(tls / "key.pem"),
         )

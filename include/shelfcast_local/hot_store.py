@@ -4,24 +4,24 @@ import platform
 from pathlib import Path
 
 from shelfcast.errors import ConfigurationError
-from shelfcast_local.configuration import HOST, Configuration, write_private
+from shelfcast_local.configuration import HOST, Configuration, private_folder, write_private
 from shelfcast_local.supervisor import Service
 
 
 def service(home: Path, configuration: Configuration) -> Service:
     """The server, with a password, nothing written to disk but a snapshot at its end."""
-    folder = home / "hot_store"
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = private_folder(private_folder(home) / "hot_store")
     settings = folder / "server.conf"
     write_private(
         settings,
         f"bind {HOST}\nport {configuration.ports['hot_store']}\nrequirepass {configuration.passwords['hot_store']}\n"
-        f'dir "{folder}"\nappendonly no\nmaxmemory-policy noeviction\nprotected-mode yes\n',
+        f'dir "{folder}"\nappendonly no\nsave ""\nshutdown-on-sigterm save\n'
+        "maxmemory-policy noeviction\nprotected-mode yes\n",
     )
     return Service(
         name="hot_store",
         command=[str(_binary()), str(settings)],
-        is_healthy=lambda: _answers(configuration),
+        is_healthy=lambda: is_healthy(configuration),
         health_seconds=30,
     )
 
@@ -31,7 +31,8 @@ def url(configuration: Configuration) -> str:
     return f"redis://:{configuration.passwords['hot_store']}@{HOST}:{configuration.ports['hot_store']}/0"
 
 
-def _answers(configuration: Configuration) -> bool:
+def is_healthy(configuration: Configuration) -> bool:
+    """Whether it serves those who have the password."""
     import redis
 
     try:

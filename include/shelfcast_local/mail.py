@@ -10,9 +10,9 @@ import html
 import os
 import sys
 from base64 import b64decode
+from collections.abc import Callable
 from datetime import datetime
 from email import policy
-from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,8 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from shelfcast_local.configuration import HOST, Configuration, is_listening
+from shelfcast_local import loopback
+from shelfcast_local.configuration import HOST, Configuration
 from shelfcast_local.supervisor import Service
 
 USER = "mail"
@@ -41,9 +42,19 @@ def service(home: Path, configuration: Configuration) -> Service:
         name="mail",
         command=[*command, "--smtp-port", str(smtp), "--page-port", str(page)],
         environment={"SHELFCAST_MAIL_PASSWORD": configuration.passwords["mail"]},
-        is_healthy=lambda: is_listening(smtp) and is_listening(page),
+        is_healthy=lambda: is_healthy(configuration),
         health_seconds=60,
     )
+
+
+def url(configuration: Configuration) -> str:
+    """Address of the page, without credentials."""
+    return f"http://{HOST}:{configuration.ports['mail']}"
+
+
+def is_healthy(configuration: Configuration) -> bool:
+    """Whether the page serves those who have the password; the process opens it after the sink."""
+    return loopback.opens_to_us_only(f"{url(configuration)}/mails", auth=(USER, configuration.passwords["mail"]))
 
 
 class Sink:
@@ -54,7 +65,7 @@ class Sink:
 
     async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:  # noqa: N802
         """Stores a mail; the sender hears of success only when it is on disk."""
-        number = len(list(self._folder.glob("*.eml"))) + 1
+        number = max((int(path.stem) for path in self._folder.iterdir() if path.stem.isdecimal()), default=0) + 1
         draft = self._folder / f"{number:05d}.part"
         draft.write_bytes(envelope.content)
         draft.rename(self._folder / f"{number:05d}.eml")
@@ -68,13 +79,28 @@ def read_mails(folder: Path) -> list[dict[str, str]]:
 
 def _read(path: Path) -> dict[str, str]:
     message = email.message_from_bytes(path.read_bytes(), policy=policy.default)
-    body = message.get_body(("html", "plain")) if isinstance(message, EmailMessage) else None
     return {
-        "subject": str(message["Subject"]),
-        "to": str(message["To"]),
+        "subject": _text(lambda: message["Subject"]),
+        "to": _text(lambda: message["To"]),
         "received": datetime.fromtimestamp(path.stat().st_mtime).isoformat(timespec="seconds"),
-        "body": str(body.get_content()) if body else "",
+        "body": _text(lambda: _body(message)),
     }
+
+
+def _body(message: Any) -> str:
+    part = message.get_body(("html", "plain"))
+    try:
+        return str(part.get_content()) if part else ""
+    except LookupError:  # a charset that Python does not know
+        return bytes(part.get_payload(decode=True)).decode(errors="replace")
+
+
+def _text(read: Callable[[], Any]) -> str:
+    """What `read` answers, fit to be sent; one mail that breaks Python's parser must not hide the others."""
+    try:
+        return str(read() or "").encode(errors="replace").decode()
+    except (LookupError, ValueError, TypeError, AttributeError) as error:
+        return f"(cannot be read: {error})"
 
 
 def page(folder: Path, password: str) -> Starlette:

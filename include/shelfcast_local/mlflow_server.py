@@ -2,9 +2,8 @@
 
 from pathlib import Path
 
-import httpx
-
-from shelfcast_local.configuration import HOST, Configuration, write_private
+from shelfcast_local import loopback
+from shelfcast_local.configuration import HOST, Configuration, private_folder, write_private
 from shelfcast_local.environment import virtual_environment_binary
 from shelfcast_local.supervisor import Service
 
@@ -13,8 +12,7 @@ USER = "shelfcast"
 
 def service(home: Path, configuration: Configuration) -> Service:
     """The server; artifacts are served by it too."""
-    folder, port = home / "mlflow", configuration.ports["mlflow"]
-    folder.mkdir(parents=True, exist_ok=True)
+    folder, port = private_folder(private_folder(home) / "mlflow"), configuration.ports["mlflow"]
     settings = folder / "basic_auth.ini"
     write_private(
         settings,
@@ -39,7 +37,7 @@ def service(home: Path, configuration: Configuration) -> Service:
             "MLFLOW_FLASK_SERVER_SECRET_KEY": configuration.passwords["flask"],
             "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         },
-        is_healthy=lambda: _is_healthy(port),
+        is_healthy=lambda: is_healthy(configuration),
         health_seconds=240,
     )
 
@@ -49,8 +47,7 @@ def url(configuration: Configuration) -> str:
     return f"http://{HOST}:{configuration.ports['mlflow']}"
 
 
-def _is_healthy(port: int) -> bool:
-    try:
-        return httpx.get(f"http://{HOST}:{port}/health", timeout=2).is_success
-    except httpx.HTTPError:
-        return False
+def is_healthy(configuration: Configuration) -> bool:
+    """Whether it serves those who have the password."""
+    login = (USER, configuration.passwords["mlflow"])
+    return loopback.opens_to_us_only(f"{url(configuration)}/api/2.0/mlflow/users/current", auth=login)

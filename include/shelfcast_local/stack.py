@@ -1,23 +1,40 @@
 """Everything that stands in for the platform, started in order and found again after a crash."""
 
-import importlib.util
 import os
-import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property, partial
 from pathlib import Path
 
-import httpx
-
 from shelfcast.errors import ConfigurationError
-from shelfcast_local import airflow, cold_store, hot_store, jars, mail, mlflow_server, postgres
+from shelfcast_local import (
+    airflow,
+    cold_store,
+    forecaster_server,
+    hot_store,
+    jars,
+    loopback,
+    mail,
+    mlflow_server,
+    postgres,
+)
 from shelfcast_local.airflow_client import AirflowClient
-from shelfcast_local.configuration import HOST, PORTS, Configuration, is_listening
-from shelfcast_local.environment import environment, forecaster_environment
+from shelfcast_local.configuration import Configuration, is_taken
+from shelfcast_local.environment import environment
 from shelfcast_local.supervisor import Service, Supervisor
 
 STORES = ("postgres", "cold_store", "hot_store")
 SERVICES = (*STORES, "mlflow", "mail", "forecaster", "airflow")
+PORTS_OF = {name: (name,) for name in SERVICES} | {"mail": ("smtp", "mail")}
+TOLD_OF = dict.fromkeys((*STORES, "mlflow", "smtp", "forecaster", "airflow"), ("airflow",)) | {
+    "hot_store": ("airflow", "forecaster"),
+    "mail": (),
+}
+"""By port, the services that have it in their environment: they must start anew when it moves."""
+
+
+def _silent(_: str) -> None:
+    return
 
 
 class Stack:
@@ -27,16 +44,19 @@ class Stack:
         home: State folder; `SHELFCAST_HOME` or `.shelfcast` if `None`.
 
     Attributes:
-        home: The folder, absolute.
-        configuration: Ports and passwords.
+        home: The folder, absolute; made when something is started in it.
     """
 
     def __init__(self, home: Path | None = None) -> None:
         self.home = (home or Path(os.environ.get("SHELFCAST_HOME", ".shelfcast"))).absolute()
-        self.configuration = Configuration.load(self.home)
         self._supervisor = Supervisor(self.home)
 
-    def up(self, services: Sequence[str] = SERVICES, *, say: Callable[[str], None] = lambda _: None) -> None:
+    @cached_property
+    def configuration(self) -> Configuration:
+        """Ports and passwords; chosen, and kept in the state folder, when they are first asked for."""
+        return Configuration.load(self.home)
+
+    def up(self, services: Sequence[str] = SERVICES, *, say: Callable[[str], None] = _silent) -> None:
         """Starts what does not run, and waits until all of it is healthy.
 
         Args:
@@ -48,40 +68,46 @@ class Stack:
             raise ConfigurationError(
                 f"There is no service {', '.join(sorted(unknown))}; there are {', '.join(SERVICES)}."
             )
-        self._leave_taken_ports()
-        early = [self._service(name) for name in services if name not in ("airflow", "forecaster")]
-        for service in early:
-            self._supervisor.start(service)
-        if "forecaster" in services:
-            early.append(self._service("forecaster"))
-            self._supervisor.start(early[-1])
-        self._wait([service for service in early if service.name == "postgres"], say)
-        if "postgres" in services:
-            postgres.prepare(self.configuration)
-        if "airflow" in services:
-            self._start_airflow(say)
-        self._wait([service for service in early if service.name != "postgres"], say)
+        with self._supervisor.alone(say):
+            self.configuration = Configuration.load(self.home)  # another command may have moved a port meanwhile
+            self._start({*services, *self._leave_taken_ports(services)}, say)
 
-    def down(self) -> None:
+    def down(self, *, say: Callable[[str], None] = _silent) -> None:
         """Ends every service, last started first."""
-        order = [*airflow.COMPONENTS, "forecaster", "mail", "mlflow", "hot_store", "cold_store", "postgres"]
-        running = self._supervisor.names()
-        airflow_first = [name for name in order if name in running and name.startswith("airflow")]
-        with ThreadPoolExecutor() as pool:
-            list(pool.map(self._supervisor.stop, airflow_first))
-            rest = [name for name in order if name in running and name not in airflow_first and name != "postgres"]
-            list(pool.map(self._supervisor.stop, rest))
-        if "postgres" in running:
-            self._supervisor.stop("postgres", stop_signal=postgres.STOP_SIGNAL)
+        if not self._supervisor.names():
+            return
+        with self._supervisor.alone(say), ThreadPoolExecutor() as pool:
+            running = set(self._supervisor.names())
+            for group in (set(airflow.COMPONENTS), running - {*airflow.COMPONENTS, "postgres"}):
+                list(pool.map(self._supervisor.stop, running & group))
+            if "postgres" in running:
+                self._supervisor.stop("postgres", stop_signal=postgres.STOP_SIGNAL)
 
     def status(self) -> dict[str, int | None]:
         """Process id by service; `None` for one that was started and has ended."""
         found = {name: self._supervisor.process(name) for name in self._supervisor.names()}
         return {name: process.pid if process else None for name, process in found.items()}
 
+    def health(self) -> dict[str, bool]:
+        """Whether it serves, for each service that was started."""
+        running = self.status()
+        checks = self._health_checks() if running else {}
+        with ThreadPoolExecutor() as pool:
+            answers = {name: pool.submit(checks[name]) for name, pid in running.items() if pid is not None}
+        return {name: name in answers and answers[name].result() for name in running}
+
     def process_ids(self) -> list[int]:
         """Ids of the services' processes, without their children."""
         return [pid for pid in self.status().values() if pid is not None]
+
+    def addresses(self) -> dict[str, tuple[str, str]]:
+        """What a person opens: address and user by name; the passwords are in `config.json`."""
+        return {
+            "airflow": (airflow.url(self.configuration), airflow.USER),
+            "mlflow": (mlflow_server.url(self.configuration), mlflow_server.USER),
+            "forecaster": (forecaster_server.url(self.configuration), "(bearer token)"),
+            "mail": (mail.url(self.configuration), mail.USER),
+        }
 
     def environment(self) -> dict[str, str]:
         """The environment of a process that belongs to the loop; it holds passwords."""
@@ -92,6 +118,17 @@ class Stack:
         password = self.configuration.passwords["airflow"]
         return AirflowClient(url=airflow.url(self.configuration), user=airflow.USER, password=password)
 
+    def _start(self, services: set[str], say: Callable[[str], None]) -> None:
+        early = [self._service(name) for name in SERVICES if name in services and name != "airflow"]
+        for service in early:
+            self._supervisor.start(service)
+        self._wait([service for service in early if service.name == "postgres"], say)
+        if "postgres" in services:
+            postgres.prepare(self.configuration)
+        if "airflow" in services:
+            self._start_airflow(say)
+        self._wait([service for service in early if service.name != "postgres"], say)
+
     def _service(self, name: str) -> Service:
         makers: dict[str, Callable[[Path, Configuration], Service]] = {
             "postgres": postgres.service,
@@ -99,9 +136,24 @@ class Stack:
             "hot_store": hot_store.service,
             "mlflow": mlflow_server.service,
             "mail": mail.service,
-            "forecaster": _forecaster,
+            "forecaster": forecaster_server.service,
         }
         return makers[name](self.home, self.configuration)
+
+    def _health_checks(self) -> dict[str, Callable[[], bool]]:
+        configuration, started_at = self.configuration, self._supervisor.started_at
+        return {
+            "postgres": partial(postgres.is_healthy, configuration),
+            "cold_store": partial(cold_store.is_healthy, self.home, configuration),
+            "hot_store": partial(hot_store.is_healthy, configuration),
+            "mlflow": partial(mlflow_server.is_healthy, configuration),
+            "mail": partial(mail.is_healthy, configuration),
+            "forecaster": partial(forecaster_server.is_healthy, configuration),
+            **{
+                name: partial(airflow.is_healthy, configuration, name, started_at=started_at)
+                for name in airflow.COMPONENTS
+            },
+        }
 
     def _start_airflow(self, say: Callable[[str], None]) -> None:
         say("Preparing Airflow's database and Spark's packages.")
@@ -110,45 +162,42 @@ class Stack:
             if self._supervisor.process("airflow_api") is None:
                 airflow.prepare(self.home, self.configuration, self.environment())
             resolved.result()
-        services = airflow.services(self.configuration, self.environment())
+        services = airflow.services(self.configuration, self.environment(), started_at=self._supervisor.started_at)
         for service in services:
             self._supervisor.start(service)
         self._wait(services, say)
-        httpx.get(f"{airflow.url(self.configuration)}/execution/health", timeout=120)  # built at the first request
+        loopback.get(f"{airflow.url(self.configuration)}/execution/health", timeout=120)  # built at the first request
 
     def _wait(self, services: Sequence[Service], say: Callable[[str], None]) -> None:
         for service in services:
             self._supervisor.wait(service)
             say(f"{service.name} is up.")
 
-    def _leave_taken_ports(self) -> None:
-        """Moves services whose port somebody else listens on by now; connections follow, for they are made of it."""
-        owners = {"smtp": "mail", "airflow": "airflow_api"}
-        taken = [
-            name
-            for name in PORTS
-            if self._supervisor.process(owners.get(name, name)) is None and is_listening(self.configuration.ports[name])
-        ]
+    def _leave_taken_ports(self, services: Sequence[str]) -> set[str]:
+        """Moves those of the services whose port somebody else listens on by now.
+
+        Returns:
+            Running services that knew the old port: they are ended, and have to be started again.
+        """
+        taken = [port for name in services for port in PORTS_OF[name] if self._is_lost(name, port)]
+        told = {name for port in taken for name in TOLD_OF[port]}
+        running = {name for name in told if any(map(self._supervisor.process, _processes(name)))}
+        for name in running:
+            for process in _processes(name):
+                self._supervisor.stop(process)
         if taken:
             self.configuration = self.configuration.moved(*taken)
             self.configuration.save(self.home)
+        return running
+
+    def _is_lost(self, service: str, port: str) -> bool:
+        """Whether the port of a service that does not run is taken, by anything but remains of the service itself."""
+        server = "airflow_api" if service == "airflow" else service
+        if self._supervisor.process(server) is not None:
+            return False
+        self._supervisor.stop(server)
+        return is_taken(self.configuration.ports[port])
 
 
-def _forecaster(home: Path, configuration: Configuration) -> Service:
-    if importlib.util.find_spec("forecaster") is None:
-        raise ConfigurationError("The package forecaster is not installed; run make setup.")
-    port = configuration.ports["forecaster"]
-    return Service(
-        name="forecaster",
-        command=[sys.executable, "-m", "forecaster"],
-        environment=forecaster_environment(home, configuration),
-        is_healthy=lambda: _answers(f"http://{HOST}:{port}/healthz"),
-        health_seconds=90,
-    )
-
-
-def _answers(url: str) -> bool:
-    try:
-        return httpx.get(url, timeout=2).is_success
-    except httpx.HTTPError:
-        return False
+def _processes(service: str) -> tuple[str, ...]:
+    return tuple(airflow.COMPONENTS) if service == "airflow" else (service,)

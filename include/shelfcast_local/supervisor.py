@@ -1,19 +1,25 @@
 """Child processes that outlive their starter: pid file, log, health check, and an end that leaves nothing behind."""
 
+import fcntl
 import json
 import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
 
 from shelfcast.errors import ShelfcastError
+from shelfcast_local.configuration import private_folder
 
 LOG_LINES_SHOWN = 15
+KILL_ROUNDS = 20
+PRIVATE = 0o077
+"""The umask of every service: what it writes is its owner's alone."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,15 +51,28 @@ class Supervisor:
     """
 
     def __init__(self, home: Path) -> None:
+        self._home = home
         self._pids = home / "run"
         self._logs = home / "logs"
+
+    @contextmanager
+    def alone(self, say: Callable[[str], None] = lambda _: None) -> Iterator[None]:
+        """Lets one command at a time start or end services of this state folder; a second one waits, and says so."""
+        self._make_folders()
+        with (self._pids / "lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                say(f"Another shelfcast command starts or ends services in {self._home}; waiting for it.")
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
 
     def start(self, service: Service) -> None:
         """Starts the service unless it runs; does not wait until it is healthy."""
         if self.process(service.name) is not None:
             return
-        self._pids.mkdir(parents=True, exist_ok=True)
-        self._logs.mkdir(parents=True, exist_ok=True)
+        self.stop(service.name)  # what a killed process left may still hold its port or its files
+        self._make_folders()
         with self.log(service.name).open("ab") as log:
             child = subprocess.Popen(
                 list(service.command),
@@ -65,6 +84,7 @@ class Supervisor:
                 user=service.user,
                 group=service.user,
                 extra_groups=[] if service.user else None,
+                umask=PRIVATE,
                 start_new_session=True,
             )
         started = psutil.Process(child.pid).create_time()
@@ -73,9 +93,11 @@ class Supervisor:
     def wait(self, service: Service) -> None:
         """Waits until the service is healthy; raises `ShelfcastError` with the end of its log if it is not in time."""
         deadline = time.monotonic() + service.health_seconds
-        while not service.is_healthy():
-            if self.process(service.name) is None:
+        while True:
+            if self.process(service.name) is None:  # asked first: somebody else may answer on its port
                 raise ShelfcastError(f"{service.name} ended while it started. {self._advice(service.name)}")
+            if service.is_healthy():
+                return
             if time.monotonic() > deadline:
                 raise ShelfcastError(
                     f"{service.name} is not healthy after {service.health_seconds:.0f} s. {self._advice(service.name)}"
@@ -83,26 +105,43 @@ class Supervisor:
             time.sleep(0.2)
 
     def stop(self, name: str, *, stop_signal: int = signal.SIGTERM, patience_seconds: float = 20.0) -> None:
-        """Ends the service with all its descendants: asks, waits, then kills what is left."""
-        parent = self.process(name)
+        """Ends the service with all its descendants: asks, waits, then kills until none is left.
+
+        A process that was killed leaves its children to the system; they are found by their session.
+        """
+        parent, family = self.process(name), self._family(name)
         if parent is not None:
-            family = [*_descendants(parent), parent]
             _signal(parent, stop_signal)
-            _, alive = psutil.wait_procs(family, timeout=patience_seconds)
-            for process in alive:
+            _wait(family, patience_seconds)
+        for _ in range(KILL_ROUNDS):
+            family = _alive({*family, *self._family(name)})
+            if not family:
+                self._pid_file(name).unlink(missing_ok=True)
+                return
+            for process in family:
                 _signal(process, signal.SIGKILL)
-            psutil.wait_procs(alive, timeout=5)
-        self._pid_file(name).unlink(missing_ok=True)
+            _wait(family, 1.0)
+        left = ", ".join(str(process.pid) for process in family)
+        raise ShelfcastError(f"{name} does not end, though it was killed: process {left}. Look at what it waits for.")
 
     def process(self, name: str) -> psutil.Process | None:
         """The running process of that name; `None` if it has ended, even when its pid went to another process."""
-        try:
-            noted = json.loads(self._pid_file(name).read_text())
-            process = psutil.Process(noted["pid"])
-            is_same = abs(process.create_time() - noted["started"]) < 1.0
-            return process if is_same and process.status() != psutil.STATUS_ZOMBIE else None
-        except (FileNotFoundError, ValueError, KeyError, psutil.NoSuchProcess):
+        noted = self._noted(name)
+        if noted is None:
             return None
+        try:
+            process = psutil.Process(noted[0])
+            is_same = abs(process.create_time() - noted[1]) < 1.0
+            return process if is_same and process.status() != psutil.STATUS_ZOMBIE else None
+        except psutil.NoSuchProcess:
+            return None
+
+    def started_at(self, name: str) -> float:
+        """Unix time at which the service was started; infinity if it never was."""
+        try:
+            return self._pid_file(name).stat().st_mtime
+        except FileNotFoundError:
+            return float("inf")
 
     def names(self) -> list[str]:
         """Names of all services that have a pid file, running or not."""
@@ -112,8 +151,29 @@ class Supervisor:
         """The service's log file."""
         return self._logs / f"{name}.log"
 
+    def _make_folders(self) -> None:
+        for folder in (self._home, self._pids, self._logs):
+            private_folder(folder)
+
     def _pid_file(self, name: str) -> Path:
         return self._pids / f"{name}.pid"
+
+    def _noted(self, name: str) -> tuple[int, float] | None:
+        """Pid and start time as noted; `None` if nothing legible was."""
+        try:
+            noted = json.loads(self._pid_file(name).read_text())
+            return int(noted["pid"]), float(noted["started"])
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            return None
+
+    def _family(self, name: str) -> set[psutil.Process]:
+        """What lives of the service: its session, whose id is the noted pid, and all descendants of that."""
+        noted = self._noted(name)
+        if noted is None or noted[1] < psutil.boot_time() - 1.0 or _belongs_to_another(*noted):
+            return set()
+        pid = noted[0]
+        session = [process for process in psutil.process_iter() if _session_id(process) == pid]
+        return {*session, *(child for process in session for child in _descendants(process))}
 
     def _advice(self, name: str) -> str:
         log = self.log(name)
@@ -121,11 +181,44 @@ class Supervisor:
         return "\n".join([f"The end of {log}:", *lines])
 
 
+def _belongs_to_another(pid: int, started: float) -> bool:
+    """Whether the pid was given out again; the system does not do so while a session of that id lives."""
+    try:
+        return abs(psutil.Process(pid).create_time() - started) >= 1.0
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _session_id(process: psutil.Process) -> int | None:
+    try:
+        return os.getsid(process.pid)
+    except (ProcessLookupError, PermissionError):
+        return None
+
+
 def _descendants(process: psutil.Process) -> list[psutil.Process]:
     try:
         return process.children(recursive=True)
     except psutil.NoSuchProcess:
         return []
+
+
+def _wait(processes: Iterable[psutil.Process], seconds: float) -> None:
+    """Waits for their end; a zombie has ended, whether or not its parent ever asks for it."""
+    deadline = time.monotonic() + seconds
+    while _alive(processes) and time.monotonic() < deadline:
+        time.sleep(0.02)
+
+
+def _alive(processes: Iterable[psutil.Process]) -> set[psutil.Process]:
+    return {process for process in processes if _is_alive(process)}
+
+
+def _is_alive(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _signal(process: psutil.Process, number: int) -> None:

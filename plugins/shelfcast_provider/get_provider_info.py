@@ -23,5 +23,5 @@ def get_provider_info() -> dict[str, Any]:
                 "hook-class-name": "shelfcast_provider.serving.forecaster_hook.ForecasterHook",
             },
         ],
-        "extra-links": [],
+        "extra-links": ["shelfcast_provider.training.register_candidate_operator.MLflowRunLink"],
     }

@@ -5,7 +5,7 @@ from typing import Any
 
 from airflow.sdk import Asset, AssetAll, IdentityMapper, PartitionedAssetTimetable
 
-from shelfcast_provider.alerts import failure_notifier
+from shelfcast_provider.alerts import failure_notifier, run_failure_notifier
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 """Before every business date that is processed; no DAG catches up, so its distance to today does not matter."""
@@ -30,6 +30,7 @@ def dag_settings(runbook: str | None, **changes: Any) -> dict[str, Any]:
         "catchup": False,
         "max_active_runs": 1,
         "dagrun_timeout": timedelta(hours=6),
+        "on_failure_callback": run_failure_notifier(),
         "default_args": {
             "owner": "shelfcast",
             "retries": 2,

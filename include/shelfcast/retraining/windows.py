@@ -80,7 +80,7 @@ class ErrorRules:
 
     minimum_bias: float = 0.15
     minimum_wape_gain: float = 0.3
-    deviations: float = 2.5
+    deviations: float = 2.0
     usual_bias_spread: float = 0.06
     usual_wape_spread: float = 0.12
     fewest_scores: int = 14

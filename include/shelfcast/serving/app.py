@@ -78,7 +78,18 @@ def create_app(reader: VectorReader, releases: Releases, *, token: str) -> FastA
         seconds.labels(path).observe(time.perf_counter() - started)
         return response
 
+    @app.get("/metrics")
+    async def metrics() -> Response:
+        return Response(generate_latest(registry), media_type="text/plain; version=0.0.4")
+
     _answer_refusals(app)
+    _add_health(app, releases)
+    _add_forecasts(app, reader, releases)
+    return app
+
+
+def _add_health(app: FastAPI, releases: Releases) -> None:
+    """Whether the process lives, what it serves, and whether a release would be fit to serve."""
 
     @app.get("/healthz")
     async def healthz() -> dict[str, str]:
@@ -91,9 +102,15 @@ def create_app(reader: VectorReader, releases: Releases, *, token: str) -> FastA
         status = 200 if any(names.values()) else 503
         return JSONResponse({"releases": names, "problem": releases.problem}, status_code=status)
 
-    @app.get("/metrics")
-    async def metrics() -> Response:
-        return Response(generate_latest(registry), media_type="text/plain; version=0.0.4")
+    @app.post("/v1/releases/{model}/{release_id}/smoke")
+    def smoke(model: str, release_id: str) -> dict[str, Any]:
+        if model not in (DEMAND, ORDER_VALUE):
+            raise Refused(404, "unknown_model", f"There is no model {model}.")
+        return smoke_test(releases.load(model, release_id))
+
+
+def _add_forecasts(app: FastAPI, reader: VectorReader, releases: Releases) -> None:
+    """What the forecaster is for."""
 
     @app.post("/v1/demand/forecast")
     async def forecast(asked: DemandRequest) -> DemandAnswer:
@@ -119,14 +136,6 @@ def create_app(reader: VectorReader, releases: Releases, *, token: str) -> FastA
             mean=float(mean[0]),
             **_named(quantiles[0]),
         )
-
-    @app.post("/v1/releases/{model}/{release_id}/smoke")
-    def smoke(model: str, release_id: str) -> dict[str, Any]:
-        if model not in (DEMAND, ORDER_VALUE):
-            raise Refused(404, "unknown_model", f"There is no model {model}.")
-        return smoke_test(releases.load(model, release_id))
-
-    return app
 
 
 KNOWN_PATHS = frozenset({"/healthz", "/readyz", "/metrics", "/v1/demand/forecast", "/v1/order-value/predict"})

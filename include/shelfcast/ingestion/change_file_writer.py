@@ -1,0 +1,96 @@
+"""Writes change files as the batches of a drain come in: what is confirmed to the source is on disk before."""
+
+import base64
+import gzip
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO
+
+from shelfcast.ingestion.change_files import UNFINISHED, ChangeFile, ChangeFolder
+
+ROLL_BYTES = 64 << 20
+MESSAGE = b'"op":"m"'
+"""What a mark looks like; inside a value the quotation marks would be escaped."""
+
+
+class ChangeFileWriter:
+    """Takes batches into the files of one drain; confirms a batch only when its file is on disk.
+
+    Args:
+        folder: The folder of change files.
+        generation: Generation that the drain belongs to.
+        from_position: Log position confirmed before it.
+        roll_bytes: Size at which a file is finished and the next one begun.
+
+    Attributes:
+        drain: Number of the drain.
+        part: Files finished so far.
+        changes: Changes taken so far, marks left out.
+        failure: What went wrong, for the message.
+        is_done: Set when the mark has come.
+    """
+
+    def __init__(
+        self, folder: ChangeFolder, generation: int, *, from_position: int, roll_bytes: int = ROLL_BYTES
+    ) -> None:
+        self._folder = folder.generation_folder(generation)
+        self.drain = folder.next_drain(generation)
+        self._from = from_position
+        self._roll_bytes = roll_bytes
+        self.part = 0
+        self.changes = 0
+        self.failure: str | None = None
+        self.is_done = threading.Event()
+        self._mark = b""
+        self._file: IO[bytes] | None = None
+        self._zipped: gzip.GzipFile | None = None
+        self._bytes = 0
+
+    def expect(self, mark: str) -> None:
+        """Names the mark that ends the drain; the engine gives a message's content in base 64."""
+        self._mark = base64.b64encode(mark.encode())
+
+    def take(self, lines: bytes, count: int, confirm: Callable[[], None]) -> None:
+        """Writes a batch of lines; `confirm` tells the engine that all up to here is durable."""
+        if self.is_done.is_set():
+            return
+        if self._zipped is None:
+            self._open()
+        assert self._zipped is not None  # noqa: S101
+        self._zipped.write(lines)
+        self._bytes += len(lines)
+        self.changes += count - lines.count(MESSAGE)
+        is_last = self._mark in lines
+        if is_last or self._bytes >= self._roll_bytes:
+            self._finish()
+            confirm()
+        if is_last:
+            self.is_done.set()
+
+    def abandon(self) -> None:
+        """Drops a file that was begun and not finished."""
+        if self._file is not None:
+            name = Path(self._file.name)
+            self._file.close()
+            name.unlink(missing_ok=True)
+            self._file = self._zipped = None
+
+    def _open(self) -> None:
+        name = ChangeFile(drain=self.drain, from_position=self._from, part=self.part).name
+        self._file = (self._folder / (name + UNFINISHED)).open("wb")
+        self._zipped = gzip.GzipFile(fileobj=self._file, mode="wb", compresslevel=1, mtime=0)
+
+    def _finish(self) -> None:
+        assert self._file is not None  # noqa: S101
+        assert self._zipped is not None  # noqa: S101
+        self._zipped.close()
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+        unfinished = Path(self._file.name)
+        unfinished.rename(unfinished.with_name(unfinished.name.removesuffix(UNFINISHED)))
+        self._file = self._zipped = None
+        self._bytes = 0
+        self.part += 1
