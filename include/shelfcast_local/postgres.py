@@ -45,7 +45,7 @@ def service(home: Path, configuration: Configuration) -> Service:
     user = _system_user(private_folder(home), binaries)
     if not (data / "PG_VERSION").exists():
         _make_cluster(data, binaries, configuration.passwords["postgres"], user)
-    # OFF _forget_dead_server(data)
+    _forget_dead_server(data)
     settings = [f"--{name}={value}" for name, value in SETTINGS.items()]
     return Service(
         name="postgres",

@@ -37,7 +37,7 @@ class Decision:
         opponent: `champion` or the name of the strongest simple method.
         wape: Of the candidate.
         opponent_wape: Of the opponent on the same rows.
-        gain: 1 - candidate's WAPE / opponent's WAPE; above 0 is better.
+        gain: 1 - candidate's loss / opponent's loss, in the rules' kind of loss; above 0 is better.
         gain_low: Lower bound of the gain at the rule's error rate.
         bias: Of the candidate.
         coverage_90: Of the candidate.
@@ -79,8 +79,10 @@ def decide(rows: pd.DataFrame, rules: GateRules, *, strongest_simple: str, is_fo
     actual, mean = _floats(rows, "actual"), _floats(rows, "mean")
     other = _floats(rows, "champion" if has_champion else "strongest_simple")
     own_wape, other_wape = wape(actual, mean), wape(actual, other)
-    gain_low = _gain_bound(np.abs(actual - mean), np.abs(actual - other), _clusters(rows), rules.alpha)
-    segment, loss = _worst_segment(rows, actual, mean, other)
+    own_loss, other_loss = _losses(actual - mean, rules), _losses(actual - other, rules)
+    gain = 1 - float(own_loss.sum() / other_loss.sum())
+    gain_low = _gain_bound(own_loss, other_loss, _clusters(rows), rules.alpha)
+    segment, loss = _worst_segment(rows, own_loss, other_loss)
     measured = {
         "gain_low": gain_low,
         "bias": bias(actual, mean),
@@ -88,18 +90,22 @@ def decide(rows: pd.DataFrame, rules: GateRules, *, strongest_simple: str, is_fo
         "worst_segment_loss": loss,
     }
     broken = _broken_rules(rules, measured, opponent=opponent, segment=segment)
-    outcome, reasons = _outcome(broken, opponent=opponent, gain=1 - own_wape / other_wape, is_forced=is_forced)
+    outcome, reasons = _outcome(broken, opponent=opponent, gain=gain, is_forced=is_forced)
     return Decision(
         outcome=outcome,
         reasons=reasons,
         opponent=opponent,
         wape=own_wape,
         opponent_wape=other_wape,
-        gain=1 - own_wape / other_wape,
+        gain=gain,
         worst_segment=segment,
         is_forced=is_forced,
         **measured,
     )
+
+
+def _losses(error: npt.NDArray[np.float64], rules: GateRules) -> npt.NDArray[np.float64]:
+    return np.abs(error) if rules.loss == "absolute" else error**2
 
 
 def _outcome(broken: list[str], *, opponent: str, gain: float, is_forced: bool) -> tuple[Outcome, list[str]]:
@@ -153,15 +159,17 @@ def _clusters(rows: pd.DataFrame) -> npt.NDArray[np.int64]:
 
 
 def _worst_segment(
-    rows: pd.DataFrame, actual: npt.NDArray[np.float64], mean: npt.NDArray[np.float64], other: npt.NDArray[np.float64]
+    rows: pd.DataFrame, own: npt.NDArray[np.float64], other: npt.NDArray[np.float64]
 ) -> tuple[str, float]:
-    """Name and relative loss of the segment where the candidate does worst against its opponent."""
-    losses = {"all": wape(actual, mean) / wape(actual, other) - 1}
-    for name, member in _segments(rows).items():
-        if member.sum() >= FEWEST_SEGMENT_ROWS and (reference := wape(actual[member], other[member])) > 0:
-            losses[name] = wape(actual[member], mean[member]) / reference - 1
-    worst = max(losses, key=lambda name: losses[name])
-    return worst, float(losses[worst])
+    """Name and relative rise of the loss of the segment where the candidate does worst against its opponent."""
+    members = {"all": np.ones(len(rows), dtype=bool), **_segments(rows)}
+    rises = {
+        name: float(own[member].sum() / reference - 1)
+        for name, member in members.items()
+        if (name == "all" or member.sum() >= FEWEST_SEGMENT_ROWS) and (reference := other[member].sum()) > 0
+    }
+    worst = max(rises, key=lambda name: rises[name])
+    return worst, rises[worst]
 
 
 def _segments(rows: pd.DataFrame) -> dict[str, npt.NDArray[np.bool_]]:

@@ -33,8 +33,9 @@ class GateRules(BaseModel):
     """When a candidate may become the champion.
 
     Attributes:
-        minimum_effect: Smallest relative gain in WAPE that counts, such as 0.005 for half a percent.
-        segment_margin: Largest relative loss in WAPE that a segment may suffer.
+        loss: What is compared, `absolute` or `squared` errors; a mean is judged by squared ones.
+        minimum_effect: Smallest relative gain in loss that counts, such as 0.005 for half a percent.
+        segment_margin: Largest relative rise of the loss that a segment may suffer.
         bias_limit: Largest absolute bias, as a share of the actual total.
         coverage_range: Share of actuals within the 5 % and 95 % quantiles that is accepted.
         alpha: Error rate of the paired test.
@@ -42,6 +43,7 @@ class GateRules(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    loss: Literal["absolute", "squared"] = "absolute"
     minimum_effect: Annotated[float, Field(ge=0, lt=1)]
     segment_margin: Annotated[float, Field(ge=0, lt=1)]
     bias_limit: Annotated[float, Field(gt=0, lt=1)]

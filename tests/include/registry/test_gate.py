@@ -94,3 +94,14 @@ def test_rows_without_stores_are_clustered_by_customer_or_one_by_one():
     by_customer = decide(rows.assign(customer_id=np.arange(len(rows)) % 50), RULES, strongest_simple="x")
     assert by_customer.worst_segment == "all"
     assert by_customer.as_dict()["outcome"] == "release"
+
+
+def test_a_mean_is_judged_by_squared_errors():
+    """A forecast of the median has the smaller absolute errors and the larger squared ones."""
+    rng = np.random.default_rng(3)
+    actual = rng.lognormal(3, 1, 8000)
+    rows = pd.DataFrame({"customer_id": np.arange(8000) % 200, "actual": actual, "champion": np.nan})
+    rows = rows.assign(mean=np.exp(3.5), strongest_simple=np.exp(3), q05=0.0, q95=np.quantile(actual, 0.9))
+    assert decide(rows, RULES, strongest_simple="median").outcome is Outcome.HOLD
+    squared = RULES.model_copy(update={"loss": "squared"})
+    assert decide(rows, squared, strongest_simple="median").outcome is Outcome.RELEASE
