@@ -111,11 +111,16 @@ class AirflowClient:
     def _session(self) -> httpx.Client:
         if self._http is None:
             login = httpx.post(
-                f"{self.url}/auth/token", json={"username": self.user, "password": self.password}, timeout=60
+                f"{self.url}/auth/token",
+                json={"username": self.user, "password": self.password},
+                timeout=60,
+                trust_env=False,
             )
             login.raise_for_status()
             token = login.json()["access_token"]
-            self._http = httpx.Client(base_url=self.url, headers={"Authorization": f"Bearer {token}"}, timeout=60)
+            self._http = httpx.Client(
+                base_url=self.url, headers={"Authorization": f"Bearer {token}"}, timeout=60, trust_env=False
+            )
         return self._http
 
 

@@ -1,7 +1,6 @@
 """`shelfcast demo`: the whole loop on one machine, from an order to a served forecast and a watched one."""
 
 import json
-import os
 import time
 from dataclasses import asdict, dataclass, field
 from datetime import date
@@ -13,6 +12,7 @@ from rich.console import Console
 from shelfcast.errors import ShelfcastError
 from shelfcast_local import demo_report
 from shelfcast_local.airflow_client import AirflowClient
+from shelfcast_local.configuration import write_private
 from shelfcast_local.memory import PeakMemory
 from shelfcast_local.shop import Shop, open_shop
 from shelfcast_local.stack import Stack
@@ -126,7 +126,8 @@ def run(dataset: Path | None = None, *, days: int = 2, home: Path | None = None)
         report = demo_report.collect(stack, played)
     report.wall_seconds = time.monotonic() - started
     report.peak_memory_bytes = memory.peak_bytes
-    _write(stack.home / "demo.json", asdict(report))
+    # only its owner may read it: the addresses carry credentials
+    write_private(stack.home / "demo.json", json.dumps(asdict(report), indent=1, default=str))
     demo_report.show(console, report)
 
 
@@ -165,10 +166,3 @@ def _wait_for_dags(loop: Loop) -> None:
         time.sleep(1.0)
     missing = ", ".join(sorted(wanted - loop.airflow.dag_ids()))
     raise ShelfcastError(f"Airflow has not parsed {missing} within 180 s; see the log of the DAG processor.")
-
-
-def _write(path: Path, content: dict[str, Any]) -> None:
-    """Writes machine-readable results that only their owner may read: they carry addresses with credentials."""
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(handle, "w") as file:
-        json.dump(content, file, indent=1, default=str)

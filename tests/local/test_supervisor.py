@@ -32,11 +32,14 @@ def service(script: str, *, is_healthy: Callable[[], bool] = lambda: True, healt
 
 
 def session(pid: int) -> list[int]:
-    return [
-        process.pid
-        for process in psutil.process_iter()
-        if process.status() != psutil.STATUS_ZOMBIE and os.getsid(process.pid) == pid
-    ]
+    return [process.pid for process in psutil.process_iter() if is_of_session(process, pid)]
+
+
+def is_of_session(process: psutil.Process, pid: int) -> bool:
+    try:
+        return os.getsid(process.pid) == pid and process.status() != psutil.STATUS_ZOMBIE
+    except (ProcessLookupError, psutil.NoSuchProcess):  # another test run's, gone meanwhile
+        return False
 
 
 def started(supervisor: Supervisor, script: str, *, processes: int) -> psutil.Process:

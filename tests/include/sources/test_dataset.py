@@ -287,7 +287,7 @@ def test_the_kaggle_files_are_recognised_and_read_as_declared(tmp_path: Path) ->
         ["0002", date(2015, 7, 6), date(2015, 7, 10)],
         ["0002", date(2015, 7, 20), date(2015, 7, 24)],
     ]
-    assert (pd.to_datetime(promotions["starts_on"]) - promotions["announced_at"]).dt.days.unique().tolist() == [14]
+    assert (pd.to_datetime(promotions["starts_on"]) - promotions["announced_at"]).dt.days.unique().tolist() == [42]
     closures = frame(dataset, "store_closures")
     assert closures[["store_id", "closed_on", "reason"]].to_numpy().tolist() == [
         ["0001", date(2015, 7, 12), "public holiday"],
