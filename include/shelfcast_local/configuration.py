@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from shelfcast.errors import ConfigurationError
 
 HOST = "127.0.0.1"
+OWN_PORTS = range(20_000, 32_000)
 PORTS = ("postgres", "cold_store", "hot_store", "mlflow", "smtp", "mail", "airflow", "forecaster")
 SECRETS = ("postgres", "cold_store", "hot_store", "mlflow", "mail", "airflow", "forecaster", "jwt", "session", "flask")
 
@@ -116,12 +117,10 @@ def _broken(path: Path, faults: Iterable[str]) -> ConfigurationError:
 
 
 def _free_ports() -> dict[str, int]:
-    """A free port for each service; all are held until the last is chosen, so no two are the same."""
-    held = [socket.socket() for _ in PORTS]
-    try:
-        for each in held:
-            each.bind((HOST, 0))
-        return {name: int(each.getsockname()[1]) for name, each in zip(PORTS, held, strict=True)}
-    finally:
-        for each in held:
-            each.close()
+    """A free port for each service, different ones.
+
+    They lie below those that systems give to outgoing connections: a server that is started again would otherwise find
+    that some client had been given its port meanwhile.
+    """
+    candidates = (port for port in secrets.SystemRandom().sample(OWN_PORTS, len(OWN_PORTS)) if not is_taken(port))
+    return dict(zip(PORTS, candidates, strict=False))

@@ -133,6 +133,7 @@ def _airflow(home: Path, configuration: Configuration) -> dict[str, str]:
         "CORE__MP_FORKSERVER_PRELOAD": ",".join(PRELOADED),
         "SCHEDULER__MP_START_METHOD": "forkserver",
         "SCHEDULER__ENABLE_HEALTH_CHECK": "False",
+        "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "120",
         "API__HOST": HOST,
         "API__PORT": str(ports["airflow"]),
         "API__BASE_URL": url,
