@@ -67,7 +67,7 @@ def checksum(values: Iterable[bytes]) -> int:
 
 
 def generation_name(business_date: date, run_id: str) -> str:
-    """The generation that a run writes: each run its own, the same run the same."""
+    """The generation that a try of a run writes: each its own, so that none is written over while it is read."""
     return f"{business_date:%Y%m%d}-{hashlib.sha256(run_id.encode()).hexdigest()[:8]}"
 
 

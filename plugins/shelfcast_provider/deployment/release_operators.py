@@ -114,9 +114,12 @@ class SwapReleaseOperator(BaseOperator):
         try:
             self._wait_until_it_serves()
             probes = self._probe()
-        except Exception as error:
+        except BaseException as error:  # a timeout or a kill leaves no release that was not probed
             pointer.roll_back(releases, self.release_id)
-            raise ReleaseError(f"{self.release_id} was taken back, {before.previous} serves again: {error}") from error
+            if not isinstance(error, Exception):
+                raise
+            text = f"{self.release_id} was taken back, {before.previous} serves again: {error}"
+            raise AirflowFailException(text) from error
         return {"release_id": self.release_id, "previous": before.previous, "probes": probes}
 
     def _wait_until_it_serves(self) -> None:
@@ -138,19 +141,21 @@ class SwapReleaseOperator(BaseOperator):
         declaration, store = declarations.load(self.model), HotStoreHook()
         predictor = Predictor(load(releases_folder(self.model) / self.release_id))
         vectors = store.read(store.current(self.model), entity_kind=declaration.entity)
-        chosen = sorted(vectors)[:: max(1, len(vectors) // PROBES)][:PROBES]
-        for entity in chosen:
+        compared = 0
+        for entity in sorted(vectors)[:: max(1, len(vectors) // PROBES)]:
             vector = unpack(vectors[entity], fields=declaration.vector_fields)
-            self._compare(entity, predictor, vector)
-        return len(chosen)
+            if compared < PROBES and predictor.has_history(vector):
+                self._compare(entity, predictor, vector)
+                compared += 1
+        if not compared:
+            raise ReleaseError("No entity with history was found to probe with; see that the hot store is filled.")
+        return compared
 
     def _compare(self, entity: str, predictor: Any, vector: Any) -> None:
         from shelfcast_provider.serving.forecaster_hook import ForecasterHook
 
         hook = ForecasterHook()
         if predictor.declaration.kind == "forecast":
-            if not predictor.has_history(vector):
-                return
             online = [
                 day["mean"] for day in hook.demand(entity, horizon_days=predictor.declaration.horizon)["forecasts"]
             ]

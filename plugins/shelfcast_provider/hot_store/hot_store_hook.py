@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 KEYS_A_WRITE = 1000
-GENERATIONS_KEPT = 2
-"""The one that is read and the one before it, for readers who took the pointer a moment ago."""
 
 
 class HotStoreHook(BaseHook):
@@ -72,6 +70,9 @@ class HotStoreHook(BaseHook):
         """
         client, model, generation = self.get_conn(), manifest.model, manifest.generation
         keys = [vector_key(model, generation, name, shard_name=shard(entity_kind, name)) for name in entities]
+        before = client.get(pointer_key(model))
+        client.lrem(history_key(model), 0, generation)
+        client.lpush(history_key(model), generation)  # first of all: what a kill leaves behind is found and retired
         for chunk in _chunks(zip(keys, values, strict=True)):
             client.mset(dict(chunk))
         for names in _chunks(entities):
@@ -79,9 +80,8 @@ class HotStoreHook(BaseHook):
         manifest.verify(self._values(keys))
         client.set(manifest_key(model, generation), manifest.to_json())
         client.set(pointer_key(model), generation)
-        client.lrem(history_key(model), 0, generation)
-        client.lpush(history_key(model), generation)
-        self._retire(model, entity_kind)
+        kept = {generation, _text(before)} if before is not None else {generation}
+        self._retire(model, entity_kind, kept=kept)
 
     def current(self, model: str) -> Manifest:
         """The manifest of the generation that is read; raises `HotStoreError` before the first one."""
@@ -110,10 +110,10 @@ class HotStoreHook(BaseHook):
             for value in self.get_conn().mget(chunk):
                 yield value if value is None or isinstance(value, bytes) else value.encode()
 
-    def _retire(self, model: str, entity_kind: str) -> None:
+    def _retire(self, model: str, entity_kind: str, *, kept: set[str]) -> None:
+        """Removes every generation but the one that is read and the one before it, for readers who took it just now."""
         client = self.get_conn()
-        for old in client.lrange(history_key(model), GENERATIONS_KEPT, -1):
-            generation = _text(old)
+        for generation in {_text(old) for old in client.lrange(history_key(model), 0, -1)} - kept:
             members = members_key(model, generation)
             for names in _chunks(client.smembers(members)):
                 texts = [_text(name) for name in names]

@@ -60,7 +60,7 @@ class PublishGenerationOperator(BaseOperator):
         values = pack(partition.numbers, business_date=day, fields=declaration.vector_fields)
         manifest = Manifest(
             model=self.model,
-            generation=generation_name(day, context["run_id"]),
+            generation=generation_name(day, f"{context['run_id']}/{context['ti'].try_number}"),
             business_date=self.business_date,
             count=len(values),
             schema=schema_id(declaration.vector_fields),
