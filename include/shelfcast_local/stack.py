@@ -1,6 +1,7 @@
 """Everything that stands in for the platform, started in order and found again after a crash."""
 
 import os
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property, partial
@@ -23,6 +24,8 @@ from shelfcast_local.configuration import Configuration, is_taken
 from shelfcast_local.environment import environment
 from shelfcast_local.supervisor import Service, Supervisor
 
+PORT_SECONDS = 3.0
+"""How long a port has to be taken before its service is given another one."""
 STORES = ("postgres", "cold_store", "hot_store")
 SERVICES = (*STORES, "mlflow", "mail", "forecaster", "airflow")
 PORTS_OF = {name: (name,) for name in SERVICES} | {"mail": ("smtp", "mail")}
@@ -196,7 +199,12 @@ class Stack:
         if self._supervisor.process(server) is not None:
             return False
         self._supervisor.stop(server)
-        return is_taken(self.configuration.ports[port])
+        deadline = time.monotonic() + PORT_SECONDS
+        while is_taken(self.configuration.ports[port]):  # a killed server's last threads hold it a moment longer
+            if time.monotonic() > deadline:
+                return True
+            time.sleep(0.05)
+        return False
 
 
 def _processes(service: str) -> tuple[str, ...]:

@@ -3,7 +3,7 @@ MERGE INTO {{ changes }} t
 USING (
     SELECT
         *,
-        -- rows of a snapshot count as known when they happened; later ones get their day's close below
+        -- rows of the first snapshot count as known when they happened; later ones get a day's close
         CASE WHEN op = 'r' AND generation = :first_generation THEN
             {% if known_column is defined %}{{ known_column }}::TIMESTAMP{% else %}'1970-01-01'::TIMESTAMP{% endif %}
         END AS known_at

@@ -1,11 +1,14 @@
 -- Brings the current rows up to the newest version of each key in the history.
 MERGE INTO {{ current }} t
 USING (
-    SELECT {{ columns | join(", ") }}, op, position, position_ordinal, generation
-    FROM {{ changes }}
-    WHERE batch_id = :batch_id
+    SELECT {% for column in columns %}h.{{ column }}, {% endfor %}h.op, h.position, h.position_ordinal, h.generation
+    FROM {{ changes }} h
+    -- of the batch's keys the whole history: a late change must not bring back what was deleted after it
+    INNER JOIN (SELECT DISTINCT {{ keys | join(", ") }} FROM {{ changes }} WHERE batch_id = :batch_id) b
+        ON {% for key in keys %}h.{{ key }} = b.{{ key }}{{ " AND " if not loop.last }}{% endfor %}
     QUALIFY ROW_NUMBER() OVER (
-        PARTITION BY {{ keys | join(", ") }} ORDER BY generation DESC, position_ordinal DESC
+        PARTITION BY {% for key in keys %}h.{{ key }}{{ ", " if not loop.last }}{% endfor %}
+        ORDER BY h.generation DESC, h.position_ordinal DESC
     ) = 1
 ) s
 ON {% for key in keys %}t.{{ key }} = s.{{ key }}{{ " AND " if not loop.last }}{% endfor %}

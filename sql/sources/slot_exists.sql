@@ -1,2 +1,3 @@
--- Whether the replication slot is being read; no row if there is none.
-SELECT active FROM pg_replication_slots WHERE slot_name = %s
+-- Whether the replication slot is being read; no row if there is none. While it is being made it is busy too, but has
+-- no position yet.
+SELECT active AND confirmed_flush_lsn IS NOT NULL AS is_read FROM pg_replication_slots WHERE slot_name = %s

@@ -1,59 +1,133 @@
-"""Debezium's engine on a real PostgreSQL: bounded, killed in mid-snapshot, without its slot, without a database."""
+"""Debezium's engine on a real PostgreSQL, bounded, killed and robbed of what it needs; then Spark and the load."""
 
 import gzip
 import json
 import os
-import signal
+import shutil
 import subprocess
 import sys
+import threading
 import time
-from datetime import date
+from dataclasses import replace
+from datetime import date, timedelta
+from pathlib import Path
 
 import pytest
 
+import shelfcast
+from shelfcast.cold_store import load_batch
+from shelfcast.cold_store.duckdb_store import DuckDBStore
+from shelfcast.ingestion.batch import landing_arguments
 from shelfcast.ingestion.change_files import UNFINISHED, ChangeFolder
+from shelfcast.sources.played_shop import played_shop
+from shelfcast.sources.shop_schema import TABLES
 from shelfcast.sources.simulation_settings import SimulationSettings
-from shelfcast_local import postgres
+from shelfcast_local import jars, postgres
+from shelfcast_local.java import java_home
 from shelfcast_local.simulator.simulator import Simulator
 from shelfcast_local.stack import Stack
+from shelfcast_provider.ingestion.change_log import ChangeLog
+from shelfcast_provider.spark_job_operator import DELTA, LAPTOP
 
 pytestmark = pytest.mark.integration
-DRAIN = """
-import json, os, sys
+REPOSITORY = Path(__file__).resolve().parents[2]
+LANDING_JOB = Path(shelfcast.__file__).parent / "ingestion" / "landing_job.py"
+READER = """
+import json, sys
 from pathlib import Path
-from shelfcast.errors import SourceError
+from shelfcast.errors import ShelfcastError
 from shelfcast.ingestion.change_files import ChangeFolder
 from shelfcast_provider.ingestion.debezium_hook import DebeziumHook
-try:
-    drained = DebeziumHook().drain(ChangeFolder(Path(sys.argv[1])))
-    print(json.dumps(vars(drained)), flush=True)
-except SourceError as error:
-    print(json.dumps({"error": type(error).__name__, "text": str(error)}), flush=True)
-os._exit(0)
+for line in sys.stdin:
+    order = json.loads(line)
+    try:
+        drained = DebeziumHook(order.pop("connection_id")).drain(ChangeFolder(Path(order.pop("landing"))), **order)
+        print(json.dumps(vars(drained)), flush=True)
+    except ShelfcastError as error:
+        print(json.dumps({"error": type(error).__name__, "text": str(error)}), flush=True)
 """
+ANSWER_SECONDS = 60
+SUBMIT_SECONDS = 180
+
+
+class Reader:
+    """A process that drains when it is told: Java cannot be ended and begun again in ours, and one is to be killed."""
+
+    def __init__(self, stack):
+        nowhere = json.loads(stack.environment()["AIRFLOW_CONN_SHOP_DATABASE"]) | {"port": 1}
+        environment = {**os.environ, **stack.environment(), "AIRFLOW_HOME": os.environ["AIRFLOW_HOME"]}
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", READER],
+            env=environment | {"AIRFLOW_CONN_NOWHERE": json.dumps(nowhere)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+
+    def begin(self, landing, connection_id="shop_database", **order):
+        order |= {"landing": str(landing), "connection_id": connection_id}
+        self.process.stdin.write(json.dumps(order) + "\n")
+        self.process.stdin.flush()
+
+    def drain(self, landing, **order):
+        """The drain's outcome."""
+        self.begin(landing, **order)
+        return self.answer()
+
+    def answer(self):
+        """The outcome of the drain that was begun."""
+        guard = threading.Timer(ANSWER_SECONDS, self.process.kill)
+        guard.start()
+        try:
+            while not (line := self.process.stdout.readline()).startswith("{"):
+                assert line, "the reader has ended"
+        finally:
+            guard.cancel()
+        return json.loads(line)
+
+    def kill(self):
+        self.process.kill()
+        self.process.communicate()
 
 
 @pytest.fixture(scope="module")
-def shop(tmp_path_factory):
-    """A running shop with four weeks of history, and what a process needs to reach it."""
-    stack = Stack(tmp_path_factory.mktemp("capture") / "home")
-    stack.up(["postgres"])
-    simulator = Simulator(SimulationSettings(stores=3, items=10, first_day=date(2025, 1, 1), history_days=60))
-    with postgres.connect(stack.configuration, "shop") as connection:
-        simulator.write_history(connection)
-        yield stack, simulator, connection
-    stack.down()
+def stack(tmp_path_factory):
+    made = Stack(tmp_path_factory.mktemp("capture") / "home")
+    made.up(["postgres"])
+    yield made
+    made.down()
 
 
-def start(shop, landing, **changes):
-    environment = {**os.environ, **shop[0].environment(), "AIRFLOW_HOME": os.environ["AIRFLOW_HOME"], **changes}
-    command = [sys.executable, "-c", DRAIN, str(landing)]
-    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+@pytest.fixture(scope="module")
+def simulator():
+    return Simulator(SimulationSettings(stores=3, items=10, first_day=date(2025, 1, 1), history_days=60))
 
 
-def drain(shop, landing, **changes):
-    out, _ = start(shop, landing, **changes).communicate(timeout=120)
-    return json.loads(out.splitlines()[-1])
+@pytest.fixture(scope="module")
+def connection(stack, simulator):
+    """The shop's database with two months of history."""
+    with postgres.connect(stack.configuration, "shop") as made:
+        simulator.write_history(made)
+        yield made
+
+
+@pytest.fixture(scope="module")
+def reader(stack, connection):
+    made = Reader(stack)
+    yield made
+    made.kill()
+
+
+@pytest.fixture
+def landing(tmp_path, connection):
+    """An empty landing area; nobody has read the shop's log."""
+    drop_slot(connection)
+    return tmp_path / "landing"
+
+
+def drop_slot(connection):
+    ChangeLog(connection, slot="shelfcast", publication="shelfcast").drop_slot()
 
 
 def changes(landing, generation):
@@ -73,56 +147,154 @@ def keys(landing, generation, table="orders", key="order_id"):
     return left
 
 
-def test_the_change_log_is_read_up_to_now_once_and_nothing_else(shop, tmp_path):
-    _, simulator, connection = shop
-    first = drain(shop, tmp_path)
-    rows = connection.execute("SELECT count(*) FROM sales.orders").fetchone()[0]
+def write_next_day(simulator, connection):
+    """The tests share the shop and come in any order."""
+    day = played_shop(connection).last_date + timedelta(days=1)
+    simulator.write_day(connection, day)
+    return day
+
+
+def order_ids(connection):
+    return {row[0] for row in connection.execute("SELECT order_id FROM sales.orders")}
+
+
+def test_the_change_log_is_read_up_to_now_once_and_nothing_else(reader, landing, connection, simulator):
+    first = reader.drain(landing)
     assert first["generation"] == 1
-    assert len(keys(tmp_path, 1)) == rows
-    assert drain(shop, tmp_path)["changes"] == 0
-    simulator.write_day(connection, simulator.days_to_come[0])
-    assert drain(shop, tmp_path)["changes"] > 0
-    assert keys(tmp_path, 1) == {row[0] for row in connection.execute("SELECT order_id FROM sales.orders")}
+    assert keys(landing, 1) == order_ids(connection)
+    assert reader.drain(landing)["changes"] == 0
+    write_next_day(simulator, connection)
+    assert reader.drain(landing)["changes"] > 0
+    assert keys(landing, 1) == order_ids(connection)
 
 
-def test_a_snapshot_killed_in_the_middle_leaves_no_ghost(shop, tmp_path):
-    _, _, connection = shop
-    connection.execute("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots")
-    child = start(shop, tmp_path)
-    folder = ChangeFolder(tmp_path)
+def test_a_snapshot_killed_in_the_middle_leaves_no_ghost(stack, reader, landing, connection):
+    folder, killed = ChangeFolder(landing), Reader(stack)
+    killed.begin(landing)
     deadline = time.monotonic() + 60
-    while not any(part.stat().st_size for part in tmp_path.rglob(f"*{UNFINISHED}")):
+    while not any(part.stat().st_size for part in landing.rglob(f"*{UNFINISHED}")):
         assert time.monotonic() < deadline
         time.sleep(0.01)
-    child.send_signal(signal.SIGKILL)
-    child.communicate()
+    killed.kill()
     assert folder.last_complete() is None
-    gone = connection.execute("SELECT min(order_id) FROM sales.orders").fetchone()[0]
+    gone = min(order_ids(connection))
     connection.execute("DELETE FROM sales.orders WHERE order_id = %s", [gone])
-    again = drain(shop, tmp_path)
-    assert again["generation"] == 2
+    assert reader.drain(landing)["generation"] == 2
     assert folder.last_complete() == 2
-    assert keys(tmp_path, 2) == {row[0] for row in connection.execute("SELECT order_id FROM sales.orders")}
-    assert gone not in keys(tmp_path, 2)
+    assert keys(landing, 2) == order_ids(connection)
+    assert gone not in keys(landing, 2)
 
 
-def test_a_lost_slot_is_said_and_a_column_more_is_borne(shop, tmp_path):
-    _, _, connection = shop
-    connection.execute("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots")
-    drain(shop, tmp_path)
+def test_a_snapshot_waits_for_a_transaction_that_is_open_when_it_begins(stack, reader, landing, connection):
+    """The slot is busy while it is made; a mark written then would never come out of it."""
+    with postgres.connect(stack.configuration, "shop") as open_one, open_one.transaction():
+        open_one.execute("UPDATE sales.stores SET store_group = store_group")
+        reader.begin(landing)
+        deadline = time.monotonic() + 60
+        while not connection.execute("SELECT 1 FROM pg_replication_slots WHERE active").fetchone():
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        time.sleep(1)
+    assert reader.answer()["generation"] == 1
+
+
+def test_a_lost_slot_is_said_and_a_column_more_is_borne(reader, landing, connection):
+    reader.drain(landing)
     connection.execute("ALTER TABLE sales.orders ADD COLUMN channel text DEFAULT 'till'")
-    connection.execute(
-        "UPDATE sales.orders SET channel = 'web' WHERE order_id = (SELECT max(order_id) FROM sales.orders)"
-    )
-    assert drain(shop, tmp_path)["changes"] == 1
-    connection.execute("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots")
-    lost = drain(shop, tmp_path)
-    assert lost["error"] == "ChangeLogLost"
-    assert "take_snapshot" in lost["text"]
+    last = max(order_ids(connection))
+    connection.execute("UPDATE sales.orders SET channel = 'web' WHERE order_id = %s", [last])
+    assert reader.drain(landing)["changes"] == 1
+    drop_slot(connection)
+    assert_lost(reader.drain(landing), "replication slot shelfcast is gone")
 
 
-def test_a_database_that_does_not_answer_is_named(shop, tmp_path):
-    wrong = json.loads(shop[0].environment()["AIRFLOW_CONN_SHOP_DATABASE"]) | {"port": 1}
-    found = drain(shop, tmp_path, AIRFLOW_CONN_SHOP_DATABASE=json.dumps(wrong))
+def assert_lost(outcome, text):
+    assert outcome["error"] == "ChangeLogLost"
+    assert text in outcome["text"]
+    assert "take_snapshot" in outcome["text"]
+
+
+def test_an_emptied_landing_area_touches_nothing_until_a_snapshot_is_asked_for(reader, landing, connection):
+    reader.drain(landing)
+    slots = connection.execute("SELECT slot_name, confirmed_flush_lsn FROM pg_replication_slots").fetchall()
+    emptied = landing.with_name("emptied")
+    assert_lost(reader.drain(emptied, loaded=[1, 1]), "landing area was emptied")
+    assert connection.execute("SELECT slot_name, confirmed_flush_lsn FROM pg_replication_slots").fetchall() == slots
+    assert reader.drain(emptied, loaded=[1, 1], take_snapshot=True)["generation"] == 2
+
+
+def test_a_table_that_is_not_published_and_one_that_is_truncated_need_a_snapshot(reader, landing, connection):
+    connection.execute("CREATE PUBLICATION more FOR TABLE sales.weather_observations")
+    connection.execute("DROP PUBLICATION shelfcast")
+    connection.execute("ALTER PUBLICATION more RENAME TO shelfcast")
+    assert reader.drain(landing)["generation"] == 1
+    connection.execute("ALTER PUBLICATION shelfcast DROP TABLE sales.items, sales.prices")
+    assert_lost(reader.drain(landing), "does not carry items, prices")
+    assert reader.drain(landing, take_snapshot=True)["generation"] == 2
+    published = connection.execute("SELECT count(*) FROM pg_publication_tables WHERE pubname = 'shelfcast'").fetchone()
+    assert published == (len(TABLES),)
+    connection.execute("TRUNCATE sales.weather_observations")
+    assert_lost(reader.drain(landing), "truncated weather_observations")
+    assert_lost(reader.drain(landing), "truncated weather_observations")
+    assert reader.drain(landing, take_snapshot=True)["generation"] == 3
+
+
+def test_a_database_that_does_not_answer_is_named(reader, landing):
+    found = reader.drain(landing, connection_id="nowhere")
     assert found["error"] == "SourceUnavailable"
     assert "127.0.0.1:1/shop" in found["text"]
+
+
+@pytest.fixture(scope="module")
+def spark_jars():
+    """Delta's jars, downloaded once for all runs of the tests."""
+    return jars.resolve(REPOSITORY / ".shelfcast")
+
+
+def submit(landing, export, spark_jars, *, after_drain=0):
+    """Runs the landing job as the Spark operator does."""
+    conf = {**LAPTOP, **DELTA, "spark.driver.memory": "1g", "spark.jars": ",".join(map(str, spark_jars))}
+    options = [part for name, value in conf.items() for part in ("--conf", f"{name}={value}")]
+    told = landing_arguments(
+        landing=str(landing), generation="1", after_drain=str(after_drain), batch_id=export.name, export=str(export)
+    )
+    scripts = Path(sys.executable).parent
+    command = [scripts / "spark-submit", "--master", "local[2]", *options, LANDING_JOB, *told]
+    environment = {**os.environ, "JAVA_HOME": str(java_home()), "PATH": f"{scripts}:{os.environ['PATH']}"}
+    done = subprocess.run(command, env=environment, check=False, capture_output=True, text=True, timeout=SUBMIT_SECONDS)
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
+def test_what_is_landed_and_loaded_is_what_the_shop_holds(reader, landing, connection, simulator, spark_jars, tmp_path):
+    reader.drain(landing)
+    day = write_next_day(simulator, connection)
+    number, line = connection.execute("SELECT order_id, line_number FROM sales.order_lines LIMIT 1").fetchone()
+    bad = "UPDATE sales.order_lines SET quantity = 'NaN' WHERE order_id = %s AND line_number = %s"
+    connection.execute(bad, [number, line])
+    reader.drain(landing)
+    deliver_again(landing)
+    submit(landing, tmp_path / "b1", spark_jars)
+    store = DuckDBStore()
+    load_batch.prepare(store)
+    loaded = load_batch.load(store, tmp_path / "b1")
+    assert loaded.business_dates[-1] == day
+    assert store.connection.execute("SELECT reason FROM QUARANTINE.BAD_ROWS").fetchall() == [
+        ("quantity: is not finite",)
+    ]
+    assert load_batch.last_drain(store) == load_batch.Drain(generation=1, drain=3)
+    lines = "FROM {}.order_lines WHERE NOT (order_id = {} AND line_number = {})"
+    for table in TABLES.values():
+        rows = lines.format("{0}", number, line) if table.name == "order_lines" else f"FROM {{0}}.{table.name}"
+        asked = f"SELECT {', '.join(table.column_names)} {rows} ORDER BY {', '.join(table.key)}"
+        found = store.connection.execute(asked.format("RAW")).fetchall()
+        assert found == connection.execute(asked.format("sales")).fetchall(), table.name
+    versions = f"SELECT count(*) FROM RAW.ORDER_LINES_CHANGES WHERE order_id = {number} AND line_number = {line}"
+    assert store.connection.execute(versions).fetchone() == (1,)
+
+
+def deliver_again(landing):
+    """The second drain's changes once more, as a reader that was killed before it confirmed them would bring them."""
+    folder = ChangeFolder(landing)
+    (second,) = (file for file in folder.files(1) if file.drain == 2)
+    place = folder.generation_folder(1)
+    shutil.copy(place / second.name, place / replace(second, drain=3).name)

@@ -1,6 +1,7 @@
 """What the stack decides: which port moves, who has to hear of it, who is healthy, what is left untouched."""
 
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -239,6 +240,7 @@ def test_status_names_what_ended_and_what_does_not_serve(home: Path) -> None:
 @pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
 def test_make_stop_in_a_fresh_clone_does_nothing(tmp_path: Path) -> None:
     shutil.copy(REPOSITORY / "Makefile", tmp_path)
-    done = subprocess.run(["make", "stop"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    of_no_make = {name: value for name, value in os.environ.items() if name not in ("MAKELEVEL", "MAKEFLAGS", "MFLAGS")}
+    done = subprocess.run(["make", "stop"], cwd=tmp_path, env=of_no_make, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, ""), done
     assert [path.name for path in tmp_path.iterdir()] == ["Makefile"]

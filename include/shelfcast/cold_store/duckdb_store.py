@@ -1,6 +1,7 @@
 """The cold store on DuckDB: runs the same SQL files in-process, for backtests, notebooks and tests."""
 
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 import duckdb
@@ -49,5 +50,10 @@ class DuckDBStore:
     ) -> duckdb.DuckDBPyConnection:
         text = statement(name, **names)
         used = set(BOUND_VALUE.findall(text))
-        (translated,) = sqlglot.transpile(text, read="snowflake", write="duckdb")
-        return self.connection.execute(translated, {key: (parameters or {})[key] for key in used})
+        return self.connection.execute(_translated(text), {key: (parameters or {})[key] for key in used})
+
+
+@cache
+def _translated(text: str) -> str:
+    (translated,) = sqlglot.transpile(text, read="snowflake", write="duckdb")
+    return translated

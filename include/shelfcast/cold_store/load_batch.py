@@ -1,7 +1,8 @@
 """Loads a batch into the cold store's RAW tables: the history of every row, and the rows as they are now.
 
 Each statement may run twice, and the row in OPERATIONS.BATCHES comes last: a load that was cut off is run again from
-the start and gives what an undisturbed one gives.
+the start and gives what an undisturbed one gives. If it is given up instead, the next batch brings the same changes
+once more under its own name and takes over what the first one left.
 """
 
 from dataclasses import dataclass
@@ -17,7 +18,6 @@ from shelfcast.sources.shop_schema import TABLES, Table
 
 SCHEMAS = ("RAW", "QUARANTINE", "FEATURES", "FORECASTS", "OPERATIONS")
 QUARANTINE_ROWS = "QUARANTINE.BAD_ROWS"
-FIRST_GENERATION = 1
 _TYPES = {"DOUBLE PRECISION": "DOUBLE", "NUMERIC(14,2)": "NUMBER(14,2)"}
 
 
@@ -73,15 +73,16 @@ def load(store: ColdStore, export: Path) -> Loaded:
     """
     batch = Batch.read(export)
     batch.refuse_if_bad()
-    names = [name for name in TABLES if name in batch.rows]
-    for name in names:
+    loaded_before = last_drain(store)
+    _adopt(store, batch)
+    for name in (name for name in TABLES if name in batch.rows):
         _load_table(store, TABLES[name], batch, export / name)
-    if batch.generation > FIRST_GENERATION:
+    _load_quarantine(store, batch, export)
+    if batch.generation > max(loaded_before.generation, 1):
         _mark_vanished(store, batch)
     store.run("cold_store/merge_business_dates")
     for table in TABLES.values():
-        store.run("cold_store/set_known_at", changes=_changes(table))
-    _load_quarantine(store, batch, export)
+        store.run("cold_store/set_known_at", None, changes=_changes(table), **_known(table))
     first, last = _check(store, batch)
     store.run("cold_store/delete_batch", {"batch_id": batch.batch_id}, table="OPERATIONS.BATCHES")
     store.run("cold_store/insert_batch", _record(batch, first, last))
@@ -92,19 +93,24 @@ def load(store: ColdStore, export: Path) -> Loaded:
     )
 
 
+def _adopt(store: ColdStore, batch: Batch) -> None:
+    """Puts the rows of a load that was given up under this batch's name, so that each step below sees them."""
+    for table in (*map(_changes, TABLES.values()), "OPERATIONS.BUSINESS_DATES", QUARANTINE_ROWS):
+        store.run("cold_store/adopt_rows", {"batch_id": batch.batch_id}, table=table)
+
+
 def _load_table(store: ColdStore, table: Table, batch: Batch, folder: Path) -> None:
-    landed = f"RAW.{table.name.upper()}_LANDED"
+    landed = _landed(table)
     names: dict[str, Names] = {"changes": _changes(table), "keys": table.key, "columns": table.column_names}
     store.run("cold_store/create_landed", table=landed, definitions=_definitions(table))
-    rows = store.load_parquet(folder, table=landed, batch_id=f"{batch.batch_id}/{table.name}")
+    rows = store.load_parquet(folder, table=landed, batch_id=_place(batch, table.name))
     if rows != batch.rows[table.name]:
         raise PostConditionFailed(
             f"{rows} rows of {table.name} were loaded, the batch holds {batch.rows[table.name]}. The files in {folder} "
             "and batch.json do not belong together; clear the landing task and those after it."
         )
-    parameters = {"first_generation": FIRST_GENERATION}
-    known = {"known_column": table.known_column} if table.known_column else {}
-    store.run("cold_store/merge_changes", parameters, landed=landed, **known, **names)
+    parameters = {"first_generation": _first_generation(store, batch)}
+    store.run("cold_store/merge_changes", parameters, landed=landed, **_known(table), **names)
     store.run("cold_store/merge_current", {"batch_id": batch.batch_id}, current=_current(table), **names)
 
 
@@ -112,7 +118,10 @@ def _mark_vanished(store: ColdStore, batch: Batch) -> None:
     parameters = {"generation": batch.generation, "batch_id": batch.batch_id}
     for table in TABLES.values():
         names: dict[str, Names] = {"changes": _changes(table), "current": _current(table), "keys": table.key}
-        store.run("cold_store/add_vanished", parameters, **names)
+        definitions = [f"{name} {table.column(name).type}" for name in table.key]
+        store.run(
+            "cold_store/add_vanished", {**parameters, "table_name": table.name}, key_definitions=definitions, **names
+        )
         store.run("cold_store/merge_current", parameters, columns=table.column_names, **names)
 
 
@@ -120,25 +129,30 @@ def _load_quarantine(store: ColdStore, batch: Batch, export: Path) -> None:
     store.run("cold_store/delete_batch", {"batch_id": batch.batch_id}, table=QUARANTINE_ROWS)
     for name in batch.quarantined:
         folder = export / QUARANTINE / name
-        store.load_parquet(folder, table=QUARANTINE_ROWS, batch_id=f"{batch.batch_id}/{QUARANTINE}/{name}")
+        store.load_parquet(folder, table=QUARANTINE_ROWS, batch_id=_place(batch, f"{QUARANTINE}/{name}"))
 
 
 def _check(store: ColdStore, batch: Batch) -> tuple[int, int]:
     """First and last position of the batch; raises when a key is there twice or a version is missing."""
     positions = []
-    for name, expected in batch.rows.items():
-        table = TABLES[name]
+    for table in (TABLES[name] for name in batch.rows):
         twice = store.fetch("cold_store/duplicate_keys", current=_current(table), keys=table.key)
         if not twice.empty:
             raise PostConditionFailed(
                 f"{_current(table)} holds keys more than once: {first_offenders(twice[list(table.key)].to_numpy().tolist())}. "
                 "Two loads wrote at the same time; only one may (pool cold_store_writers). Clear this task."
             )
-        counted = store.fetch("cold_store/count_batch", {"batch_id": batch.batch_id}, changes=_changes(table)).iloc[0]
-        if int(counted["versions"]) > expected and batch.generation == FIRST_GENERATION:
+        names: dict[str, Names] = {"changes": _changes(table), "landed": _landed(table), "keys": table.key}
+        missing = store.fetch("cold_store/missing_versions", None, **names)
+        if not missing.empty:
             raise PostConditionFailed(
-                f"{_changes(table)} holds {counted['versions']} versions of this batch, not {expected}."
+                f"{_changes(table)} lacks {len(missing)} of the {batch.rows[table.name]} versions that batch "
+                f"{batch.batch_id} brought, keys {first_offenders(missing[list(table.key)].to_numpy().tolist())}. Features "
+                "made of it would be wrong. See that nothing else writes to RAW, then clear this task."
             )
+        counted = store.fetch("cold_store/batch_positions", {"batch_id": batch.batch_id}, changes=_changes(table)).iloc[
+            0
+        ]
         positions += [int(counted["first_position"]), int(counted["last_position"])]
     return min(positions, default=0), max(positions, default=0)
 
@@ -165,6 +179,25 @@ def _to_announce(store: ColdStore, batch: Batch) -> list[date]:
     in_snapshot = [day for day, position in zip(dates, found["position"], strict=True) if not position]
     streamed = [day for day, position in zip(dates, found["position"], strict=True) if position]
     return [*in_snapshot[-1:], *streamed]
+
+
+def _first_generation(store: ColdStore, batch: Batch) -> int:
+    """The generation whose snapshot holds the shop's past; not always 1, a first snapshot may be cut off."""
+    found = store.fetch("cold_store/first_generation", {"generation": batch.generation})
+    return int(found["generation"].iloc[0])
+
+
+def _known(table: Table) -> dict[str, Names]:
+    return {"known_column": table.known_column} if table.known_column else {}
+
+
+def _place(batch: Batch, part: str) -> str:
+    """A place for files on their way, another one for other files: an export made anew keeps the batch's name."""
+    return f"{batch.batch_id}/{batch.checksum}/{part}"
+
+
+def _landed(table: Table) -> str:
+    return f"RAW.{table.name.upper()}_LANDED"
 
 
 def _changes(table: Table) -> str:

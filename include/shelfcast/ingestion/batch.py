@@ -1,7 +1,8 @@
 """A batch: the changes of some drains, checked and typed, as files that the cold store loads."""
 
+import hashlib
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from shelfcast.errors import BatchRefused, IngestionError
@@ -23,7 +24,7 @@ class Batch:
         last_drain: Highest drain in it.
         rows: Good rows by table, tables without any left out.
         quarantined: Bad rows by table, tables without any left out.
-        checksum: Sum of the rows' hashes modulo 2^61, the same in any order.
+        checksum: Digest of the Parquet files, 60 bits; `save` fills it in.
     """
 
     batch_id: str
@@ -40,20 +41,27 @@ class Batch:
         return sum(self.rows.values()) + sum(self.quarantined.values())
 
     def save(self, export: Path) -> None:
-        """Writes `batch.json`, last of all: an export without it is not finished."""
+        """Writes `batch.json`, last of all: an export without it is not finished, and its files are sealed by it."""
         draft = export / "batch.json.part"
-        draft.write_text(json.dumps(asdict(self), indent=1))
+        draft.write_text(json.dumps(asdict(replace(self, checksum=checksum(export))), indent=1))
         draft.rename(export / "batch.json")
 
     @classmethod
     def read(cls, export: Path) -> "Batch":
-        """Reads `batch.json`; raises `IngestionError` if the landing job has not finished."""
+        """Reads `batch.json`; raises `IngestionError` if it is not there or the files are others than it was made for."""
         path = export / "batch.json"
         if not path.exists():
             raise IngestionError(
                 f"{path} is not there: the landing job has not finished. Clear its task and those after it."
             )
-        return cls(**json.loads(path.read_text()))
+        batch = cls(**json.loads(path.read_text()))
+        found = checksum(export)
+        if found != batch.checksum:
+            raise IngestionError(
+                f"The files in {export} have checksum {found}, batch.json says {batch.checksum}: they were changed, lost or "
+                "mixed since the landing job wrote them. Nothing was loaded; clear its task and those after it."
+            )
+        return batch
 
     def refuse_if_bad(self, allowed: float = BAD_ROWS_ALLOWED) -> None:
         """Raises `BatchRefused` when more than the share `allowed` (0 to 1) of the rows is bad."""
@@ -65,6 +73,15 @@ class Batch:
                 f"Loading the rest would hide what is wrong with the source. Look at {QUARANTINE}/ in the batch's folder, "
                 "mend the rows in the shop or the schema, then clear the run."
             )
+
+
+def checksum(export: Path) -> int:
+    """Digest of what an export's Parquet files hold; their names, which Spark draws by lot, do not matter."""
+    parts = [
+        f"{path.parent.relative_to(export)} {hashlib.sha256(path.read_bytes()).hexdigest()}"
+        for path in export.rglob("*.parquet")
+    ]
+    return int(hashlib.sha256("\n".join(sorted(parts)).encode()).hexdigest()[:15], 16)
 
 
 def landing_arguments(*, landing: str, generation: str, after_drain: str, batch_id: str, export: str) -> list[str]:

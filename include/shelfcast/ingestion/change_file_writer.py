@@ -2,17 +2,21 @@
 
 import base64
 import gzip
+import json
 import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
+from shelfcast.errors import ChangeLogLost
 from shelfcast.ingestion.change_files import UNFINISHED, ChangeFile, ChangeFolder
+from shelfcast.ingestion.generations import SNAPSHOT_ADVICE
 
 ROLL_BYTES = 64 << 20
 MESSAGE = b'"op":"m"'
 """What a mark looks like; inside a value the quotation marks would be escaped."""
+TRUNCATION = b'"op":"t"'
 
 
 class ChangeFileWriter:
@@ -22,6 +26,7 @@ class ChangeFileWriter:
         folder: The folder of change files.
         generation: Generation that the drain belongs to.
         from_position: Log position confirmed before it.
+        after_drain: Last drain of the generation that is loaded; the folder may not hold its files any more.
         roll_bytes: Size at which a file is finished and the next one begun.
 
     Attributes:
@@ -29,19 +34,27 @@ class ChangeFileWriter:
         part: Files finished so far.
         changes: Changes taken so far, marks left out.
         failure: What went wrong, for the message.
+        lost: Why the changes are not whole, so that no retry can help.
         is_done: Set when the mark has come.
     """
 
     def __init__(
-        self, folder: ChangeFolder, generation: int, *, from_position: int, roll_bytes: int = ROLL_BYTES
+        self,
+        folder: ChangeFolder,
+        generation: int,
+        *,
+        from_position: int,
+        after_drain: int = 0,
+        roll_bytes: int = ROLL_BYTES,
     ) -> None:
         self._folder = folder.generation_folder(generation)
-        self.drain = folder.next_drain(generation)
+        self.drain = folder.next_drain(generation, after=after_drain)
         self._from = from_position
         self._roll_bytes = roll_bytes
         self.part = 0
         self.changes = 0
         self.failure: str | None = None
+        self.lost: str | None = None
         self.is_done = threading.Event()
         self._mark = b""
         self._file: IO[bytes] | None = None
@@ -53,9 +66,16 @@ class ChangeFileWriter:
         self._mark = base64.b64encode(mark.encode())
 
     def take(self, lines: bytes, count: int, confirm: Callable[[], None]) -> None:
-        """Writes a batch of lines; `confirm` tells the engine that all up to here is durable."""
+        """Writes a batch of lines; `confirm` tells the engine that all up to here is durable.
+
+        Raises:
+            ChangeLogLost: A table was truncated, which the log does not tell row by row; nothing is confirmed.
+        """
         if self.is_done.is_set():
             return
+        if TRUNCATION in lines:
+            self.lost = _truncated(lines)
+            raise ChangeLogLost(self.lost)
         if self._zipped is None:
             self._open()
         assert self._zipped is not None  # noqa: S101
@@ -94,3 +114,11 @@ class ChangeFileWriter:
         self._file = self._zipped = None
         self._bytes = 0
         self.part += 1
+
+
+def _truncated(lines: bytes) -> str:
+    tables = {json.loads(line)["source"]["table"] for line in lines.splitlines() if TRUNCATION in line}
+    return (
+        f"The shop truncated {', '.join(sorted(tables))}. The log does not say which rows went with that, so deleted rows "
+        f"would live on in the cold store. Empty tables row by row from now on; to go on, {SNAPSHOT_ADVICE}"
+    )

@@ -83,9 +83,9 @@ class ChangeFolder:
         """Makes the generation count; does nothing the second time."""
         (self.generation_folder(generation) / COMPLETE).touch()
 
-    def begin_generation(self) -> int:
-        """Makes the folder of a new generation and answers its number."""
-        number = max(self.generations(), default=0) + 1
+    def begin_generation(self, *, after: int = 0) -> int:
+        """Makes the folder of a new generation and answers its number, higher than any here and than `after`."""
+        number = max([after, *self.generations()]) + 1
         self.generation_folder(number).mkdir(parents=True)
         return number
 
@@ -93,9 +93,9 @@ class ChangeFolder:
         """Finished files of a generation in the order of the change log."""
         return sorted(ChangeFile.parse(path.name) for path in self.generation_folder(generation).glob("*.jsonl.gz"))
 
-    def next_drain(self, generation: int) -> int:
-        """Number of the generation's next drain."""
-        return max((file.drain for file in self.files(generation)), default=0) + 1
+    def next_drain(self, generation: int, *, after: int = 0) -> int:
+        """Number of the generation's next drain, higher than any here and than `after`."""
+        return max([after, *(file.drain for file in self.files(generation))]) + 1
 
     def discard_unfinished(self, generation: int) -> None:
         """Removes files that a killed drain left half written; the log still holds what was in them."""

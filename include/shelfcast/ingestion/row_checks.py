@@ -49,6 +49,10 @@ def _faults(table: Table, column: Column, types: dict[str, str]) -> list[tuple[s
         faults.append((f"{kept}{column.name} IS NULL", "is missing"))
     if column.type != TEXT:
         faults.append((f"{column.name} IS NOT NULL AND {value} IS NULL", f"is no {column.type}"))
+    if column.type == NUMBER:  # NaN is above any minimum
+        faults.append((f"NOT abs({value}) < CAST('Infinity' AS DOUBLE)", "is not finite"))
+    if column.type == MONEY:
+        faults.append((f"{value} <> try_cast({column.name} AS DECIMAL(38,18))", "has more than 2 decimals"))
     if column.minimum is not None:
         faults.append((f"{value} < {column.minimum:g}", f"is below {column.minimum:g}"))
     if column.choices:

@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,14 @@ def make_engine(properties: dict[str, str], writer: ChangeFileWriter) -> tuple[A
     json_format = JClass("io.debezium.engine.format.Json")
     builder = JClass("io.debezium.engine.DebeziumEngine").create(json_format.class_).using(settings)
     return builder.using(Completion()).notifying(Consumer()).build(), ended
+
+
+def close(engine: Any) -> None:
+    """Ends the engine; one that has ended by itself says so with an exception, which is no news."""
+    from jpype import JClass
+
+    with suppress(JClass("java.lang.IllegalStateException")):
+        engine.close()
 
 
 def _lines_of_batch() -> Any:

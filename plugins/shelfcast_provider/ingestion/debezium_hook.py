@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseHook
 
-from shelfcast.cold_store.statements import statement
 from shelfcast.errors import ChangeLogLost, SourceError, SourceUnavailable
 from shelfcast.ingestion.change_file_writer import ChangeFileWriter
 from shelfcast.ingestion.change_files import ChangeFolder
+from shelfcast.ingestion.generations import ChangeLogState, generation_to_go_on
 from shelfcast.sources.shop_schema import SOURCE_SCHEMA, TABLES
 from shelfcast_provider.connections import SHOP_DATABASE, check_extras
+from shelfcast_provider.ingestion.change_log import ChangeLog
 
 if TYPE_CHECKING:
     import psycopg
@@ -64,106 +65,70 @@ class DebeziumHook(BaseHook):
                 f"runs and that connection {SHOP_DATABASE} is right; the task is tried again."
             ) from error
 
-    def drain(self, folder: ChangeFolder, *, take_snapshot: bool = False, limit_seconds: float = 3600) -> "Drained":
+    def drain(
+        self,
+        folder: ChangeFolder,
+        *,
+        loaded: tuple[int, int] = (0, 0),
+        take_snapshot: bool = False,
+        limit_seconds: float = 3600,
+    ) -> "Drained":
         """Reads all changes committed before this call into change files.
 
         Args:
             folder: Where the files go.
+            loaded: Generation and drain that the cold store has loaded last, zeros before the first.
             take_snapshot: Begin a new generation even though the change log is whole.
             limit_seconds: When to give up, above 0.
 
         Raises:
             SourceUnavailable: The database does not answer.
-            ChangeLogLost: A complete generation exists and its replication slot does not.
+            ChangeLogLost: The replication slot, the files or a table's rows of the generation are not there.
+            ConfigurationError: The shop's tables cannot be published.
             SourceError: The engine stopped, or did not reach the bound in time.
         """
         with self.get_conn() as source:
-            self._ensure_publication(source)
-            generation, is_snapshot = self._generation(source, folder, take_snapshot)
+            log = ChangeLog(source, slot=self.slot, publication=self.publication)
+            state = log.state()
+            going_on = generation_to_go_on(folder, state, loaded_generation=loaded[0], take_snapshot=take_snapshot)
+            is_snapshot = going_on is None
+            generation = going_on or _begin_anew(folder, log, state, loaded_generation=loaded[0])
             folder.discard_unfinished(generation)
-            writer = ChangeFileWriter(folder, generation, from_position=self._confirmed(source))
-            self._run(source, writer, is_snapshot=is_snapshot, limit_seconds=limit_seconds)
+            after = loaded[1] if loaded[0] == generation else 0
+            writer = ChangeFileWriter(folder, generation, from_position=log.confirmed(), after_drain=after)
+            self._run(log, writer, is_snapshot=is_snapshot, limit_seconds=limit_seconds)
         if is_snapshot:
             folder.mark_complete(generation)
         return Drained(generation=generation, drain=writer.drain, changes=writer.changes, files=writer.part)
 
-    def _ensure_publication(self, source: "psycopg.Connection[Any]") -> None:
-        from psycopg import sql
-
-        found = source.execute(statement("sources/publication_exists").encode(), [self.publication]).fetchone()
-        if found is None:
-            tables = sql.SQL(", ").join(sql.Identifier(SOURCE_SCHEMA, name) for name in TABLES)
-            name = sql.Identifier(self.publication)
-            source.execute(sql.SQL("CREATE PUBLICATION {} FOR TABLE {}").format(name, tables))
-
-    def _generation(self, source: Any, folder: ChangeFolder, take_snapshot: bool) -> tuple[int, bool]:
-        """The generation to read into, and whether it begins with this drain."""
-        has_slot = source.execute(statement("sources/slot_exists").encode(), [self.slot]).fetchone() is not None
-        newest = max(folder.generations(), default=0)
-        if newest and folder.is_complete(newest) and not take_snapshot:
-            if not has_slot:
-                raise ChangeLogLost(
-                    f"The replication slot {self.slot} is gone, so changes since the last run may be missing. Trigger "
-                    "cdc_ingestion with take_snapshot to read the shop's tables anew; nothing already loaded is lost."
-                )
-            return newest, False
-        if has_slot:  # of a snapshot that was cut off: its slot stands where that snapshot began
-            self._drop_slot(source)
-        return folder.begin_generation(), True
-
-    def _drop_slot(self, source: Any, limit_seconds: float = 60) -> None:
-        """Drops the slot; a killed reader's connection may hold it for a moment longer."""
-        import psycopg
-
-        deadline = time.monotonic() + limit_seconds
-        while True:
-            try:
-                source.execute(statement("sources/drop_slot").encode(), [self.slot])
-                return
-            except psycopg.errors.ObjectInUse:
-                if time.monotonic() > deadline:
-                    raise SourceError(
-                        f"The replication slot {self.slot} is read by another process; only one may. End the other one."
-                    ) from None
-                time.sleep(0.5)
-
-    def _confirmed(self, source: Any) -> int:
-        row = source.execute(statement("sources/confirmed_position").encode(), [self.slot]).fetchone()
-        return int(row[0]) if row and row[0] is not None else 0
-
-    def _run(self, source: Any, writer: ChangeFileWriter, *, is_snapshot: bool, limit_seconds: float) -> None:
+    def _run(self, log: ChangeLog, writer: ChangeFileWriter, *, is_snapshot: bool, limit_seconds: float) -> None:
         """Runs the engine until the mark that is written into the log at the start comes out of it."""
-        from shelfcast_provider.ingestion.debezium_engine import make_engine, start_jvm
+        from shelfcast_provider.ingestion.debezium_engine import close, make_engine, start_jvm
 
         start_jvm()
         mark = uuid.uuid4().hex
         writer.expect(mark)
         engine, ended = make_engine(self._properties(is_snapshot), writer)
         if not is_snapshot:
-            self._write_mark(source, mark)
+            log.write_mark(mark)
         thread = threading.Thread(target=engine.run, name="debezium", daemon=True)
         thread.start()
         deadline = time.monotonic() + limit_seconds
         is_marked = not is_snapshot
         while not writer.is_done.wait(0.1):
-            if not is_marked and self._is_streaming(source):  # the snapshot is over: all that counts is before now
-                self._write_mark(source, mark)
+            if not is_marked and log.is_streaming():  # the snapshot is over: all that counts is before now
+                log.write_mark(mark)
                 is_marked = True
             if ended.is_set() or time.monotonic() > deadline:
                 break
-        engine.close()
+        close(engine)
         thread.join(60)
         writer.abandon()
+        if writer.lost:
+            raise ChangeLogLost(writer.lost)
         if not writer.is_done.is_set():
             reason = writer.failure or ended.reason or f"the bound was not reached in {limit_seconds:.0f} s"
             raise SourceError(f"Change capture stopped: {reason}. What was read is kept; the task goes on from there.")
-
-    def _is_streaming(self, source: Any) -> bool:
-        row = source.execute(statement("sources/slot_exists").encode(), [self.slot]).fetchone()
-        return bool(row and row[0])
-
-    def _write_mark(self, source: Any, mark: str) -> None:
-        source.execute(statement("sources/write_mark").encode(), [mark])
 
     def _properties(self, is_snapshot: bool) -> dict[str, str]:
         return {
@@ -186,6 +151,7 @@ class DebeziumHook(BaseHook):
             "decimal.handling.mode": "string",
             "time.precision.mode": "isostring",
             "tombstones.on.delete": "false",
+            "skipped.operations": "none",  # a TRUNCATE must be seen to be refused
             "poll.interval.ms": "20",
             "max.batch.size": "4096",
             "max.queue.size": "16384",
@@ -193,6 +159,15 @@ class DebeziumHook(BaseHook):
             "key.converter.schemas.enable": "false",
             "value.converter.schemas.enable": "false",
         }
+
+
+def _begin_anew(folder: ChangeFolder, log: ChangeLog, state: ChangeLogState, *, loaded_generation: int) -> int:
+    """Makes a new generation ready; a slot that is there stands where an older snapshot began."""
+    if state.unpublished:
+        log.publish(state.unpublished)
+    if state.has_slot:
+        log.drop_slot()
+    return folder.begin_generation(after=loaded_generation)
 
 
 class Drained:

@@ -44,11 +44,12 @@ class DrainChangeLogOperator(BaseOperator):
 
         folder = ChangeFolder(Path(Settings.from_environment().landing))
         is_new_snapshot = str(self.take_snapshot).lower() == "true"
+        loaded = int(self.loaded["generation"]), int(self.loaded["drain"])
         try:
-            drained = DebeziumHook(self.connection_id).drain(folder, take_snapshot=is_new_snapshot)
+            drained = DebeziumHook(self.connection_id).drain(folder, loaded=loaded, take_snapshot=is_new_snapshot)
         except (ChangeLogLost, ConfigurationError) as error:
             raise AirflowFailException(str(error)) from error
-        after = int(self.loaded["drain"]) if int(self.loaded["generation"]) == drained.generation else 0
+        after = loaded[1] if loaded[0] == drained.generation else 0
         waiting = [
             file for file in folder.waiting(drained.generation, after_drain=after) if file.drain != drained.drain
         ]

@@ -1,17 +1,22 @@
 """Loading batches: each change once in effect, however often and in whatever pieces it is delivered."""
 
+import shutil
 from datetime import date, datetime, time, timedelta
 
 import pandas as pd
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from shelfcast.cold_store import load_batch
 from shelfcast.cold_store.duckdb_store import DuckDBStore
 from shelfcast.cold_store.statements import statement
 from shelfcast.errors import BatchRefused, ConfigurationError, PostConditionFailed
 from shelfcast.ingestion.batch import Batch
+from shelfcast.sources import shop_schema
 
 FIRST = date(2024, 1, 1)
+DAY = timedelta(days=1)
 TABLES = ("RAW.ORDERS", "RAW.ORDERS_CHANGES", "OPERATIONS.BUSINESS_DATES", "QUARANTINE.BAD_ROWS")
 
 
@@ -151,29 +156,61 @@ class Dying(DuckDBStore):
         return super().run(name, parameters, **names)
 
 
-def statements_of_a_load(tmp_path):
+@pytest.fixture
+def two_tables(monkeypatch):
+    """Only the tables that the test fills: the statements are the same for each."""
+    kept = {name: shop_schema.TABLES[name] for name in ("orders", "business_days")}
+    monkeypatch.setattr(load_batch, "TABLES", kept)
+
+
+SECOND = ([order(1, op="r", position=0, generation=2)], [closed(2, op="r", position=0, generation=2)])
+DELIVERIES = ((*SNAPSHOT, 1), (*CHANGES, 1), (*SECOND, 2))
+
+
+def undisturbed(folder):
+    world = World(folder)
+    announced = [world.load(n, *rows, generation=at).business_dates for n, (*rows, at) in enumerate(DELIVERIES, 1)]
+    return world.content(), announced
+
+
+def killed_at(folder, after, *, is_given_up):
+    """Content and announced dates when the n-th statement fails; `None` when there is no n-th.
+
+    A load that is given up is followed by a batch of another name that brings the same changes once more.
+    """
     store = Dying(10_000)
-    world = World(tmp_path / "count", store)
-    before = store.left
-    world.load(1, *SNAPSHOT)
-    world.load(2, *CHANGES)
-    return 10_000 - before, 10_000 - store.left
+    world = World(folder, store)
+    store.left = after
+    announced = []
+    for number, (orders, days, generation) in enumerate(DELIVERIES, 1):
+        try:
+            loaded = world.load(number, orders, days, generation=generation)
+        except RuntimeError:
+            again = number + 50 if is_given_up else number
+            shutil.rmtree(folder / f"b{again}", ignore_errors=True)
+            loaded = world.load(again, orders, days, generation=generation)
+        announced.append(loaded.business_dates)
+    return (world.content(), announced) if store.left <= 0 else None
 
 
-def test_a_load_that_was_killed_anywhere_is_run_again_to_the_same_end(world, tmp_path):
-    world.load(1, *SNAPSHOT)
-    world.load(2, *CHANGES)
-    first, last = statements_of_a_load(tmp_path)
-    for after in range(first + 1, last + 1, 3):
-        store = Dying(after)
-        other = World(tmp_path / f"at{after}", store)
-        for number, (orders, days) in enumerate((SNAPSHOT, CHANGES), 1):
-            export = other.export(number, orders, days)
-            try:
-                load_batch.load(store, export)
-            except RuntimeError:
-                load_batch.load(store, export)
-        assert other.content() == world.content(), after
+@pytest.mark.usefixtures("two_tables")
+@pytest.mark.parametrize("is_given_up", [False, True])
+def test_a_load_that_was_killed_anywhere_comes_to_the_same_end(tmp_path, is_given_up):
+    expected = undisturbed(tmp_path / "undisturbed")
+    after = 1
+    while found := killed_at(tmp_path / f"at{after}", after, is_given_up=is_given_up):
+        assert found == expected, after
+        after += 1
+    assert after > 40
+
+
+@pytest.mark.usefixtures("two_tables")
+def test_without_taking_over_a_load_that_was_given_up_is_lost(tmp_path, monkeypatch):
+    """The negative control."""
+    expected = undisturbed(tmp_path / "undisturbed")
+    monkeypatch.setattr(load_batch, "_adopt", lambda *_: None)
+    endings = [killed_at(tmp_path / f"at{after}", after, is_given_up=True) for after in range(4, 30, 2)]
+    assert any(found != expected for found in endings)
 
 
 def test_without_the_guard_by_position_an_older_change_would_win(world):
@@ -241,3 +278,100 @@ def test_identifiers_and_statements_are_checked():
         statement("cold_store/duplicate_keys", current="RAW.ORDERS; DROP TABLE X", keys=["order_id"])
     with pytest.raises(ConfigurationError, match="There is no statement"):
         statement("cold_store/nothing")
+
+
+CHANGE = st.tuples(st.integers(1, 4), st.sampled_from("cuud"), st.integers(0, 50))
+
+
+def current(changes):
+    """The oracle: the changes played one after the other."""
+    rows = {}
+    for position, (number, op, amount) in enumerate(changes, 1):
+        rows.pop(number, None)
+        if op != "d":
+            rows[number] = (number, float(amount), position)
+    return sorted(rows.values())
+
+
+@pytest.mark.usefixtures("two_tables")
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(changes=st.lists(CHANGE, min_size=1, max_size=12), data=st.data())
+def test_whatever_the_delivery_the_rows_are_those_of_the_log(tmp_path_factory, changes, data):
+    versions = [
+        order(number, op=op, position=position, amount=float(amount))
+        for position, (number, op, amount) in enumerate(changes, 1)
+    ]
+    repeated = data.draw(st.lists(st.sampled_from(versions), max_size=5))
+    delivered = data.draw(st.permutations(versions + repeated))
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(delivered)), max_size=3)))
+    world = World(tmp_path_factory.mktemp("delivery"))
+    pieces = [delivered[a:b] for a, b in zip([0, *cuts], [*cuts, len(delivered)], strict=True)]
+    for number, piece in enumerate((piece for piece in pieces if piece), 1):
+        world.load(number, piece, [])
+    found = world.store.connection.execute("SELECT order_id, order_amount, position FROM RAW.ORDERS").fetchall()
+    kept = world.store.connection.execute("SELECT position FROM RAW.ORDERS_CHANGES ORDER BY position").fetchall()
+    assert [position for (position,) in kept] == list(range(1, len(changes) + 1))
+    assert sorted((number, float(amount), position) for number, amount, position in found) == current(changes)
+
+
+def test_a_batch_delivered_once_more_with_other_files_replaces_them(tmp_path):
+    """A stage keeps what was uploaded: an export made anew must not be loaded together with the one before it."""
+
+    class Staging(DuckDBStore):
+        def load_parquet(self, folder, *, table, batch_id):
+            place = tmp_path / "stage" / batch_id
+            place.mkdir(parents=True, exist_ok=True)
+            for file in folder.glob("*.parquet"):
+                shutil.copy(file, place / f"{len(list(place.iterdir()))}.parquet")
+            return super().load_parquet(place, table=table, batch_id=batch_id)
+
+    world = World(tmp_path, Staging())
+    world.export(1, [order(1, position=1)], [])
+    load_batch.load(world.store, tmp_path / "b1")
+    shutil.rmtree(tmp_path / "b1")
+    assert world.load(1, [order(1, position=1), order(2, position=2)], []).rows == 2
+
+
+def test_a_row_that_went_to_quarantine_in_a_new_snapshot_was_not_deleted(world):
+    orders = [order(number, position=number) for number in range(1, 31)]
+    world.load(1, orders, [closed(0, position=40)])
+    second = [order(number, op="r", position=0, generation=2) for number in range(1, 29)]
+    bad = BAD | {"batch_id": "b2", "row_key": "29", "row_json": '{"order_id": 29, "order_amount": "NaN"}'}
+    world.load(2, second, [closed(0, op="r", position=0, generation=2)], bad=[bad], generation=2)
+    world.load(3, [order(1, op="u", position=50, generation=2)], [], generation=2)
+    left = world.store.connection.execute("SELECT order_id, generation FROM RAW.ORDERS ORDER BY 1").fetchall()
+    assert left == [(number, 2) for number in range(1, 29)] + [(29, 1)]
+
+
+def test_a_first_snapshot_that_was_cut_off_leaves_the_past_in_its_place(world):
+    """Generation 2 is the first that is loaded: its rows count as known when they happened."""
+    orders, days = SNAPSHOT
+    world.load(1, [row | {"generation": 2} for row in orders], [days[0] | {"generation": 2}], generation=2)
+    found = world.store.connection.execute("SELECT known_at FROM RAW.ORDERS_CHANGES ORDER BY 1").fetchall()
+    assert [moment.time() for (moment,) in found] == [time(9, 1), time(9, 2)]
+    dates = world.store.fetch("cold_store/business_dates", {"business_date": FIRST})
+    assert dates["in_snapshot"].tolist() == [True]
+
+
+def test_a_row_of_a_later_snapshot_is_not_known_before_it_happened(world):
+    world.load(1, *SNAPSHOT)
+    later = order(9, op="r", position=0, generation=2) | {"ordered_at": datetime.combine(FIRST, time(9)) + 2 * DAY}
+    days = [closed(number, op="r", position=0, generation=2) for number in range(4)]
+    world.load(2, [order(1, op="r", position=0, generation=2), later], days, generation=2)
+    found = world.store.connection.execute("SELECT known_at FROM RAW.ORDERS_CHANGES WHERE order_id = 9").fetchall()
+    assert [moment.date() for (moment,) in found] == [FIRST + 2 * DAY]
+
+
+def test_a_version_that_did_not_arrive_is_missed(tmp_path):
+    class Losing(DuckDBStore):
+        def run(self, name, parameters=None, **names):
+            changed = super().run(name, parameters, **names)
+            if name == "cold_store/merge_changes":
+                self.connection.execute(f"DELETE FROM {names['changes']} WHERE position = 6")
+            return changed
+
+    world = World(tmp_path, Losing())
+    world.load(1, *SNAPSHOT)
+    with pytest.raises(PostConditionFailed, match=r"RAW.ORDERS_CHANGES lacks 1 of the 4 versions.*\[3\]"):
+        world.load(2, *CHANGES)
+    assert load_batch.last_drain(world.store).drain == 1

@@ -1,15 +1,17 @@
 """Change files, row checks, batches and Great Expectations."""
 
 import json
+from dataclasses import replace
 
 import duckdb
 import pandas as pd
 import pytest
 
-from shelfcast.errors import BatchRefused, IngestionError
+from shelfcast.errors import BatchRefused, ChangeLogLost, IngestionError
 from shelfcast.ingestion.batch import Batch, drains, landing_arguments
 from shelfcast.ingestion.change_files import ChangeFile, ChangeFolder
 from shelfcast.ingestion.check_batch import check
+from shelfcast.ingestion.generations import ChangeLogState, generation_to_go_on
 from shelfcast.ingestion.row_checks import DUCKDB_TYPES, SPARK_TYPES, cast, reason
 from shelfcast.sources.shop_schema import TABLES
 
@@ -45,6 +47,7 @@ def test_drains_are_numbered_on_and_waiting_ones_are_those_not_loaded(tmp_path):
     assert [(file.drain, file.part) for file in folder.files(1)] == [(1, 0), (1, 1), (2, 0)]
     assert folder.next_drain(1) == 3
     assert folder.next_drain(9) == 1
+    assert folder.next_drain(1, after=7) == 8
     assert [file.drain for file in folder.waiting(1, after_drain=1)] == [2]
     assert drains(tmp_path, 1, after_drain=0) == (1, 2)
     with pytest.raises(IngestionError, match="no change files after drain 2"):
@@ -57,6 +60,44 @@ def test_what_a_killed_drain_left_is_removed(tmp_path):
     (folder.generation_folder(1) / "drain-000002-from-7-part-00000.jsonl.gz.part").touch()
     folder.discard_unfinished(1)
     assert len(list(folder.generation_folder(1).iterdir())) == 1
+
+
+def log(**changes):
+    return ChangeLogState(**{"slot": "s", "has_slot": True, "publication": "p"} | changes)
+
+
+def test_a_drain_goes_on_in_a_complete_generation_only(tmp_path):
+    folder = ChangeFolder(tmp_path)
+    assert generation_to_go_on(folder, log(has_slot=False), loaded_generation=0, take_snapshot=False) is None
+    folder.begin_generation()
+    assert generation_to_go_on(folder, log(), loaded_generation=0, take_snapshot=False) is None
+    folder.mark_complete(1)
+    assert generation_to_go_on(folder, log(), loaded_generation=0, take_snapshot=False) == 1
+    assert generation_to_go_on(folder, log(), loaded_generation=1, take_snapshot=False) == 1
+    assert generation_to_go_on(folder, log(has_slot=False), loaded_generation=1, take_snapshot=True) is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "loaded", "named"),
+    [
+        ({"has_slot": False}, 1, "replication slot s is gone"),
+        ({"unpublished": ("prices", "items")}, 1, "Publication p does not carry prices, items"),
+        ({}, 2, "ends with generation 1, the cold store has loaded generation 2"),
+    ],
+)
+def test_a_gap_is_said_and_not_stepped_over(tmp_path, changes, loaded, named):
+    folder = ChangeFolder(tmp_path)
+    folder.begin_generation()
+    folder.mark_complete(1)
+    with pytest.raises(ChangeLogLost, match=f"(?s){named}.*take_snapshot"):
+        generation_to_go_on(folder, log(**changes), loaded_generation=loaded, take_snapshot=False)
+
+
+def test_an_emptied_landing_area_begins_behind_what_is_loaded(tmp_path):
+    folder = ChangeFolder(tmp_path)
+    with pytest.raises(ChangeLogLost, match="emptied"):
+        generation_to_go_on(folder, log(), loaded_generation=3, take_snapshot=False)
+    assert folder.begin_generation(after=3) == 4
 
 
 ORDER = {
@@ -85,6 +126,10 @@ def judged(table, op="c", **changes):
         ({"order_id": None}, "order_id: is missing"),
         ({"order_amount": "-1"}, "order_amount: is below 0"),
         ({"order_amount": "much"}, "order_amount: is no NUMERIC(14,2)"),
+        ({"order_amount": "NaN"}, "order_amount: is no NUMERIC(14,2)"),
+        ({"order_amount": "1.005"}, "order_amount: has more than 2 decimals"),
+        ({"order_amount": "1.5000"}, None),
+        ({"order_amount": "999999999999.99"}, None),
         ({"ordered_at": "yesterday"}, "ordered_at: is no TIMESTAMP"),
         ({"status": "lost"}, "status: is none of completed, cancelled, returned"),
         ({"status": None}, "status: is missing"),
@@ -92,6 +137,21 @@ def judged(table, op="c", **changes):
 )
 def test_a_bad_row_has_a_reason(changes, expected):
     assert judged("orders", **changes) == expected
+
+
+@pytest.mark.parametrize(
+    ("quantity", "expected"),
+    [
+        ("2.5", None),
+        ("NaN", "quantity: is not finite"),
+        ("Infinity", "quantity: is not finite"),
+        ("-Infinity", "quantity: is not finite"),
+        ("-1", "quantity: is below 0"),
+    ],
+)
+def test_a_number_is_finite_and_not_below_its_minimum(quantity, expected):
+    line = {"order_id": "1", "line_number": "1", "item_id": "I", "quantity": quantity, "unit_price": "1"}
+    assert judged("order_lines", **line) == expected
 
 
 def test_a_deleted_row_needs_its_key_only():
@@ -115,8 +175,19 @@ def test_a_batch_is_read_as_it_was_saved(tmp_path):
     with pytest.raises(IngestionError, match="has not finished"):
         Batch.read(tmp_path)
     BATCH.save(tmp_path)
-    assert Batch.read(tmp_path) == BATCH
+    assert replace(Batch.read(tmp_path), checksum=5) == BATCH
     assert BATCH.rows_read == 2
+
+
+def test_files_that_changed_since_they_were_sealed_are_refused(tmp_path):
+    folder = export(tmp_path / "export")
+    (file,) = folder.rglob("*.parquet")
+    file.rename(file.with_name("other.parquet"))
+    assert Batch.read(folder).checksum > 0  # the name does not matter
+    other = export(tmp_path / "more", order_id=[1, 3])
+    (other / "orders" / "part.parquet").rename(folder / "orders" / "other.parquet")
+    with pytest.raises(IngestionError, match="changed, lost or mixed"):
+        Batch.read(folder)
 
 
 def test_a_batch_with_too_many_bad_rows_is_refused():

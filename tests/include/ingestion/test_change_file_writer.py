@@ -5,6 +5,7 @@ import gzip
 
 import pytest
 
+from shelfcast.errors import ChangeLogLost
 from shelfcast.ingestion.change_file_writer import ChangeFileWriter
 from shelfcast.ingestion.change_files import ChangeFolder
 
@@ -61,3 +62,24 @@ def test_nothing_is_taken_after_the_mark_and_a_begun_file_is_dropped(folder):
     other.take(LINE, 1, lambda: None)
     other.abandon()
     assert len(list(folder.generation_folder(1).iterdir())) == 1
+
+
+def test_a_truncation_is_refused_and_nothing_of_it_confirmed(folder):
+    confirmed, made = [], writer(folder, roll_bytes=1)
+    truncation = b'{"op":"t","source":{"table":"prices"}}\n'
+    with pytest.raises(ChangeLogLost, match=r"truncated prices\..*take_snapshot"):
+        made.take(LINE + truncation, 2, lambda: confirmed.append(1))
+    assert made.lost is not None
+    made.abandon()
+    assert confirmed == []
+    assert folder.files(1) == []
+
+
+def test_a_value_that_looks_like_a_truncation_is_a_value(folder):
+    made = writer(folder, roll_bytes=1)
+    made.take(b'{"op":"c","after":{"name":"\\"op\\":\\"t\\""}}\n', 1, lambda: None)
+    assert made.part == 1
+
+
+def test_drains_go_on_behind_what_is_loaded_when_the_files_are_gone(folder):
+    assert writer(folder, after_drain=4).drain == 5

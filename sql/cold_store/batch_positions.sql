@@ -1,6 +1,5 @@
--- What a batch brought into one history table.
+-- First and last log position that a batch brought into one history table.
 SELECT
-    COUNT(*) AS versions,
     COALESCE(MIN(position), 0) AS first_position,
     COALESCE(MAX(position), 0) AS last_position
 FROM {{ changes }}
