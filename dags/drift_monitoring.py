@@ -6,7 +6,8 @@ governor decide. At the third confirmed window it starts one `weekly_retraining_
 
 ### Reads → writes
 `FEATURES.DEMAND`, `FORECASTS.LEDGER`, `FEATURES.DAILY_SALES` → `FORECASTS.SCORES`, `OPERATIONS.DECISIONS` and an
-Evidently report. Emits `drift_report` with the business date as partition.
+Evidently report, which the task `report` logs to MLflow and links to. Emits `drift_report` with the business date as
+partition.
 
 ### Re-running safely
 Scores and decisions are keyed by business date and replaced. The retraining run's id is the decision's id, so a
@@ -21,6 +22,7 @@ from airflow.sdk import DAG
 
 from shelfcast_provider.assets import DEMAND_FORECASTS, DRIFT_REPORT, SALES_CHANGES
 from shelfcast_provider.monitoring.drift_check_operator import DriftCheckOperator
+from shelfcast_provider.monitoring.log_report_operator import LogReportOperator
 from shelfcast_provider.monitoring.realised_error_operator import RealisedErrorOperator
 from shelfcast_provider.retraining.governor_operator import GovernorOperator
 from shelfcast_provider.retraining.retraining_trigger_operator import RetrainingTriggerOperator
@@ -34,6 +36,7 @@ with DAG(
     drift = DriftCheckOperator(
         task_id="drift", business_date=BUSINESS_DATE, pool=COLD_STORE_WRITERS, outlets=[DRIFT_REPORT]
     )
+    report = LogReportOperator(task_id="report", page="{{ ti.xcom_pull('drift').page }}")
     error = RealisedErrorOperator(task_id="realised_error", business_date=BUSINESS_DATE, pool=COLD_STORE_WRITERS)
     governor = GovernorOperator(
         task_id="governor", model="demand", business_date=BUSINESS_DATE, pool=COLD_STORE_WRITERS
@@ -41,3 +44,4 @@ with DAG(
     retraining = RetrainingTriggerOperator(task_id="request_retraining", decision=governor.output)
 
     [drift, error] >> governor >> retraining
+    drift >> report

@@ -21,7 +21,10 @@ def service(home: Path, configuration: Configuration) -> Service:
     return Service(
         name="cold_store",
         command=[*command, "--home", str(folder), "--port", str(port)],
-        environment={"SHELFCAST_COLD_STORE_PASSWORD": configuration.passwords["cold_store"]},
+        environment={
+            "SHELFCAST_COLD_STORE_PASSWORD": configuration.passwords["cold_store"],
+            "TMPDIR": str(private_folder(folder / "staged")),  # a killed server leaves what was on its way in there
+        },
         is_healthy=lambda: is_healthy(home, configuration),
     )
 

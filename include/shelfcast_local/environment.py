@@ -44,6 +44,7 @@ def environment(home: Path, configuration: Configuration, *, jars: list[Path]) -
         "OMP_WAIT_POLICY": "PASSIVE",
         "PYSPARK_PYTHON": sys.executable,
         "SPARK_LOCAL_IP": HOST,
+        "SPARK_LOCAL_DIRS": str(home / "spark"),
         "REQUESTS_CA_BUNDLE": str(cold_store.ca_bundle(home)),
         "CURL_CA_BUNDLE": str(cold_store.ca_bundle(home)),
         "NO_PROXY": "127.0.0.1,localhost",

@@ -23,5 +23,10 @@ def get_provider_info() -> dict[str, Any]:
                 "hook-class-name": "shelfcast_provider.serving.forecaster_hook.ForecasterHook",
             },
         ],
-        "extra-links": ["shelfcast_provider.training.register_candidate_operator.MLflowRunLink"],
+        "extra-links": [
+            "shelfcast_provider.links.MLflowRunLink",
+            "shelfcast_provider.links.GateDecisionLink",
+            "shelfcast_provider.links.DriftReportLink",
+            "shelfcast_provider.retraining.retraining_trigger_operator.RetrainingLink",
+        ],
     }

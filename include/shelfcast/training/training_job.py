@@ -2,14 +2,16 @@
 
     spark-submit training_job.py --frame FOLDER --out FOLDER [--releases FOLDER] [--seed N]
 
-Spark schedules the workers together, tells them each other's addresses and tries the stage again when one is lost;
-LightGBM's own collectives reduce the histograms between them, so that all hold the same trees.
+Spark schedules the workers together (one on one machine, one for each slot of a cluster), tells them each other's
+addresses and tries the stage again when one is lost; LightGBM's own collectives reduce the histograms between them, so
+that all hold the same trees.
 """
 
 import argparse
 import json
 import socket
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -40,29 +42,47 @@ def main() -> None:
     parser.add_argument(
         "--releases", type=Path, default=None, help="the model's releases; the one that serves is the champion"
     )
-    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--workers", type=int, default=None, help="one a machine unless told")
     parser.add_argument("--seed", type=int, default=7)
     options = parser.parse_args()
     spark = SparkSession.builder.appName(APPLICATION).getOrCreate()
-    if spark.sparkContext.defaultParallelism < options.workers:
-        raise TrainingError(
-            f"Training needs {options.workers} slots at once, the cluster has {spark.sparkContext.defaultParallelism}. "
-            "Give the application more cores, or ask for fewer --workers."
-        )
-    run(
-        spark.sparkContext,
-        options.frame,
-        options.out,
-        champion_text(options.releases),
-        workers=options.workers,
-        seed=options.seed,
-    )
+    crew = crew_of(spark.sparkContext, options.workers)
+    run(spark.sparkContext, options.frame, options.out, champion_text(options.releases), crew=crew, seed=options.seed)
     spark.stop()
 
 
-def run(
-    context: SparkContext, folder: Path, out: Path, champion: str | None, *, workers: int = 2, seed: int = 7
-) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Crew:
+    """How a model is fitted.
+
+    Attributes:
+        workers: Barrier tasks that run at the same time and exchange histograms, 1 or more.
+        num_threads: Threads of each.
+    """
+
+    workers: int
+    num_threads: int
+
+
+def crew_of(context: SparkContext, workers: int | None) -> Crew:
+    """One worker with all threads where all slots are of one machine, otherwise one for each slot.
+
+    LightGBM's workers listen on every address of their machine, for whoever calls first. One machine needs no network.
+
+    Raises:
+        TrainingError: There are fewer slots than `workers`.
+    """
+    slots, is_one_machine = context.defaultParallelism, str(context.master).startswith("local")
+    wanted = workers or (1 if is_one_machine else slots)
+    if slots < wanted:
+        raise TrainingError(
+            f"Training needs {wanted} slots at once, the cluster has {slots}. Give the application more cores, or ask for "
+            "fewer --workers."
+        )
+    return Crew(workers=wanted, num_threads=max(1, slots // wanted) if is_one_machine else 1)
+
+
+def run(context: SparkContext, folder: Path, out: Path, champion: str | None, *, crew: Crew, seed: int = 7) -> None:
     """Trains on the frozen frame in `folder` and writes the candidate's files to `out`."""
     manifest = verify(folder)
     declaration = declarations.load(manifest.model)
@@ -70,7 +90,7 @@ def run(
     countable = frame["is_countable"].to_numpy(bool) if "is_countable" in frame else np.ones(len(frame), bool)
 
     def fitted(origin: str | None) -> str:
-        return train_on_cluster(context, folder, origin, workers=workers, seed=seed)
+        return train_on_cluster(context, folder, origin, crew=crew, seed=seed)
 
     parts = []
     for number, fold in enumerate(folds_of(frame, declaration, manifest)):
@@ -103,20 +123,20 @@ def folds_of(frame: pd.DataFrame, declaration: ModelDeclaration, manifest: Frame
     return list(forecast_folds(business_date, sales_date, folds=manifest.folds, horizon_days=manifest.horizon_days))
 
 
-def train_on_cluster(context: SparkContext, folder: Path, origin: str | None, *, workers: int, seed: int) -> str:
-    """Fits one model on `workers` barrier tasks; answers its text.
+def train_on_cluster(context: SparkContext, folder: Path, origin: str | None, *, crew: Crew, seed: int) -> str:
+    """Fits one model on barrier tasks; answers its text.
 
     Args:
         context: Of the application.
         folder: Of the frozen frame, readable by every worker.
         origin: Of the fold; `None` for all rows.
-        workers: Tasks that run at the same time.
+        crew: How many tasks, and their threads.
         seed: Of the fit.
     """
     tasks = (
-        context.parallelize(range(workers), workers)
+        context.parallelize(range(crew.workers), crew.workers)
         .barrier()
-        .mapPartitions(_worker(str(folder), origin, workers, seed))
+        .mapPartitions(_worker(str(folder), origin, crew, seed))
     )
     # the exchange behind the barrier makes its stage one that Spark can run again
     texts = [text for text in tasks.repartition(1).collect() if text]
@@ -127,25 +147,25 @@ def train_on_cluster(context: SparkContext, folder: Path, origin: str | None, *,
     return texts[0]
 
 
-def _worker(folder: str, origin: str | None, workers: int, seed: int) -> Callable[[Iterable[int]], Iterator[str]]:
+def _worker(folder: str, origin: str | None, crew: Crew, seed: int) -> Callable[[Iterable[int]], Iterator[str]]:
     """What each barrier task does; everything it needs travels by value."""
 
     def task(_: Iterable[int]) -> Iterator[str]:
         context = BarrierTaskContext.get()
         rank = context.partitionId()
-        sample, declaration = _share(Path(folder), origin, rank, workers)
+        sample, declaration = _share(Path(folder), origin, rank, crew.workers)
         with socket.socket() as held:
             held.bind(("", 0))
             own = {"host": _host(context, rank), "port": held.getsockname()[1], "rows": len(sample.target)}
             peers = [json.loads(text) for text in context.allGather(json.dumps(own))]
         if min(peer["rows"] for peer in peers) == 0:
             raise TrainingError("A worker has no rows; the frame is too small for that many workers.")
-        settings: dict[str, Any] = parameters(declaration, seed=seed, num_threads=1)
-        if workers > 1:
+        settings: dict[str, Any] = parameters(declaration, seed=seed, num_threads=crew.num_threads)
+        if crew.workers > 1:
             settings |= {
                 "tree_learner": "data",
                 "pre_partition": True,
-                "num_machines": workers,
+                "num_machines": crew.workers,
                 "machines": ",".join(f"{peer['host']}:{peer['port']}" for peer in peers),
                 "local_listen_port": own["port"],
                 "time_out": COLLECTIVE_MINUTES,

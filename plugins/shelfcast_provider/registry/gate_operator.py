@@ -10,9 +10,12 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowSkipException
 
 from shelfcast.training import declaration as declarations
+from shelfcast_provider.links import GateDecisionLink
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+GATE_DECISION = "gate_decision.json"
 
 
 class GateOperator(BaseOperator):
@@ -24,6 +27,8 @@ class GateOperator(BaseOperator):
     Returns:
         `decision_id`, `outcome`, `reason`, and the candidate's `mlflow_run_id` and `version`.
     """
+
+    operator_extra_links = (GateDecisionLink(),)
 
     def __init__(self, *, model: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -61,6 +66,7 @@ class GateOperator(BaseOperator):
         self.log.info("%s: %s, because %s", decision_id, decision.outcome, reason)
         answer = {"decision_id": decision_id, "outcome": str(decision.outcome), "reason": reason}
         context["ti"].xcom_push(key="decision", value=answer)
+        context["ti"].xcom_push(key=GateDecisionLink.key, value=hook.artifact_url(version.run_id, GATE_DECISION))
         if decision.outcome is Outcome.HOLD:
             raise AirflowSkipException(f"The gate holds version {version.version} back: {reason}")
         return {**answer, "mlflow_run_id": version.run_id, "version": str(version.version)}
@@ -85,4 +91,4 @@ class GateOperator(BaseOperator):
         client = hook.get_conn()
         client.set_model_version_tag(self.model, version.version, "gate", str(details["outcome"]))
         client.set_model_version_tag(self.model, version.version, "decision_id", decision_id)
-        client.log_dict(version.run_id, details, "gate_decision.json")
+        client.log_dict(version.run_id, details, GATE_DECISION)

@@ -105,3 +105,7 @@ class MLflowHook(BaseHook):
         """Address of the run's page."""
         experiment = self.get_conn().get_run(run_id).info.experiment_id
         return f"{self.url}/#/experiments/{experiment}/runs/{run_id}"
+
+    def artifact_url(self, run_id: str, path: str) -> str:
+        """Address of the page that shows one of the run's artifacts."""
+        return f"{self.run_url(run_id)}/artifacts/{path}"

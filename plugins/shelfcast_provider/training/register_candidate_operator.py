@@ -5,27 +5,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseOperator, BaseOperatorLink
+from airflow.sdk import BaseOperator
+
+from shelfcast_provider.links import MLflowRunLink
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
-    from airflow.sdk.types import TaskInstanceKey
-
-    from shelfcast_provider.training.mlflow_hook import MLflowHook
-
-LINK = "mlflow_run_url"
-
-
-class MLflowRunLink(BaseOperatorLink):
-    """A button on the task: the run's page in MLflow."""
-
-    name = "MLflow run"
-
-    def get_link(self, operator: BaseOperator, *, ti_key: "TaskInstanceKey") -> str:
-        """The address that the task has left."""
-        from airflow.sdk.execution_time.xcom import XCom
-
-        return str(XCom.get_value(ti_key=ti_key, key=LINK) or "")
 
 
 class RegisterCandidateOperator(BaseOperator):
@@ -49,6 +34,8 @@ class RegisterCandidateOperator(BaseOperator):
 
     def execute(self, context: "Context") -> dict[str, str]:
         """Logs and registers; a retry finds the run and the version it made."""
+        import mlflow
+
         from shelfcast_provider.training.mlflow_hook import MLflowHook
 
         hook, folder = MLflowHook(), Path(self.folder)
@@ -56,9 +43,10 @@ class RegisterCandidateOperator(BaseOperator):
         about = json.loads((folder / "candidate" / "training.json").read_text())
         with hook.run_for(self.model, context["run_id"]) as run_id:
             self._log(folder, about)
+            mlflow.set_tag("mlflow.note.content", _note(context, about))
         tags = {name: str(value) for name, value in about.items()}
         version = hook.register(self.model, run_id, tags)
-        self._leave_link(context, hook, run_id)
+        context["ti"].xcom_push(key=MLflowRunLink.key, value=hook.run_url(run_id))
         return {"mlflow_run_id": run_id, "version": version}
 
     def _log(self, folder: Path, about: dict[str, Any]) -> None:
@@ -86,5 +74,11 @@ class RegisterCandidateOperator(BaseOperator):
         draw(pd.read_parquet(candidate / "fold_forecasts.parquet"), folder / "plots")
         mlflow.log_artifacts(str(folder / "plots"), "plots")
 
-    def _leave_link(self, context: "Context", hook: "MLflowHook", run_id: str) -> None:
-        context["ti"].xcom_push(key=LINK, value=hook.run_url(run_id))
+
+def _note(context: "Context", about: dict[str, Any]) -> str:
+    """What a person reads at the top of the run's page."""
+    run, reason = context["run_id"], about["reason"] or "its turn"
+    return (
+        f"Trained by the Airflow run [{run}]({context['ti'].log_url}), reason: {reason}. Cutoff {about['cutoff']}, frame "
+        f"`{about['frame_digest'][:12]}`. The gate's decision follows as `gate_decision.json` among the artifacts."
+    )
