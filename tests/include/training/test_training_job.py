@@ -1,0 +1,92 @@
+"""The training job in real Spark: the same on one worker and on two, and nothing half done."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from datetime import date
+from pathlib import Path
+
+import psutil
+import pytest
+
+import shelfcast
+from shelfcast.training.frame import freeze
+from shelfcast_local.java import java_home
+
+pytestmark = pytest.mark.integration
+JOB = Path(shelfcast.__file__).parent / "training" / "training_job.py"
+LIMIT_SECONDS = 240
+PARTS = {"model.txt", "calibration.json", "declaration.yaml", "training.json", "metrics.json", "fold_forecasts.parquet"}
+LOOPBACK = {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1", "spark.ui.enabled": "false"}
+
+
+@pytest.fixture(scope="module")
+def frozen(frame, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("frame")
+    freeze(
+        frame, folder, model="demand", cutoff=date(2024, 6, 30), folds=1, horizon_days=28, reason="x", is_forced=False
+    )
+    return folder
+
+
+def submitted(frozen, out, *options, master="local[2]"):
+    """The job as the Spark operator runs it."""
+    conf = [part for name, value in LOOPBACK.items() for part in ("--conf", f"{name}={value}")]
+    scripts = Path(sys.executable).parent
+    command = [scripts / "spark-submit", "--master", master, *conf, JOB, "--frame", frozen, "--out", out, *options]
+    environment = {
+        **os.environ,
+        "JAVA_HOME": str(java_home()),
+        "PATH": f"{scripts}:{os.environ['PATH']}",
+        "PYSPARK_PYTHON": sys.executable,
+        "SPARK_LOCAL_IP": "127.0.0.1",
+        "OMP_NUM_THREADS": "2",
+    }
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def wape(out):
+    return json.loads((out / "metrics.json").read_text())["wape"]
+
+
+def test_one_machine_trains_without_listening_and_two_workers_find_as_good_a_model(frozen, tmp_path):
+    assert watched(submitted(frozen, tmp_path / "alone")) <= {"127.0.0.1", "::ffff:127.0.0.1"}
+    assert {path.name for path in (tmp_path / "alone").iterdir()} == PARTS
+    assert "0.0.0.0" in watched(submitted(frozen, tmp_path / "pair", "--workers", "2")), "the watch would not see it"
+    assert wape(tmp_path / "pair") == pytest.approx(wape(tmp_path / "alone"), rel=0.02)
+
+
+def watched(job):
+    """Waits for a job and answers the addresses that it and its children have listened on."""
+    found = set()
+    parent = psutil.Process(job.pid)
+    while job.poll() is None:
+        with suppress(psutil.NoSuchProcess):
+            for process in [parent, *parent.children(recursive=True)]:
+                found |= {at.laddr.ip for at in process.net_connections("tcp") if at.status == psutil.CONN_LISTEN}
+        time.sleep(0.05)
+    assert job.returncode == 0, job.stdout.read()[-3000:]
+    return found
+
+
+def test_too_few_slots_end_it_at_once_with_advice(frozen, tmp_path):
+    job = submitted(frozen, tmp_path / "none", "--workers", "3")
+    said, _ = job.communicate(timeout=LIMIT_SECONDS)
+    assert job.returncode != 0
+    assert "Training needs 3 slots at once, the cluster has 2" in said
+    assert not (tmp_path / "none").exists()
+
+
+def test_an_edited_frame_is_not_trained_on(frozen, tmp_path):
+    edited = tmp_path / "edited"
+    edited.mkdir()
+    for path in frozen.iterdir():
+        (edited / path.name).write_bytes(path.read_bytes() + b" " * (path.suffix == ".parquet"))
+    job = submitted(edited, tmp_path / "none")
+    said, _ = job.communicate(timeout=LIMIT_SECONDS)
+    assert job.returncode != 0
+    assert "digest" in said
+    assert not (tmp_path / "none").exists()
