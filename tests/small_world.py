@@ -61,6 +61,7 @@ def as_of_features(level, drift):
     return features | {
         "units_std_28": recent**0.5,
         "zero_share_28": 0.1,
+        **{f"level_{days}": drift for days in (7, 14, 28, 56)},
         "promotion_uplift_364": UPLIFT,
         "days_since_first_sale": 400.0,
         "days_since_last_sale": 0.0,
@@ -77,13 +78,15 @@ def ahead_covariates(promoted):
     return {
         "on_promotion": promoted,
         "discount": 0.2 * promoted,
+        "promotion_day": promoted,
         "price": 2.0,
         "is_open": 1.0,
+        "is_open_day_before": 1.0,
+        "is_open_day_after": 1.0,
         "is_public_holiday": 0.0,
         "is_school_holiday": 0.0,
         "temperature_celsius": np.nan,
         "precipitation_mm": np.nan,
-        "units_same_day_last_year": np.nan,
     }
 
 

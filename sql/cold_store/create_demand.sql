@@ -21,6 +21,10 @@ CREATE TABLE IF NOT EXISTS FEATURES.DEMAND (
     weekday_regular_mean_{{ day }} DOUBLE,
     weekday_promotion_mean_{{ day }} DOUBLE,
     {%- endfor %}
+    level_7 DOUBLE,
+    level_14 DOUBLE,
+    level_28 DOUBLE,
+    level_56 DOUBLE,
     promotion_uplift_364 DOUBLE,
     days_since_first_sale DOUBLE,
     days_since_last_sale DOUBLE,

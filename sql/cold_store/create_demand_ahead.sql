@@ -6,11 +6,13 @@ CREATE TABLE IF NOT EXISTS FEATURES.DEMAND_AHEAD (
     sales_date DATE,
     on_promotion DOUBLE,
     discount DOUBLE,
+    promotion_day DOUBLE,
     price DOUBLE,
     is_open DOUBLE,
+    is_open_day_before DOUBLE,
+    is_open_day_after DOUBLE,
     is_public_holiday DOUBLE,
     is_school_holiday DOUBLE,
     temperature_celsius DOUBLE,
-    precipitation_mm DOUBLE,
-    units_same_day_last_year DOUBLE
+    precipitation_mm DOUBLE
 )

@@ -103,6 +103,15 @@ panel AS (
     LEFT JOIN promotion_days p ON s.store_id = p.store_id AND s.item_id = p.item_id AND c.sales_date = p.sales_date
     LEFT JOIN price_steps r ON s.series_id = r.series_id AND c.sales_date = r.sales_date
 ),
+-- what the same kind of day usually sold before: the last 52 of its weekday, with or without promotion
+expected AS (
+    SELECT
+        *,
+        IFF(units IS NULL, NULL, AVG(units) OVER (
+            PARTITION BY series_id, weekday, on_promotion ORDER BY sales_date ROWS BETWEEN 52 PRECEDING AND 1 PRECEDING
+        )) AS usual_units
+    FROM panel
+),
 features AS (
     SELECT
         sales_date AS business_date,
@@ -132,6 +141,10 @@ features AS (
         AVG(CASE WHEN weekday = {{ day }} AND on_promotion THEN units END) OVER {{ trailing(364) }}
             AS weekday_promotion_mean_{{ day }},
         {%- endfor %}
+        {%- for days in (7, 14, 28, 56) %}
+        SUM(IFF(usual_units IS NULL, NULL, units)) OVER {{ trailing(days) }}
+        / NULLIF(SUM(usual_units) OVER {{ trailing(days) }}, 0) AS level_{{ days }},
+        {%- endfor %}
         AVG(CASE WHEN on_promotion THEN units END) OVER {{ trailing(364) }}
         / NULLIF(AVG(CASE WHEN NOT on_promotion THEN units END) OVER {{ trailing(364) }}, 0) AS promotion_uplift_364,
         AVG(price) OVER {{ trailing(56) }} AS price_mean_56,
@@ -140,7 +153,7 @@ features AS (
         AVG(units) OVER (
             PARTITION BY series_id ORDER BY sales_date ROWS BETWEEN 363 PRECEDING AND 336 PRECEDING
         ) AS units_next_28_last_year
-    FROM panel
+    FROM expected
 ),
 judged AS (
     SELECT
@@ -178,6 +191,10 @@ SELECT
     weekday_regular_mean_{{ day }},
     weekday_promotion_mean_{{ day }},
     {%- endfor %}
+    level_7,
+    level_14,
+    level_28,
+    level_56,
     promotion_uplift_364,
     DATEDIFF(DAY, first_sale_date, business_date)::DOUBLE AS days_since_first_sale,
     DATEDIFF(DAY, last_sale_date, business_date)::DOUBLE AS days_since_last_sale,

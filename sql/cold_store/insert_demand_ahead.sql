@@ -28,7 +28,12 @@ promotions_known AS (
     QUALIFY ROW_NUMBER() OVER (PARTITION BY promotion_id ORDER BY generation DESC, position_ordinal DESC) = 1
 ),
 promotion_days AS (
-    SELECT p.store_id, p.item_id, d.sales_date, MAX(p.discount) AS discount
+    SELECT
+        p.store_id,
+        p.item_id,
+        d.sales_date,
+        MAX(p.discount) AS discount,
+        MAX(DATEDIFF(DAY, p.starts_on, d.sales_date)) + 1.0 AS promotion_day
     FROM promotions_known p
     INNER JOIN days d ON d.sales_date BETWEEN p.starts_on AND p.ends_on
     WHERE p.op <> 'd' AND p.announced_at <= :known_until
@@ -51,11 +56,16 @@ prices AS (
     WHERE p.op <> 'd' AND p.announced_at <= :known_until
     QUALIFY ROW_NUMBER() OVER (PARTITION BY p.store_id, p.item_id, d.sales_date ORDER BY p.valid_from DESC) = 1
 ),
-closures AS (
+closures_known AS (
     SELECT store_id, closed_on AS sales_date, announced_at, op
     FROM RAW.STORE_CLOSURES_CHANGES
     WHERE known_at <= :known_until
     QUALIFY ROW_NUMBER() OVER (PARTITION BY store_id, closed_on ORDER BY generation DESC, position_ordinal DESC) = 1
+),
+closures AS (
+    SELECT store_id, sales_date
+    FROM closures_known
+    WHERE op <> 'd' AND announced_at <= :known_until
 ),
 holidays_known AS (
     SELECT region, holiday_on AS sales_date, kind, op
@@ -83,15 +93,6 @@ weather AS (
         ROW_NUMBER() OVER (
             PARTITION BY w.region, w.target_date ORDER BY w.issued_at DESC, w.generation DESC, w.position_ordinal DESC
         ) = 1
-),
-last_year AS (
-    SELECT series_id, DATEADD(DAY, 364, sales_date)::DATE AS sales_date, units_sold
-    FROM FEATURES.DAILY_SALES
-    WHERE
-        known_at <= :known_until
-        AND sales_date BETWEEN DATEADD(DAY, -363, :business_date::DATE)::DATE
-        AND DATEADD(DAY, :horizon_days - 364, :business_date::DATE)::DATE
-    QUALIFY ROW_NUMBER() OVER (PARTITION BY series_id, sales_date ORDER BY known_at DESC) = 1
 )
 SELECT
     :business_date::DATE AS business_date,
@@ -100,20 +101,22 @@ SELECT
     d.sales_date,
     IFF(p.sales_date IS NULL, 0.0, 1.0) AS on_promotion,
     COALESCE(p.discount, 0.0) AS discount,
+    COALESCE(p.promotion_day, 0.0) AS promotion_day,
     r.price::DOUBLE AS price,
     IFF(c.sales_date IS NULL, 1.0, 0.0) AS is_open,
+    IFF(b.sales_date IS NULL, 1.0, 0.0) AS is_open_day_before,
+    IFF(n.sales_date IS NULL, 1.0, 0.0) AS is_open_day_after,
     COALESCE(h.is_public, 0.0) AS is_public_holiday,
     COALESCE(h.is_school, 0.0) AS is_school_holiday,
     w.temperature_celsius,
-    w.precipitation_mm,
-    y.units_sold AS units_same_day_last_year
+    w.precipitation_mm
 FROM series s
 CROSS JOIN days d
 LEFT JOIN regions g ON s.store_id = g.store_id
 LEFT JOIN promotion_days p ON s.store_id = p.store_id AND s.item_id = p.item_id AND d.sales_date = p.sales_date
 LEFT JOIN prices r ON s.store_id = r.store_id AND s.item_id = r.item_id AND d.sales_date = r.sales_date
-LEFT JOIN closures c
-    ON s.store_id = c.store_id AND d.sales_date = c.sales_date AND c.op <> 'd' AND c.announced_at <= :known_until
+LEFT JOIN closures c ON s.store_id = c.store_id AND d.sales_date = c.sales_date
+LEFT JOIN closures b ON s.store_id = b.store_id AND DATEADD(DAY, -1, d.sales_date)::DATE = b.sales_date
+LEFT JOIN closures n ON s.store_id = n.store_id AND DATEADD(DAY, 1, d.sales_date)::DATE = n.sales_date
 LEFT JOIN holidays h ON g.region = h.region AND d.sales_date = h.sales_date
 LEFT JOIN weather w ON g.region = w.region AND d.sales_date = w.sales_date
-LEFT JOIN last_year y ON s.series_id = y.series_id AND d.sales_date = y.sales_date

@@ -18,20 +18,13 @@ Columns = Mapping[str, npt.NDArray[np.generic]]
 SMALLEST_BASELINE = 0.05
 """Units a day; a series that never sold still needs something to multiply."""
 
+RECENT = ("units_mean_28", "units_mean_56", "units_mean_182", "units_mean_364")
+"""Means that stand in for that of a weekday that was never observed."""
+
 LEVELS = (
-    "units_mean_7",
-    "units_mean_14",
-    "units_mean_28",
-    "units_mean_56",
-    "units_mean_182",
-    "units_mean_364",
+    *RECENT,
     "units_std_28",
-    "units_lag_1",
-    "units_lag_2",
-    "units_lag_3",
-    "units_lag_7",
     "units_next_28_last_year",
-    "units_same_day_last_year",
     "store_units_mean_28",
     "item_units_mean_28",
 )
@@ -41,16 +34,24 @@ PLAIN = (
     "horizon_days",
     "on_promotion",
     "discount",
+    "promotion_day",
+    "is_open_day_before",
+    "is_open_day_after",
     "is_public_holiday",
     "is_school_holiday",
     "temperature_celsius",
     "precipitation_mm",
+    "level_7",
+    "level_14",
+    "level_28",
+    "level_56",
     "zero_share_28",
     "stockout_share_28",
     "promotion_uplift_364",
-    "days_since_first_sale",
-    "days_since_last_sale",
 )
+CAPPED = {"days_since_first_sale": 182.0, "days_since_last_sale": 56.0}
+"""Days after which a series is as old, or as quiet, as any; uncapped they would only tell the date."""
+
 SELECTED = ("weekday_mean", "weekday_regular_mean", "weekday_promotion_mean")
 CALENDAR = ("weekday", "day_of_month", "day_of_year")
 FORECAST_FEATURES = (
@@ -58,6 +59,7 @@ FORECAST_FEATURES = (
     "price_ratio",
     *CALENDAR,
     *PLAIN,
+    *CAPPED,
     *(f"{name}_ratio" for name in (*LEVELS, *SELECTED)),
 )
 REGRESSION_FEATURES = ("total_spent", "purchase_count", "mean_spent")
@@ -93,7 +95,7 @@ def _expected_units(columns: Columns) -> Floats:
     regular, promoted = _of_weekday(columns, "weekday_regular_mean"), _of_weekday(columns, "weekday_promotion_mean")
     uplift = np.nan_to_num(_floats(columns["promotion_uplift_364"]), nan=1.0)
     usual = _first_known(
-        regular, _of_weekday(columns, "weekday_mean"), *(_floats(columns[name]) for name in LEVELS[2:6])
+        regular, _of_weekday(columns, "weekday_mean"), *(_floats(columns[name]) for name in RECENT)
     )
     expected = np.where(on_promotion, _first_known(promoted, usual * uplift), usual)
     return np.asarray(np.maximum(np.nan_to_num(expected, nan=0.0), SMALLEST_BASELINE))
@@ -110,6 +112,7 @@ def _forecast_rows(columns: Columns) -> Floats:
         "day_of_month": (dates - dates.astype("datetime64[M]")).astype(float) + 1,
         "day_of_year": (dates - dates.astype("datetime64[Y]")).astype(float) + 1,
         **{name: _floats(columns[name]) for name in PLAIN},
+        **{name: np.minimum(_floats(columns[name]), days) for name, days in CAPPED.items()},
         **{f"{name}_ratio": _log_ratio(_floats(columns[name]), expected) for name in LEVELS},
         **{f"{name}_ratio": _log_ratio(value, expected) for name, value in selected.items()},
     }

@@ -191,6 +191,23 @@ def panel(world, item, store, on):
     return rows
 
 
+def level(rows, days):
+    """Units of the last days against what their kind of day (weekday, promotion) had sold before each of them."""
+    sold, usual = [], []
+    for position in range(max(0, len(rows) - days), len(rows)):
+        when, units, promoted = rows[position]
+        alike = [
+            value
+            for other, value, flag in rows[:position]
+            if (other.isoweekday(), flag) == (when.isoweekday(), promoted)
+        ]
+        before = [value for value in alike[-52:] if value is not None]
+        if units is not None and before:
+            sold.append(units)
+            usual.append(mean(before))
+    return sum(sold) / sum(usual) if sum(usual) else None
+
+
 @pytest.mark.parametrize("number", [15, 59, 61, 65])
 @pytest.mark.parametrize(("item", "store"), SERIES)
 def test_every_feature_equals_the_loop(world, number, item, store):
@@ -211,6 +228,7 @@ def test_every_feature_equals_the_loop(world, number, item, store):
         expected[f"weekday_promotion_mean_{weekday}"] = mean([row[1] for row in of_day if row[2]])
     regular, promoted = (mean([row[1] for row in rows if row[2] is flag]) for flag in (False, True))
     expected["promotion_uplift_364"] = promoted / regular
+    expected |= {f"level_{days}": level(rows, days) for days in (7, 14, 28, 56)}
     sold = [when for when, value, _ in rows if value]
     expected["days_since_first_sale"] = (on - sold[0]).days
     expected["days_since_last_sale"] = (on - sold[-1]).days
@@ -248,7 +266,13 @@ def test_days_ahead_are_told_as_they_were_announced():
             **issued,
         )
     start = on + timedelta(days=2)
-    promotion = {"store_id": "S1", "item_id": "soap", "starts_on": start, "ends_on": start, "discount": 0.3}
+    promotion = {
+        "store_id": "S1",
+        "item_id": "soap",
+        "starts_on": start,
+        "ends_on": start + timedelta(days=1),
+        "discount": 0.3,
+    }
     world.add("promotions", "c", on, promotion_id=90, announced_at=close(on), **promotion)
     world.add(
         "promotions",
@@ -276,11 +300,14 @@ def test_days_ahead_are_told_as_they_were_announced():
     ahead = world.rows("FEATURES.DEMAND_AHEAD", on).set_index(["series_id", "horizon_days"])
     assert ahead.loc[("soap@S1", 1), "temperature_celsius"] == 7.0
     assert math.isnan(ahead.loc[("soap@S1", 2), "temperature_celsius"])
-    assert ahead.loc["soap@S1", "on_promotion"].tolist() == [0, 1, 0, 0, 0]
+    assert ahead.loc["soap@S1", "on_promotion"].tolist() == [0, 1, 1, 0, 0]
     assert ahead.loc[("soap@S1", 2), "discount"] == 0.3
     assert ahead.loc["milk@S2", "is_public_holiday"].tolist() == [0, 0, 1, 0, 0]
     assert ahead.loc["milk@S1", "price"].tolist() == [2.5, 2.5, 3.0, 3.0, 3.0]
     assert ahead.loc["milk@S1", "is_open"].tolist() == [1, 1, 1, 1, 0]
+    assert ahead.loc["milk@S1", "is_open_day_after"].tolist() == [1, 1, 1, 0, 1]
+    assert ahead.loc["milk@S1", "is_open_day_before"].tolist() == [1, 1, 1, 1, 1]
+    assert ahead.loc["soap@S1", "promotion_day"].tolist() == [0, 1, 2, 0, 0]
 
 
 def same(left, right):

@@ -59,8 +59,9 @@ def test_the_calendar_and_the_ratios_are_those_of_the_row(some, demand):
         assert found["weekday"][number] == row["sales_date"].isoweekday()
         assert found["day_of_month"][number] == row["sales_date"].day
         assert found["day_of_year"][number] == row["sales_date"].timetuple().tm_yday
-        ratio = (row["units_mean_7"] + SMALLEST_BASELINE) / (expected[number] + SMALLEST_BASELINE)
-        assert found["units_mean_7_ratio"][number] == pytest.approx(math.log(ratio))
+        ratio = (row["units_mean_28"] + SMALLEST_BASELINE) / (expected[number] + SMALLEST_BASELINE)
+        assert found["units_mean_28_ratio"][number] == pytest.approx(math.log(ratio))
+        assert found["days_since_first_sale"][number] == 182, "older series are all as old"
         assert found["price_ratio"][number] == 1.0
 
 

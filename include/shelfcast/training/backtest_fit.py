@@ -1,0 +1,138 @@
+"""What the training job does at one cutoff, on rows that come part by part: folds, calibration, model, forecasts."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from shelfcast.training.baselines import simple_forecasts
+from shelfcast.training.calibration import Calibration, calibrate
+from shelfcast.training.declaration import ModelDeclaration
+from shelfcast.training.evaluation import QUANTILE_NAMES
+from shelfcast.training.fit import Sample, parameters, predict, train
+from shelfcast.training.folds import Fold, forecast_folds
+from shelfcast.training.frame import columns_of
+from shelfcast.training.rows import Floats
+
+SMALLEST_MEAN = 1e-6
+KEYS = ["series_id", "store_id", "item_id", "sales_date", "horizon_days", "on_promotion"]
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingRows:
+    """A training frame as the model takes it.
+
+    Attributes:
+        sample: Model rows in float32, as the hot store serves them.
+        business_date: Origin of each row, `datetime64[D]`.
+        sales_date: Day of each row, `datetime64[D]`.
+        horizon_days: Days between the two.
+        is_countable: Whether the day says anything about demand.
+    """
+
+    sample: Sample
+    business_date: npt.NDArray[np.datetime64]
+    sales_date: npt.NDArray[np.datetime64]
+    horizon_days: Floats
+    is_countable: npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fitted:
+    """A model with its calibration, both from what was known at one cutoff."""
+
+    text: str
+    calibration: Calibration
+
+
+def collect(parts: Iterable[pd.DataFrame], declaration: ModelDeclaration) -> TrainingRows | None:
+    """Assembles a training frame part by part; `None` for a frame without rows."""
+    samples, dates, numbers = [], [], []
+    for part in parts:
+        sample = Sample.of(columns_of(part), declaration)
+        samples.append(Sample(rows=_narrow(sample.rows), target=sample.target, expected=sample.expected))
+        dates.append(np.stack([_days(part["business_date"]), _days(part["sales_date"])]))
+        numbers.append(part[["horizon_days", "is_countable"]].to_numpy(dtype=float).T)
+    if not samples:
+        return None
+    sample = Sample(
+        rows=np.concatenate([one.rows for one in samples]),
+        target=np.concatenate([one.target for one in samples]),
+        expected=np.concatenate([one.expected for one in samples]),
+    )
+    (business_date, sales_date), (horizon, countable) = np.hstack(dates), np.hstack(numbers)
+    return TrainingRows(
+        sample=sample,
+        business_date=business_date,
+        sales_date=sales_date,
+        horizon_days=horizon,
+        is_countable=countable > 0,
+    )
+
+
+def fit(rows: TrainingRows, declaration: ModelDeclaration, *, seed: int, num_threads: int, say: Say) -> Fitted:
+    """Calibrates on rolling origins before the cutoff and fits the model on all rows, as the training job does.
+
+    Raises:
+        NothingToDo: The history is too short for the folds.
+    """
+    settings = parameters(declaration, seed=seed, num_threads=num_threads)
+    folds = forecast_folds(
+        rows.business_date, rows.sales_date, folds=declaration.folds, horizon_days=declaration.horizon
+    )
+    held_out = []
+    for number, fold in enumerate(list(folds), start=1):
+        say(f"fold {number} of {declaration.folds}")
+        held_out.append(_held_out(rows, fold, declaration, settings))
+    actual, mean, horizon = (np.concatenate(values) for values in zip(*held_out, strict=True))
+    calibration = calibrate(actual, np.maximum(mean, SMALLEST_MEAN), horizon, declaration.quantiles)
+    say("model")
+    return Fitted(
+        text=train(rows.sample.part(rows.is_countable), declaration, settings=settings), calibration=calibration
+    )
+
+
+def forecast(
+    parts: Iterable[pd.DataFrame], fitted: Fitted, declaration: ModelDeclaration, *, num_threads: int
+) -> pd.DataFrame:
+    """Forecasts of the model and of each simple method (`simple_<name>`), beside what was sold.
+
+    A store that is known to be closed sells nothing. Reads of each part what was known at the cutoff; `units_sold` and
+    `is_countable`, which were not, are handed on as `actual` and `is_countable`.
+    """
+    return pd.concat([_forecast(part, fitted, declaration, num_threads) for part in parts], ignore_index=True)
+
+
+def _held_out(
+    rows: TrainingRows, fold: Fold, declaration: ModelDeclaration, settings: dict[str, object]
+) -> tuple[Floats, Floats, Floats]:
+    text = train(rows.sample.part(fold.train & rows.is_countable), declaration, settings=settings)
+    chosen = fold.test & rows.is_countable
+    test = rows.sample.part(chosen)
+    mean = predict(text, test.rows, test.expected, declaration, num_threads=int(str(settings["num_threads"])))
+    return test.target, mean, rows.horizon_days[chosen]
+
+
+def _forecast(part: pd.DataFrame, fitted: Fitted, declaration: ModelDeclaration, num_threads: int) -> pd.DataFrame:
+    columns = columns_of(part)
+    sample = Sample.of(columns, declaration)
+    is_open = part["is_open"].to_numpy(dtype=float) > 0
+    mean = predict(fitted.text, _narrow(sample.rows), sample.expected, declaration, num_threads) * is_open
+    quantiles = fitted.calibration.apply(mean, part["horizon_days"].to_numpy(dtype=float))
+    simple = {f"simple_{name}": value * is_open for name, value in simple_forecasts(columns, declaration).items()}
+    named = {QUANTILE_NAMES[level]: quantiles[:, number] for number, level in enumerate(declaration.quantiles)}
+    found = part[KEYS].assign(
+        actual=part[declaration.target], is_countable=part["is_countable"].astype(bool), mean=mean, **named, **simple
+    )
+    return found.astype({name: "float32" for name in ("mean", *named, *simple)})
+
+
+def _narrow(rows: Floats) -> Floats:
+    return rows.astype(np.float32)  # type: ignore[return-value] # LightGBM bins either
+
+
+def _days(values: "pd.Series[object]") -> npt.NDArray[np.datetime64]:
+    return pd.to_datetime(values).to_numpy().astype("datetime64[D]")
