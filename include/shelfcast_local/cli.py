@@ -14,6 +14,10 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, help="Demand forec
 dataset_app = typer.Typer(no_args_is_help=True, help="Declarations that map your own data to the shop's schema.")
 app.add_typer(dataset_app, name="dataset")
 
+FAULT_HELP = (
+    "kind[=amount][:first day[:last day]], any number of times: duplicate_orders, bad_rows, schema_change, late_data, "
+    "distribution_shift or outage."
+)
 Home = Annotated[Path | None, typer.Option(help="State folder; default: $SHELFCAST_HOME or .shelfcast.")]
 
 
@@ -105,9 +109,7 @@ def load(dataset: Path, data: Path | None = None, home: Home = None) -> None:
 @app.command()
 def simulate(
     days: Annotated[int, typer.Option(min=1, help="Business days to play.")] = 1,
-    faults: Annotated[
-        list[str] | None, typer.Option("--fault", help="kind:first-date[:last-date]; see the docs.")
-    ] = None,
+    faults: Annotated[list[str] | None, typer.Option("--fault", help=FAULT_HELP)] = None,
     home: Home = None,
 ) -> None:
     """Play business days in the shop; the history first if there is none."""
