@@ -1,10 +1,13 @@
 # The image that runs this repository: locked requirements, no root, nothing downloaded when it starts.
 FROM python:3.11-slim-bookworm AS airflow
 
-RUN apt-get update \
+# Debian's Java wants the folder of manual pages, which slim images leave out
+RUN mkdir -p /usr/share/man/man1 \
+ && apt-get update \
  && apt-get install -y --no-install-recommends openjdk-17-jre-headless libgomp1 tini \
  && rm -rf /var/lib/apt/lists/* \
- && useradd --create-home --uid 50000 shelfcast
+ && useradd --create-home --uid 50000 shelfcast \
+ && install -d -o shelfcast -g shelfcast /var/lib/shelfcast
 
 ENV JAVA_HOME=/usr/lib/jvm/default-java \
     AIRFLOW_HOME=/home/shelfcast/airflow \
@@ -17,13 +20,17 @@ RUN ln -s /usr/lib/jvm/java-17-openjdk-* /usr/lib/jvm/default-java
 
 WORKDIR /opt/shelfcast
 COPY requirements.txt .
-RUN pip install --no-cache-dir --require-hashes -r requirements.txt
+# the lock is complete: there is nothing to resolve
+RUN pip install --no-cache-dir --no-deps --require-hashes -r requirements.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY include include
 COPY plugins plugins
 COPY dags dags
 COPY sql sql
-RUN pip install --no-cache-dir --no-deps -e .
+RUN pip install --no-cache-dir --no-deps -e . \
+ && python -c "from pathlib import Path; from shelfcast_local.jars import resolve; resolve(Path('/tmp/spark'))" \
+ && cp /tmp/spark/jars/*.jar "$(python -c 'import pyspark; print(pyspark.__path__[0])')/jars/" \
+ && rm -rf /tmp/spark
 
 USER shelfcast
 ENTRYPOINT ["tini", "--"]

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from shelfcast_provider.cold_store.cold_store_hook import ColdStoreHook
 
 MODEL = "demand"
+NO_RELEASE = 503
 
 
 @dataclass(kw_only=True)
@@ -30,7 +31,8 @@ class Report:
         stages: Rows in and rows out by stage.
         forecast_request: A request to the forecaster.
         forecast_answer: What it answered, planned as it is and with a promotion on the first day.
-        wape: Of the release that serves, over its held-out folds.
+        decisions: The gate's newest decision about each model: model, outcome, reason.
+        wape: Of the release that serves, or of the candidate while none does, over its held-out folds.
         strongest_simple_wape: Of the strongest simple method on the same rows.
         level: What one row of both is.
         wall_seconds: Of the whole demo.
@@ -41,6 +43,7 @@ class Report:
     stages: dict[str, dict[str, int]]
     forecast_request: dict[str, Any]
     forecast_answer: dict[str, Any]
+    decisions: list[dict[str, str]]
     wape: float
     strongest_simple_wape: float
     level: str
@@ -67,16 +70,18 @@ def collect(stack: Stack, days_played: list[date]) -> Report:
         latest = latest_business_date(store)
         stages = _stages(store, latest)
         series_id = _best_seller(store, latest)
+        decisions = store.fetch("registry/newest_gate_decisions").to_dict("records")
     request, answer = _ask(stack, series_id)
-    release = _release(stack)
+    measured = _measured(stack)
     stages = _with_training(stages, stack)
     return Report(
         stages=stages,
         forecast_request=request,
         forecast_answer=answer,
-        wape=release["wape"],
-        strongest_simple_wape=release["strongest_simple_wape"],
-        level=release["level"],
+        decisions=[{str(name): str(value) for name, value in decision.items()} for decision in decisions],
+        wape=measured["wape"],
+        strongest_simple_wape=measured["strongest_simple_wape"],
+        level=measured["level"],
         days_played=days_played,
         **_addresses(stack),
     )
@@ -88,6 +93,10 @@ def show(console: Console, report: Report) -> None:
     for stage, rows in report.stages.items():
         table.add_row(stage, f"{rows['rows_in']:,}", f"{rows['rows_out']:,}")
     console.print(table)
+    for decision in report.decisions:
+        console.print(
+            f"Gate, {decision['model']}: {decision['outcome']}, because {decision['reason']}.", highlight=False
+        )
     _show_forecast(console, report)
     ratio = report.wape / report.strongest_simple_wape
     console.print(
@@ -113,7 +122,11 @@ def _show_forecast(console: Console, report: Report) -> None:
     )
     table = Table("first day ahead", "mean", "5 %", "50 %", "95 %", title=report.forecast_answer["series_id"])
     for name in ("without_promotion", "with_promotion"):
-        day = report.forecast_answer[name]["forecasts"][0]
+        answer = report.forecast_answer[name]
+        if "forecasts" not in answer:
+            console.print(f"No forecast ({answer['reason_code']}): {answer['message']}", highlight=False)
+            return
+        day = answer["forecasts"][0]
         values = (day[column] for column in ("mean", "q05", "q50", "q95"))
         table.add_row(name.replace("_", " "), *(f"{value:.1f}" for value in values))
     console.print(table)
@@ -150,7 +163,8 @@ def _ask(stack: Stack, series_id: str) -> tuple[dict[str, Any], dict[str, Any]]:
         }
         body = {"series_id": series_id, "horizon_days": 7, "overrides": [day]}
         answer = httpx.post(f"{url}{path}", json=body, headers=headers, timeout=30, trust_env=False)
-        answer.raise_for_status()
+        if answer.status_code != NO_RELEASE:  # while the gate holds, the refusal is the answer
+            answer.raise_for_status()
         return body, answer.json()
 
     _, without = ask(on_promotion=False)
@@ -159,10 +173,16 @@ def _ask(stack: Stack, series_id: str) -> tuple[dict[str, Any], dict[str, Any]]:
     return request, {"series_id": series_id, "without_promotion": without, "with_promotion": promoted}
 
 
-def _release(stack: Stack) -> dict[str, Any]:
-    releases = stack.home / "artifacts" / "releases" / MODEL
-    current = json.loads((releases / "current.json").read_text())["current"]
-    return dict(json.loads((releases / current / "metrics.json").read_text()))
+def _measured(stack: Stack) -> dict[str, Any]:
+    """Fold metrics of the release that serves, or of the newest candidate while the gate holds."""
+    artifacts = stack.home / "artifacts"
+    pointer = artifacts / "releases" / MODEL / "current.json"
+    if pointer.exists():
+        folder = pointer.parent / json.loads(pointer.read_text())["current"]
+    else:
+        made = (artifacts / "training" / MODEL).glob("*/candidate/training.json")
+        folder = max(made, key=lambda path: path.stat().st_mtime).parent
+    return dict(json.loads((folder / "metrics.json").read_text()))
 
 
 def _with_training(stages: dict[str, dict[str, int]], stack: Stack) -> dict[str, dict[str, int]]:

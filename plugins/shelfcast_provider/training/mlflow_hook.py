@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
 CANDIDATE, CHAMPION = "candidate", "champion"
+KIND = ("mlflow.experimentKind", "custom_model_development")
+"""Makes the UI show training runs; it takes an experiment for one of language models otherwise."""
 
 
 class MLflowHook(BaseHook):
@@ -56,6 +58,7 @@ class MLflowHook(BaseHook):
 
         client = self.get_conn()
         experiment = mlflow.set_experiment(f"shelfcast/{model}")
+        mlflow.set_experiment_tag(*KIND)
         where = f"tags.airflow_run_id = '{airflow_run_id.replace(chr(39), '')}'"
         found = client.search_runs([experiment.experiment_id], where, max_results=1)
         run_id = found[0].info.run_id if found else None

@@ -15,15 +15,39 @@ from shelfcast.errors import BundleError, NothingToDo, PostConditionFailed
 from shelfcast.monitoring import realised_error
 from shelfcast.monitoring.realised_error import Expectation, ScoreState, expectation_of, score_vintages
 from shelfcast.training import baselines, metrics
-from shelfcast.training.declaration import load
+from shelfcast.training.calibration import calibrate
+from shelfcast.training.declaration import MODELS_FOLDER, load
+from shelfcast.training.rows import model_features
 
 TODAY = date(2025, 7, 10)
 DAYS = [TODAY - timedelta(days=back) for back in range(40, -1, -1)]
 SERIES = [f"i{item}@s{store}" for store in range(2) for item in range(6)]
-RELEASE = "demand-20250629-0123456789"
+PROMISED = {"wape": 0.41, "bias": -0.02, "coverage_90": 0.9}
 CLOSURES = (
     "store_id VARCHAR, closed_on DATE, op VARCHAR, position_ordinal BIGINT, generation BIGINT, known_at TIMESTAMP"
 )
+
+
+def parts_of(promised):
+    """The parts of a release that say what it promised; the model's text is the least that a bundle accepts."""
+    declaration, ones = load("demand"), np.ones(200)
+    calibration = calibrate(ones, ones, ones, declaration.quantiles)
+    return {
+        "model.txt": f"tree\nfeature_names={' '.join(model_features(declaration))}\n",
+        "calibration.json": calibration.to_json(),
+        "declaration.yaml": (MODELS_FOLDER / "demand.yaml").read_text(),
+        "training.json": json.dumps({"model": "demand", "cutoff": "2025-06-29"}),
+        "metrics.json": json.dumps(promised),
+    }
+
+
+def manifest_of(parts):
+    digests = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in parts.items()}
+    release_id = bundle.release_id_of(json.loads(parts["training.json"]), digests)
+    return {"release_id": release_id, "parts": digests}
+
+
+RELEASE = manifest_of(parts_of(PROMISED))["release_id"]
 
 
 def close(day):
@@ -220,32 +244,18 @@ def test_two_scores_of_one_vintage_are_refused(store, tmp_path, monkeypatch):
 
 @pytest.fixture
 def promised():
-    return {"wape": 0.41, "bias": -0.02, "coverage_90": 0.9}
+    return PROMISED
 
 
 @pytest.fixture
 def release(tmp_path, promised):
-    """The parts of a release that say what it promised; the model's text is the least that a bundle accepts."""
-    declaration = load("demand")
-    from shelfcast.training.calibration import calibrate
-    from shelfcast.training.rows import model_features
-
-    folder = tmp_path / RELEASE
+    parts = parts_of(promised)
+    manifest = manifest_of(parts)
+    folder = tmp_path / manifest["release_id"]
     folder.mkdir()
-    ones = np.ones(200)
-    calibration = calibrate(ones, ones, ones, declaration.quantiles)
-    source = realised_error.Path(baselines.__file__).parents[2] / "models" / "demand.yaml"
-    parts = {
-        "model.txt": f"tree\nfeature_names={' '.join(model_features(declaration))}\n",
-        "calibration.json": calibration.to_json(),
-        "declaration.yaml": source.read_text(),
-        "training.json": json.dumps({"model": "demand", "cutoff": "2025-06-29"}),
-        "metrics.json": json.dumps(promised),
-    }
     for name, text in parts.items():
         (folder / name).write_text(text)
-    digests = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in parts.items()}
-    (folder / bundle.MANIFEST).write_text(json.dumps({"release_id": RELEASE, "parts": digests}))
+    (folder / bundle.MANIFEST).write_text(json.dumps(manifest))
     return folder
 
 
@@ -262,7 +272,7 @@ def test_a_release_that_is_gone_promises_nothing(release, release_id):
 
 @pytest.mark.parametrize("promised", [{"wape": float("nan"), "bias": float("nan")}])
 def test_a_release_whose_folds_had_no_sales_promises_nothing(release):
-    assert expectation_of(RELEASE, release.parent) is None
+    assert expectation_of(release.name, release.parent) is None
 
 
 def test_a_damaged_release_is_an_error(store, release):
