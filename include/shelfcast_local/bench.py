@@ -8,8 +8,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -31,28 +31,55 @@ print(time.process_time() - started)
 """
 
 
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """A row of `bench.json`.
+
+    Attributes:
+        name: Of the bench.
+        ours: Median of our runs.
+        peer: The peer's median, or the goal itself.
+        peer_name: Who the peer is.
+        unit: Of both.
+        ratio: Ours over the peer's.
+        spread: Range of our runs over their median.
+        goal: In words.
+        met: Whether it is reached.
+    """
+
+    name: str
+    ours: float
+    peer: float
+    peer_name: str
+    unit: str
+    ratio: float
+    spread: float
+    goal: str
+    met: bool
+
+
 def main() -> None:
     """Runs every bench, prints a table and writes the results."""
     results = [dag_parsing(), vector_packing()]
     home = Path(os.environ.get("SHELFCAST_HOME", ".shelfcast"))
     home.mkdir(parents=True, exist_ok=True)
-    (home / "bench.json").write_text(json.dumps(results, indent=1))
+    (home / "bench.json").write_text(json.dumps([asdict(each) for each in results], indent=1))
     table = Table("bench", "ours", "peer", "unit", "ratio", "spread", "goal", "met")
     for each in results:
         table.add_row(
-            each["name"],
-            f"{each['ours']:.3g}",
-            f"{each['peer']:.3g} ({each['peer_name']})",
-            each["unit"],
-            f"{each['ratio']:.2f}",
-            f"{each['spread']:.0%}",
-            each["goal"],
-            "yes" if each["met"] else "no",
+            each.name,
+            f"{each.ours:.3g}",
+            f"{each.peer:.3g} ({each.peer_name})",
+            each.unit,
+            f"{each.ratio:.2f}",
+            f"{each.spread:.0%}",
+            each.goal,
+            "yes" if each.met else "no",
         )
     Console().print(table)
 
 
-def dag_parsing() -> dict[str, Any]:
+def dag_parsing() -> Result:
     """CPU seconds to parse all DAG files once Airflow is imported, against the goal itself."""
     with tempfile.TemporaryDirectory() as home:
         environment = {**os.environ, "AIRFLOW_HOME": home, "AIRFLOW__CORE__LOAD_EXAMPLES": "False"}
@@ -62,19 +89,20 @@ def dag_parsing() -> dict[str, Any]:
             done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
             times.append(float(done.stdout.splitlines()[-1]))
     ours = statistics.median(times)
-    return _result(
-        "dag_parsing",
-        ours,
-        PARSE_GOAL_SECONDS,
-        "the goal",
-        "CPU s",
-        times,
+    return Result(
+        name="dag_parsing",
+        ours=ours,
+        peer=PARSE_GOAL_SECONDS,
+        peer_name="the goal",
+        unit="CPU s",
+        ratio=ours / PARSE_GOAL_SECONDS,
+        spread=_spread(times),
         goal="<= 1.5 CPU s",
-        is_met=ours <= PARSE_GOAL_SECONDS,
+        met=ours <= PARSE_GOAL_SECONDS,
     )
 
 
-def vector_packing() -> dict[str, Any]:
+def vector_packing() -> Result:
     """CPU seconds to pack vectors, against JSON of the same numbers."""
     from datetime import date
 
@@ -86,15 +114,16 @@ def vector_packing() -> dict[str, Any]:
     ours = _cpu_seconds(lambda: pack(numbers, business_date=date(2025, 1, 1), fields=fields))
     peer = _cpu_seconds(lambda: [json.dumps(row) for row in numbers.tolist()])
     middle, other = statistics.median(ours), statistics.median(peer)
-    return _result(
-        "vector_packing",
-        middle,
-        other,
-        "JSON",
-        f"CPU s for {SERIES:,}",
-        ours,
+    return Result(
+        name="vector_packing",
+        ours=middle,
+        peer=other,
+        peer_name="JSON",
+        unit=f"CPU s for {SERIES:,}",
+        ratio=middle / other,
+        spread=_spread(ours),
         goal="ratio <= 0.2",
-        is_met=middle <= 0.2 * other,
+        met=middle <= 0.2 * other,
     )
 
 
@@ -107,21 +136,8 @@ def _cpu_seconds(work: Callable[[], object]) -> list[float]:
     return times
 
 
-def _result(
-    name: str, ours: float, peer: float, peer_name: str, unit: str, times: list[float], *, goal: str, is_met: bool
-) -> dict[str, Any]:
-    """A row of `bench.json`; `spread` is the range of our times over their median."""
-    return {
-        "name": name,
-        "ours": ours,
-        "peer": peer,
-        "peer_name": peer_name,
-        "unit": unit,
-        "ratio": ours / peer,
-        "spread": (max(times) - min(times)) / statistics.median(times),
-        "goal": goal,
-        "met": is_met,
-    }
+def _spread(times: list[float]) -> float:
+    return (max(times) - min(times)) / statistics.median(times)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ Each function replaces one inner function of that very release, which is why its
 import contextvars
 import json
 import secrets
-from collections.abc import Callable
 from typing import Any
 
 import pyarrow as pa
@@ -41,7 +40,7 @@ def install(server: Any) -> None:
     """Applies all cures; `server` is the module `fakesnow.server`."""
     _send_null_timestamps_as_null()
     _merge_in_one_statement()
-    _fail_instead_of_hanging(server, _serve_big_results_in_chunks(server))
+    _fail_instead_of_hanging(server, _ChunkedResults(server))
 
 
 def _send_null_timestamps_as_null() -> None:
@@ -123,58 +122,6 @@ def _merge_counts(merge: Any, counts: dict[str, int]) -> Any:
     return answer
 
 
-def _serve_big_results_in_chunks(server: Any) -> tuple[Callable[[Request, Response], Response], Route]:
-    """Serves a big result by URL in chunks, as Snowflake does; the stock server sends one blob inside one JSON."""
-    current: contextvars.ContextVar[_Deferred | None] = contextvars.ContextVar("deferred", default=None)
-    waiting = NewestResults(8)
-    to_sf, to_ipc = server.to_sf, server.to_ipc
-
-    def deferred_to_sf(table: Any, rowtype: Any) -> Any:
-        return _Deferred(table, rowtype) if table.nbytes > BIG_RESULT_BYTES else to_sf(table, rowtype)
-
-    def first_rows_to_ipc(table: Any) -> Any:
-        if not isinstance(table, _Deferred):
-            return to_ipc(table)
-        current.set(table)
-        return to_ipc(to_sf(table.rows.slice(0, ROWS_INLINE), table.rowtype))
-
-    server.to_sf, server.to_ipc = deferred_to_sf, first_rows_to_ipc
-
-    def name_chunks(request: Request, response: Response) -> Response:
-        result = current.get()
-        if result is None:
-            return response
-        current.set(None)
-        result.rows = result.rows.slice(ROWS_INLINE)
-        result.chunk_rows = max(1000, int(CHUNK_BYTES / max(result.rows.nbytes / max(result.rows.num_rows, 1), 1)))
-        token = secrets.token_urlsafe(32)
-        waiting[token] = result
-        base = f"{request.url.scheme}://{request.url.netloc}/results/{token}"
-        answer = json.loads(bytes(response.body))
-        starts = range(0, result.rows.num_rows, result.chunk_rows)
-        answer["data"]["chunks"] = [
-            {
-                "url": f"{base}/{start}",
-                "rowCount": min(result.chunk_rows, result.rows.num_rows - start),
-                "uncompressedSize": CHUNK_BYTES,
-                "compressedSize": CHUNK_BYTES,
-            }
-            for start in starts
-        ]
-        answer["data"]["chunkHeaders"] = {}
-        return JSONResponse(answer)
-
-    async def chunk(request: Request) -> Response:
-        result = waiting.get(request.path_params["token"])
-        if result is None:
-            return Response(status_code=404)
-        rows = result.rows.slice(request.path_params["start"], result.chunk_rows).combine_chunks()
-        content = await run_in_threadpool(lambda: to_ipc(to_sf(rows, result.rowtype)).to_pybytes())
-        return Response(content, media_type="application/octet-stream")
-
-    return name_chunks, Route("/results/{token}/{start:int}", chunk, methods=["GET"])
-
-
 class _Deferred:
     """A result whose rows behind the first are still to be fetched."""
 
@@ -184,12 +131,63 @@ class _Deferred:
         self.chunk_rows = 0
 
 
-def _fail_instead_of_hanging(server: Any, chunked: tuple[Callable[[Request, Response], Response], Route]) -> None:
+class _ChunkedResults:
+    """Serves a big result by URL in chunks, as Snowflake does; the stock server sends one blob inside one JSON."""
+
+    def __init__(self, server: Any) -> None:
+        self._current: contextvars.ContextVar[_Deferred | None] = contextvars.ContextVar("deferred", default=None)
+        self._waiting = NewestResults(8)
+        self._to_sf, self._to_ipc = server.to_sf, server.to_ipc
+        self.route = Route("/results/{token}/{start:int}", self._chunk, methods=["GET"])
+        server.to_sf, server.to_ipc = self._deferred_to_sf, self._first_rows_to_ipc
+
+    def _deferred_to_sf(self, table: Any, rowtype: Any) -> Any:
+        return _Deferred(table, rowtype) if table.nbytes > BIG_RESULT_BYTES else self._to_sf(table, rowtype)
+
+    def _first_rows_to_ipc(self, table: Any) -> Any:
+        if not isinstance(table, _Deferred):
+            return self._to_ipc(table)
+        self._current.set(table)
+        return self._to_ipc(self._to_sf(table.rows.slice(0, ROWS_INLINE), table.rowtype))
+
+    def name_chunks(self, request: Request, response: Response) -> Response:
+        """The answer to a query, with the addresses of the rows that are not in it."""
+        result = self._current.get()
+        if result is None:
+            return response
+        self._current.set(None)
+        result.rows = result.rows.slice(ROWS_INLINE)
+        result.chunk_rows = max(1000, int(CHUNK_BYTES / max(result.rows.nbytes / max(result.rows.num_rows, 1), 1)))
+        token = secrets.token_urlsafe(32)
+        self._waiting[token] = result
+        base = f"{request.url.scheme}://{request.url.netloc}/results/{token}"
+        answer = json.loads(bytes(response.body))
+        answer["data"]["chunks"] = [
+            {
+                "url": f"{base}/{start}",
+                "rowCount": min(result.chunk_rows, result.rows.num_rows - start),
+                "uncompressedSize": CHUNK_BYTES,
+                "compressedSize": CHUNK_BYTES,
+            }
+            for start in range(0, result.rows.num_rows, result.chunk_rows)
+        ]
+        answer["data"]["chunkHeaders"] = {}
+        return JSONResponse(answer)
+
+    async def _chunk(self, request: Request) -> Response:
+        result = self._waiting.get(request.path_params["token"])
+        if result is None:
+            return Response(status_code=404)
+        rows = result.rows.slice(request.path_params["start"], result.chunk_rows).combine_chunks()
+        content = await run_in_threadpool(lambda: self._to_ipc(self._to_sf(rows, result.rowtype)).to_pybytes())
+        return Response(content, media_type="application/octet-stream")
+
+
+def _fail_instead_of_hanging(server: Any, chunked: _ChunkedResults) -> None:
     """Turns HTTP 500 into an ordinary SQL error: the connector repeats a request that got 500 for ever."""
     from fakesnow.cursor import FakeSnowflakeCursor
     from snowflake.connector.errors import OperationalError, ProgrammingError
 
-    name_chunks, chunk_route = chunked
     stock = FakeSnowflakeCursor.execute
 
     def execute(self: Any, command: str, *args: Any, **kwargs: Any) -> Any:
@@ -204,7 +202,7 @@ def _fail_instead_of_hanging(server: Any, chunked: tuple[Callable[[Request, Resp
     async def query(request: Request) -> Response:
         response: Response = await server.query_request(request)
         if response.status_code != 500:
-            return name_chunks(request, response)
+            return chunked.name_chunks(request, response)
         failure = {"errorCode": str(UNSUPPORTED), "sqlState": "0A000"}
         message = "The emulator could not describe the result; its log says why."
         return JSONResponse({"data": failure, "code": str(UNSUPPORTED), "message": message, "success": False})
@@ -214,4 +212,4 @@ def _fail_instead_of_hanging(server: Any, chunked: tuple[Callable[[Request, Resp
     for position, route in enumerate(routes):
         if getattr(route, "path", "") == "/queries/v1/query-request":
             routes[position] = Route(route.path, query, methods=["POST"])
-    routes.append(chunk_route)
+    routes.append(chunked.route)

@@ -2,45 +2,39 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import date
+from typing import Literal
 
 from shelfcast.cold_store.cold_store import ColdStore
 
 
-def record(
-    store: ColdStore,
-    *,
-    decision_id: str,
-    kind: str,
-    model: str,
-    business_date: date,
-    outcome: str,
-    reason: str,
-    details: Mapping[str, object],
-) -> None:
-    """Writes a decision; one of the same id is replaced.
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """A row of `OPERATIONS.DECISIONS`.
 
-    Args:
-        store: The cold store.
+    Attributes:
         decision_id: Stable for the same cause.
-        kind: `gate` or `governor`.
+        kind: Who decided.
         model: Name of the model.
         business_date: Date that it was decided for.
         outcome: What was decided.
         reason: Why, in a sentence.
         details: All numbers, for JSON.
     """
+
+    decision_id: str
+    kind: Literal["gate", "governor"]
+    model: str
+    business_date: date
+    outcome: str
+    reason: str
+    details: Mapping[str, object]
+
+
+def record(store: ColdStore, entry: Entry) -> None:
+    """Writes a decision; one of the same id is replaced."""
     store.run("registry/create_decisions")
-    store.run("registry/delete_decision", {"decision_id": decision_id})
-    store.run(
-        "registry/insert_decision",
-        {
-            "decision_id": decision_id,
-            "kind": kind,
-            "model": model,
-            "business_date": business_date,
-            "outcome": outcome,
-            "reason": reason,
-            "details_json": json.dumps(details, default=str),
-        },
-    )
+    store.run("registry/delete_decision", {"decision_id": entry.decision_id})
+    row = {name: value for name, value in vars(entry).items() if name != "details"}
+    store.run("registry/insert_decision", {**row, "details_json": json.dumps(entry.details, default=str)})

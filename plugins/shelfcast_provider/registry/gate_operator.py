@@ -38,7 +38,9 @@ class GateOperator(BaseOperator):
         """Reads the candidate's fold forecasts, decides and records it in the cold store and in MLflow."""
         import pandas as pd
 
+        from shelfcast.registry.decisions import Entry, record
         from shelfcast.registry.gate import Outcome, decide
+        from shelfcast_provider.cold_store.cold_store_hook import ColdStoreHook
         from shelfcast_provider.training.mlflow_hook import CANDIDATE, MLflowHook
 
         hook = MLflowHook()
@@ -59,9 +61,17 @@ class GateOperator(BaseOperator):
             )
         decision_id = f"gate__{self.model}__v{version.version}"
         reason = "; ".join(decision.reasons)
-        self._record(
-            decision_id, date.fromisoformat(about["cutoff"]), decision.outcome.value, reason, decision.as_dict()
+        entry = Entry(
+            decision_id=decision_id,
+            kind="gate",
+            model=self.model,
+            business_date=date.fromisoformat(about["cutoff"]),
+            outcome=decision.outcome.value,
+            reason=reason,
+            details=decision.as_dict(),
         )
+        with ColdStoreHook() as store:
+            record(store, entry)
         self._tell_mlflow(hook, version, decision_id, decision.as_dict())
         self.log.info("%s: %s, because %s", decision_id, decision.outcome, reason)
         answer = {"decision_id": decision_id, "outcome": str(decision.outcome), "reason": reason}
@@ -70,22 +80,6 @@ class GateOperator(BaseOperator):
         if decision.outcome is Outcome.HOLD:
             raise AirflowSkipException(f"The gate holds version {version.version} back: {reason}")
         return {**answer, "mlflow_run_id": version.run_id, "version": str(version.version)}
-
-    def _record(self, decision_id: str, day: date, outcome: str, reason: str, details: dict[str, object]) -> None:
-        from shelfcast.registry.decisions import record
-        from shelfcast_provider.cold_store.cold_store_hook import ColdStoreHook
-
-        with ColdStoreHook() as store:
-            record(
-                store,
-                decision_id=decision_id,
-                kind="gate",
-                model=self.model,
-                business_date=day,
-                outcome=outcome,
-                reason=reason,
-                details=details,
-            )
 
     def _tell_mlflow(self, hook: Any, version: Any, decision_id: str, details: dict[str, object]) -> None:
         client = hook.get_conn()

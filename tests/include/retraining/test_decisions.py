@@ -9,7 +9,7 @@ from shelfcast.cold_store.duckdb_store import DuckDBStore
 from shelfcast.errors import PostConditionFailed
 from shelfcast.monitoring.drift import DriftReport, FeatureDrift, FeatureState
 from shelfcast.monitoring.drift_inputs import write_report
-from shelfcast.registry.decisions import record
+from shelfcast.registry.decisions import Entry, record
 from shelfcast.retraining import decisions
 from shelfcast.retraining.decisions import decide_and_keep, read_observations, read_requests
 
@@ -115,8 +115,8 @@ def test_a_corrected_date_replaces_its_own_hold(store):
 def test_other_models_and_the_gate_keep_their_rows(store):
     shifted(store, range(3))
     about = {"business_date": day(2), "outcome": "request", "reason": "r", "details": {}}
-    record(store, decision_id="order_value_shift", kind="governor", model="order_value", **about)
-    record(store, decision_id="demand-1", kind="gate", model="demand", **about)
+    record(store, Entry(decision_id="order_value_shift", kind="governor", model="order_value", **about))
+    record(store, Entry(decision_id="demand-1", kind="gate", model="demand", **about))
     assert decided(store, 2).outcome.value == "request"
     assert read_requests(store, "order_value", day(2))[0].decision_id == "order_value_shift"
     assert store.connection.execute("SELECT COUNT(*) FROM OPERATIONS.DECISIONS").fetchone() == (3,)

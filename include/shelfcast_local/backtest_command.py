@@ -1,0 +1,90 @@
+"""`shelfcast backtest` on the screen: a progress bar, how the columns were taken, tables of errors, what it cost."""
+
+from pathlib import Path
+
+import pandas as pd
+from rich import box
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from shelfcast.sources.canonical_columns import ColumnUse
+from shelfcast.training.backtest import BacktestPlan, BacktestReport
+from shelfcast.training.backtest import run as measure
+
+GIB = 1024**3
+NUMBERS = ("rows", "WAPE", "bias", "RMSSE", "pinball", "in 90 %", "simple", "ratio")
+
+
+def run(
+    dataset: Path, out: Path, plan: BacktestPlan, *, data: Path | None = None, console: Console | None = None
+) -> BacktestReport:
+    """Runs a backtest with a progress bar and prints what it found."""
+    shown = console or Console()
+    columns = (TextColumn("{task.description:24}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=shown) as progress:
+        task = progress.add_task("starts", total=plan.steps)
+
+        def say(step: str) -> None:
+            progress.update(task, description=step, advance=1)
+
+        report = measure(dataset, out, plan, data=data, say=say)
+        progress.update(task, description="done", completed=plan.steps)
+    _print(report, out, shown)
+    return report
+
+
+def _print(report: BacktestReport, out: Path, console: Console) -> None:
+    if report.history.uses:
+        console.print(_columns_table(report.history.uses))
+    for note in (*report.history.notes, *report.notes):
+        console.print(f"• {note}", highlight=False)
+    if len(report.scores):
+        for cutoff, part in report.scores.groupby("cutoff"):
+            best = part["strongest_simple"].iloc[0]
+            console.print(_table(part, "segment", f"Cutoff {cutoff}, beside the strongest simple method, {best}"))
+        whole = report.scores[report.scores["segment"] == "all"]
+        console.print(
+            _table(pd.concat([whole, _mean(whole)]), "cutoff", "All segments, each cutoff beside its strongest")
+        )
+        console.print(f"Level of every figure: {report.level}.", highlight=False)
+    console.print(
+        f"{report.rows:,} forecasts in {out}. {report.wall_seconds:.0f} s wall, {report.cpu_seconds:.0f} s CPU, "
+        f"{report.peak_bytes / GIB:.1f} GiB at most.",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def _columns_table(uses: list[ColumnUse]) -> Table:
+    table = Table("file", "column", "taken as", "because", title="How the columns were taken", box=box.SIMPLE_HEAD)
+    for use in uses:
+        table.add_row(use.file, use.column, f"[dim]{use.role}[/dim]" if use.role == "not used" else use.role, use.why)
+    return table
+
+
+def _table(scores: pd.DataFrame, first: str, title: str) -> Table:
+    table = Table(first, title=title, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for name in NUMBERS:
+        table.add_column(name, justify="right", no_wrap=True)
+    for _, row in scores.iterrows():
+        table.add_row(str(row[first]), *_cells(dict(row.items())))
+    return table
+
+
+def _mean(whole: pd.DataFrame) -> pd.DataFrame:
+    """The plain mean over cutoffs; the ratio is the mean of ratios."""
+    return whole.mean(numeric_only=True).to_frame().T.assign(cutoff="mean")
+
+
+def _cells(row: dict[object, float]) -> list[str]:
+    return [
+        f"{row['rows']:,.0f}",
+        f"{row['wape']:.2%}",
+        f"{row['bias']:+.2%}",
+        f"{row['rmsse']:.3f}",
+        f"{row['pinball']:.4g}",
+        f"{row['coverage_90']:.1%}",
+        f"{row['strongest_simple_wape']:.2%}",
+        f"{row['ratio']:.3f}",
+    ]
