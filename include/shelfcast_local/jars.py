@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 
 from shelfcast.errors import ConfigurationError
-from shelfcast_local.configuration import private_folder
+from shelfcast_local.configuration import HOST, private_folder
 from shelfcast_local.java import java_home
 
 PACKAGES = ("io.delta:delta-spark_4.2_2.13:4.4.0",)
@@ -39,7 +39,12 @@ def _download(folder: Path, *, timeout_seconds: float = TIMEOUT_SECONDS) -> None
     script.write_text(_RESOLVE)
     options = [part for name, value in settings.items() for part in ("--conf", f"{name}={value}")]
     submit = Path(sys.executable).parent / "spark-submit"
-    environment = {"JAVA_HOME": str(java_home()), "PATH": f"{submit.parent}:/usr/bin:/bin", "HOME": str(Path.home())}
+    environment = {
+        "JAVA_HOME": str(java_home()),
+        "PATH": f"{submit.parent}:/usr/bin:/bin",
+        "HOME": str(Path.home()),
+        "SPARK_LOCAL_IP": HOST,  # a machine's own name need not resolve
+    }
     command = [str(submit), *options, str(script)]
     with subprocess.Popen(
         command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
