@@ -18,6 +18,10 @@ ENV JAVA_HOME=/usr/lib/jvm/default-java \
     PYTHONUNBUFFERED=1
 RUN ln -s /usr/lib/jvm/java-17-openjdk-* /usr/lib/jvm/default-java
 
+# behind a proxy that looks into TLS: put its certificate into certificates/ as a .crt file before the build
+COPY LICENSE certificate[s]/*.crt /usr/local/share/ca-certificates/
+RUN update-ca-certificates
+
 WORKDIR /opt/shelfcast
 COPY requirements.txt .
 # the lock is complete: there is nothing to resolve
