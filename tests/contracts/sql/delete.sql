@@ -1,0 +1,2 @@
+-- Deletes some rows.
+DELETE FROM {{ table }} WHERE number >= :number

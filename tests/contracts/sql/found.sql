@@ -1,0 +1,2 @@
+-- Rows whose text is the one that is bound.
+SELECT number FROM {{ table }} WHERE text = :text ORDER BY number

@@ -1,0 +1,2 @@
+-- Changes some rows.
+UPDATE {{ table }} SET text = :text WHERE number >= :number

@@ -1,0 +1,163 @@
+"""What the code relies on of a cold store, whichever of the two answers."""
+
+import math
+from datetime import date, datetime
+from decimal import Decimal
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+TABLE = "RAW.CONTRACT"
+TEXTS = ["it's", '"so"', "50 % of %(text)s", ":text", "a\\b\nc\td", "Käse 奶酪 🧀", "", "NULL", None]
+
+
+def create(store, *definitions):
+    """An empty table with the columns of the log behind those given."""
+    store.run("cold_store/create_schema", schema="RAW")
+    store.run("cold_store/create_landed", table=TABLE, definitions=definitions)
+
+
+def load(store, folder, columns, *, place="here", file="part-0.parquet"):
+    """Loads columns of values, each with its Arrow type."""
+    folder.mkdir(exist_ok=True)
+    arrays = {name: pa.array(values, type_) for name, (type_, values) in columns.items()}
+    pq.write_table(pa.table(arrays), folder / file)
+    return store.load_parquet(folder, table=TABLE, batch_id=place)
+
+
+def rows(store, *, order="number"):
+    return store.fetch("contract/rows", table=TABLE).sort_values(order, ignore_index=True)
+
+
+def plain(value):
+    """A value as the code takes it: dates and moments through pandas, numbers through float, nothing as `None`."""
+    if pd.isna(value):
+        return None
+    if isinstance(value, (date, pd.Timestamp)):
+        return pd.Timestamp(value).to_pydatetime()
+    return float(value) if isinstance(value, Decimal) else value
+
+
+MOMENTS = [datetime(1969, 12, 31, 23, 59, 59, 1), datetime(2025, 3, 30, 2, 30, 0, 123456), datetime(2199, 1, 1), None]
+DAYS = [date(1969, 12, 31), date(2024, 2, 29), date(2199, 12, 31), None]
+TYPES = {
+    "DATE": (pa.date32(), DAYS, [day and datetime(day.year, day.month, day.day) for day in DAYS]),
+    "TIMESTAMP": (pa.timestamp("us"), MOMENTS, MOMENTS),
+    "NUMBER(14,2)": (
+        pa.decimal128(14, 2),
+        [Decimal("999999999999.99"), Decimal("-0.01"), Decimal("2.50"), None],
+        [999999999999.99, -0.01, 2.5, None],
+    ),
+    "DOUBLE": (pa.float64(), [0.1 + 0.2, -1e300, 5e-324, None], [0.1 + 0.2, -1e300, 5e-324, None]),
+    "BIGINT": (pa.int64(), [2**53 + 1, -(2**62), 0, 7], [2**53 + 1, -(2**62), 0, 7]),
+    "BOOLEAN": (pa.bool_(), [True, False, None, True], [True, False, None, True]),
+    "VARCHAR": (pa.string(), TEXTS, TEXTS),
+}
+
+
+@pytest.mark.parametrize("name", TYPES)
+def test_each_type_comes_back_as_it_was_loaded(store, tmp_path, name):
+    type_, values, expected = TYPES[name]
+    create(store, "number BIGINT", f"found {name}")
+    numbers = list(range(len(values)))
+    assert load(store, tmp_path, {"number": (pa.int64(), numbers), "found": (type_, values)}) == len(values)
+    assert [plain(value) for value in rows(store)["found"]] == expected
+
+
+def test_what_is_not_a_number_is_not_missing(store, tmp_path):
+    create(store, "number BIGINT", "found DOUBLE")
+    values = [math.nan, None, 1.0, math.nan]
+    load(store, tmp_path, {"number": (pa.int64(), [0, 1, 2, 3]), "found": (pa.float64(), values)})
+    counted = store.fetch("contract/nulls", table=TABLE, entity="found").iloc[0]
+    assert (int(counted["nulls"]), int(counted["nans"])) == (1, 2)
+    assert rows(store)["found"].isna().tolist() == [True, True, False, True]
+
+
+def test_an_empty_result_keeps_its_columns(store):
+    create(store, "number BIGINT", "found DATE", "text VARCHAR")
+    found = store.fetch("contract/rows", table=TABLE)
+    assert found.empty
+    assert list(found.columns[:3]) == ["number", "found", "text"]
+
+
+@pytest.mark.parametrize("text", TEXTS[:-1])
+def test_values_are_bound_and_come_back(store, text):
+    moment = datetime(2025, 3, 30, 2, 30, 0, 123456)
+    bound = {"text": text, "whole": 2**53 + 1, "fraction": 0.1, "is_true": True, "nothing": None}
+    bound |= {"day": date(2025, 3, 30), "moment": moment, "not_asked_for": 1}
+    found = store.fetch("contract/values", bound).iloc[0]
+    assert (found["text"], int(found["whole"]), float(found["fraction"])) == (text, 2**53 + 1, 0.1)
+    assert bool(found["is_true"]) is True
+    assert bool(found["is_same"]) is True
+    assert (plain(found["day"]), plain(found["moment"])) == (datetime(2025, 3, 30), moment)
+    assert (plain(found["nothing"]), found["colon"]) == (None, "a:b")
+
+
+@pytest.mark.parametrize("text", TEXTS[:-1])
+def test_a_text_is_found_by_its_bound_value(store, tmp_path, text):
+    create(store, "number BIGINT", "text VARCHAR")
+    load(store, tmp_path, {"number": (pa.int64(), list(range(len(TEXTS)))), "text": (pa.string(), TEXTS)})
+    found = store.fetch("contract/found", {"text": text}, table=TABLE)
+    assert [int(number) for number in found["number"]] == [TEXTS.index(text)]
+
+
+def test_a_value_that_is_not_given_is_refused(store):
+    create(store, "number BIGINT", "text VARCHAR")
+    with pytest.raises(KeyError, match="text"):
+        store.fetch("contract/found", {"other": 1}, table=TABLE)
+
+
+def test_a_statement_answers_the_rows_it_changed(store):
+    create(store, "number BIGINT", "text VARCHAR")
+    changed = [
+        store.run(f"contract/{name}", {"number": number, "text": "t"}, table=TABLE)
+        for name, number in (("insert", 1), ("update", 2), ("update", 9), ("merge", 7), ("delete", 2), ("delete", 2))
+    ]
+    assert changed == [2, 1, 0, 3, 2, 0]
+    assert rows(store)["number"].tolist() == [1]
+
+
+def test_columns_are_matched_by_name_and_those_not_in_the_files_are_missing(store, tmp_path):
+    create(store, "number BIGINT", "text VARCHAR", "found DOUBLE")
+    load(store, tmp_path, {"text": (pa.string(), ["a"]), "NUMBER": (pa.int64(), [7])})
+    found = rows(store).iloc[0]
+    assert (found["number"], found["text"], plain(found["found"])) == (7, "a", None)
+
+
+def test_the_same_place_loaded_twice_loads_twice_the_same_rows(store, tmp_path):
+    """So a table that is made anew before each load holds the same after the second one."""
+    for _ in range(2):
+        create(store, "number BIGINT")
+        assert load(store, tmp_path, {"number": (pa.int64(), [1, 2])}) == 2
+        assert rows(store)["number"].tolist() == [1, 2]
+    assert load(store, tmp_path, {"number": (pa.int64(), [1, 2])}) == 2
+    assert rows(store)["number"].tolist() == [1, 1, 2, 2]
+
+
+def test_all_files_of_a_folder_are_loaded_and_those_below_it_are_not(store, tmp_path):
+    create(store, "number BIGINT")
+    load(store, tmp_path / "below", {"number": (pa.int64(), [9])}, place="below")
+    load(store, tmp_path, {"number": (pa.int64(), [1])}, place="first")
+    create(store, "number BIGINT")
+    assert load(store, tmp_path, {"number": (pa.int64(), [2, 3])}, place="both", file="part-1.parquet") == 3
+    assert rows(store)["number"].tolist() == [1, 2, 3]
+
+
+def test_a_place_is_one_tables_own(store, tmp_path):
+    """Two tables of one batch are loaded from places of their own, whatever their files are called."""
+    for table in ("RAW.CONTRACT_ONE", "RAW.CONTRACT_TWO"):
+        store.run("cold_store/create_landed", table=table, definitions=["number BIGINT"])
+        folder = tmp_path / table
+        folder.mkdir()
+        number = 1 if table.endswith("ONE") else 2
+        pq.write_table(pa.table({"number": [number]}), folder / f"{number}.parquet")
+        assert store.load_parquet(folder, table=table, batch_id="same") == 1
+
+
+def test_a_statement_that_fails_says_so_and_the_next_one_runs(store):
+    with pytest.raises(Exception, match=r"(?i)not_there"):
+        store.fetch("contract/broken")
+    create(store, "number BIGINT")
+    assert store.run("contract/delete", {"number": 0}, table=TABLE) == 0
