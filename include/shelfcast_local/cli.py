@@ -1,6 +1,6 @@
 """The command line `shelfcast`. Each command imports what it needs when it runs."""
 
-from datetime import date, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -83,18 +83,21 @@ def check(path: Path, data: Annotated[Path | None, typer.Option(help="Folder of 
 
 @app.command()
 def backtest(
-    dataset: Path,
+    dataset: Annotated[Path, typer.Option(help="A dataset declaration, or a folder with sales.parquet.")],
+    cutoffs: Annotated[str, typer.Option(help="Last days to learn from, comma-separated.")],
     out: Annotated[Path, typer.Option(help="Parquet file for the forecasts.")],
-    model: str = "demand",
-    cutoffs: Annotated[str, typer.Option(help="Last days to learn from, comma-separated.")] = "",
-    horizon_days: Annotated[int, typer.Option(min=1, max=56)] = 28,
-    baselines: Annotated[bool, typer.Option(help="Forecast with the simple methods too.")] = False,
+    model: Annotated[str, typer.Option(help="A forecast of include/models.")] = "demand",
+    horizon_days: Annotated[int, typer.Option(help="Days ahead, 1 to 56.")] = 28,
+    baselines: Annotated[bool, typer.Option("--baselines", help="Write the simple methods' forecasts too.")] = False,
+    data: Annotated[Path | None, typer.Option(help="Folder of the files that a declaration names.")] = None,
+    most_rows: Annotated[int, typer.Option(min=10_000, help="Rows to train on, roughly.")] = 3_000_000,
 ) -> None:
     """Measure a model on a dataset, without a server."""
-    from shelfcast.training.backtest import run
+    from shelfcast.training.backtest import plan
+    from shelfcast_local import backtest_command
 
-    days = [date.fromisoformat(day) for day in cutoffs.split(",") if day]
-    run(dataset, model=model, cutoffs=days, horizon_days=horizon_days, out=out, baselines=baselines)
+    wanted = plan(model, cutoffs, horizon_days, baselines=baselines, most_rows=most_rows)
+    backtest_command.run(dataset, out, wanted, data=data)
 
 
 @app.command()

@@ -7,13 +7,14 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from shelfcast.errors import NothingToDo, TrainingError
 from shelfcast.training.baselines import simple_forecasts
 from shelfcast.training.calibration import Calibration, calibrate
 from shelfcast.training.declaration import ModelDeclaration
 from shelfcast.training.evaluation import QUANTILE_NAMES
 from shelfcast.training.fit import Sample, parameters, predict, train
 from shelfcast.training.folds import Fold, forecast_folds
-from shelfcast.training.frame import columns_of
+from shelfcast.training.frame import FEWEST_ROWS, columns_of
 from shelfcast.training.rows import Floats
 
 SMALLEST_MEAN = 1e-6
@@ -77,15 +78,13 @@ def fit(rows: TrainingRows, declaration: ModelDeclaration, *, seed: int, num_thr
     """Calibrates on rolling origins before the cutoff and fits the model on all rows, as the training job does.
 
     Raises:
-        NothingToDo: The history is too short for the folds.
+        TrainingError: The history is too short for a single fold.
     """
     settings = parameters(declaration, seed=seed, num_threads=num_threads)
-    folds = forecast_folds(
-        rows.business_date, rows.sales_date, folds=declaration.folds, horizon_days=declaration.horizon
-    )
+    folds = _folds(rows, declaration)
     held_out = []
-    for number, fold in enumerate(list(folds), start=1):
-        say(f"fold {number} of {declaration.folds}")
+    for number, fold in enumerate(folds, start=1):
+        say(f"fold {number} of {len(folds)}")
         held_out.append(_held_out(rows, fold, declaration, settings))
     actual, mean, horizon = (np.concatenate(values) for values in zip(*held_out, strict=True))
     calibration = calibrate(actual, np.maximum(mean, SMALLEST_MEAN), horizon, declaration.quantiles)
@@ -104,6 +103,22 @@ def forecast(
     `is_countable`, which were not, are handed on as `actual` and `is_countable`.
     """
     return pd.concat([_forecast(part, fitted, declaration, num_threads) for part in parts], ignore_index=True)
+
+
+def _folds(rows: TrainingRows, declaration: ModelDeclaration) -> list[Fold]:
+    """As many of the declared folds as the history has room for, newest first."""
+    horizon = declaration.horizon
+    for count in range(declaration.folds, 0, -1):
+        try:
+            folds = list(forecast_folds(rows.business_date, rows.sales_date, folds=count, horizon_days=horizon))
+        except NothingToDo:
+            continue
+        if all((fold.train & rows.is_countable).sum() >= FEWEST_ROWS for fold in folds):
+            return folds
+    raise TrainingError(
+        f"There is too little to learn from: no origin {horizon} days before the cutoff has {FEWEST_ROWS} rows behind it, "
+        "so no interval could be calibrated. Use a later cutoff, a shorter horizon, or more series."
+    )
 
 
 def _held_out(
@@ -127,12 +142,12 @@ def _forecast(part: pd.DataFrame, fitted: Fitted, declaration: ModelDeclaration,
     found = part[KEYS].assign(
         actual=part[declaration.target], is_countable=part["is_countable"].astype(bool), mean=mean, **named, **simple
     )
-    return found.astype({name: "float32" for name in ("mean", *named, *simple)})
+    return found.astype(dict.fromkeys(("mean", *named, *simple), "float32"))
 
 
 def _narrow(rows: Floats) -> Floats:
-    return rows.astype(np.float32)  # type: ignore[return-value] # LightGBM bins either
+    return rows.astype(np.float32)
 
 
-def _days(values: "pd.Series[object]") -> npt.NDArray[np.datetime64]:
+def _days(values: "pd.Series[str]") -> npt.NDArray[np.datetime64]:
     return pd.to_datetime(values).to_numpy().astype("datetime64[D]")

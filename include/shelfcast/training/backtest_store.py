@@ -2,14 +2,18 @@
 
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
+from functools import cache
 from pathlib import Path
 
+import duckdb
 import pandas as pd
 import pyarrow as pa
+import sqlglot
 
 from shelfcast.cold_store import feature_views, load_batch
 from shelfcast.cold_store.cold_store import Parameters
 from shelfcast.cold_store.duckdb_store import DuckDBStore
+from shelfcast.cold_store.statements import BOUND_VALUE, statement
 from shelfcast.sources.shop_schema import TABLES, Table
 from shelfcast.training.declaration import ModelDeclaration
 
@@ -17,7 +21,9 @@ DAILY_SALES = "FEATURES.DAILY_SALES"
 BATCH_ROWS = 100_000
 FIRST_GENERATION = 1
 END_OF_TIME = datetime(9999, 1, 1)
-_VERSION = "'r' AS op, 0 AS position, 0 AS position_ordinal, 1 AS generation, NULL AS committed_at, 'backtest' AS batch_id"
+_VERSION = (
+    "'r' AS op, 0 AS position, 0 AS position_ordinal, 1 AS generation, NULL AS committed_at, 'backtest' AS batch_id"
+)
 
 
 class BacktestStore(DuckDBStore):
@@ -31,14 +37,15 @@ class BacktestStore(DuckDBStore):
     def __init__(self, path: Path, *, num_threads: int) -> None:
         super().__init__(str(path), num_threads=num_threads)
         self.connection.execute("SET preserve_insertion_order = false")
+        self.connection.execute("SET enable_progress_bar = false")
         load_batch.prepare(self)
         feature_views.prepare(self)
 
     def batches(self, name: str, parameters: Parameters) -> Iterator[pd.DataFrame]:
         """Runs `sql/<name>.sql`; answers its rows in order, at most `BATCH_ROWS` at a time."""
-        reader: pa.RecordBatchReader = self._execute(name, parameters, {}).to_arrow_reader(BATCH_ROWS)
+        reader: pa.RecordBatchReader = self._relation(name, parameters).to_arrow_reader(BATCH_ROWS)
         for batch in reader:
-            yield batch.to_pandas().rename(columns=str.lower)
+            yield batch.to_pandas(date_as_object=False).rename(columns=str.lower)
 
     def load_history(self, folder: Path) -> None:
         """Loads the shop's tables in `folder`, one sub-folder of Parquet files each, as a first snapshot.
@@ -87,6 +94,20 @@ class BacktestStore(DuckDBStore):
         feature_views.ensure_ahead(self, origins, horizon_days=declaration.horizon)
         return origins
 
+    def __enter__(self) -> "BacktestStore":
+        """The store itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Closes the database."""
+        self.connection.close()
+
+    def series(self) -> pd.DataFrame:
+        """`store_id`, `item_id` and `first_on` (of the first sale) of every series of the history."""
+        return self.connection.execute(
+            "SELECT store_id, item_id, min(sales_date) AS first_on FROM FEATURES.DAILY_SALES GROUP BY ALL"
+        ).df()
+
     def span(self) -> tuple[date, date]:
         """The first and the last business date."""
         row = self.connection.execute(
@@ -95,14 +116,18 @@ class BacktestStore(DuckDBStore):
         assert row is not None  # noqa: S101 - an aggregate answers one row
         return row[0], row[1]
 
+    def _relation(self, name: str, parameters: Parameters) -> duckdb.DuckDBPyRelation:
+        text = statement(name)
+        used = set(BOUND_VALUE.findall(text))
+        return self.connection.sql(_translated(text), params={key: parameters[key] for key in used})
+
     def _load_table(self, table: Table, folder: Path) -> None:
         landed, changes = f"RAW.{table.name.upper()}_LANDED", f"RAW.{table.name.upper()}_CHANGES"
         columns = ", ".join(f'"{name}"' for name in table.column_names)
-        self.connection.execute(f"CREATE OR REPLACE TABLE {landed} AS SELECT * EXCLUDE (known_at) FROM {changes} LIMIT 0")  # noqa: S608
-        self.connection.execute(
-            f"INSERT INTO {landed} BY NAME SELECT {columns}, {_VERSION} FROM read_parquet(?)",  # noqa: S608
-            [str(folder / "*.parquet")],
-        )
+        shape = f"CREATE OR REPLACE TABLE {landed} AS SELECT * EXCLUDE (known_at) FROM {changes} LIMIT 0"  # noqa: S608
+        rows = f"INSERT INTO {landed} BY NAME SELECT {columns}, {_VERSION} FROM read_parquet(?)"  # noqa: S608
+        self.connection.execute(shape)
+        self.connection.execute(rows, [str(folder / "*.parquet")])
         known = {"known_column": table.known_column} if table.known_column else {}
         self.run(
             "cold_store/merge_changes",
@@ -118,7 +143,8 @@ class BacktestStore(DuckDBStore):
     def _keep_origins(self, origins: list[date], declaration: ModelDeclaration, *, most_rows: int) -> None:
         """Drops the partitions between the origins, and what the training frame can do without."""
         demand = feature_views.DEMAND
-        self.connection.execute(f"DELETE FROM {demand} WHERE business_date NOT IN (SELECT unnest(?::DATE[]))", [origins])  # noqa: S608
+        others = f"DELETE FROM {demand} WHERE business_date NOT IN (SELECT unnest(?::DATE[]))"  # noqa: S608
+        self.connection.execute(others, [origins])
         row = self.connection.execute(f"SELECT count(*) FROM {demand} WHERE is_active").fetchone()  # noqa: S608
         rows = (int(row[0]) if row else 0) * declaration.horizon
         if rows > most_rows:
@@ -126,3 +152,9 @@ class BacktestStore(DuckDBStore):
                 f"DELETE FROM {demand} WHERE business_date <> ? AND hash(series_id, business_date) % 1000 >= ?",  # noqa: S608
                 [origins[-1], max(1, 1000 * most_rows // rows)],
             )
+
+
+@cache
+def _translated(text: str) -> str:
+    (translated,) = sqlglot.transpile(text, read="snowflake", write="duckdb")
+    return translated

@@ -94,9 +94,7 @@ def _expected_units(columns: Columns) -> Floats:
     on_promotion = _floats(columns["on_promotion"]) > 0
     regular, promoted = _of_weekday(columns, "weekday_regular_mean"), _of_weekday(columns, "weekday_promotion_mean")
     uplift = np.nan_to_num(_floats(columns["promotion_uplift_364"]), nan=1.0)
-    usual = _first_known(
-        regular, _of_weekday(columns, "weekday_mean"), *(_floats(columns[name]) for name in RECENT)
-    )
+    usual = _first_known(regular, _of_weekday(columns, "weekday_mean"), *(_floats(columns[name]) for name in RECENT))
     expected = np.where(on_promotion, _first_known(promoted, usual * uplift), usual)
     return np.asarray(np.maximum(np.nan_to_num(expected, nan=0.0), SMALLEST_BASELINE))
 

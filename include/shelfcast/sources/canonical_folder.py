@@ -1,0 +1,244 @@
+"""A folder of canonical Parquet files, opened and checked by a DuckDB of its own.
+
+`sales.parquet` has a row a series and day; beside it there may be `future.parquet` (what is known of the days after
+the last sale), `calendar.parquet`, `items.parquet`, `stores.parquet` and `weather_forecasts.parquet`. The statements here
+read the user's files and are plumbing of that database, so they are not in `sql/`.
+"""
+
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+
+import duckdb
+
+from shelfcast.sources.canonical_columns import (
+    CALENDAR_COLUMNS,
+    DAY_COLUMNS,
+    SALES_KEY,
+    STATIC_COLUMNS,
+    TARGET,
+    WEATHER_COLUMNS,
+    ColumnUse,
+    Role,
+    other_uses,
+    read_folder_declaration,
+    sales_uses,
+)
+from shelfcast.sources.dataset_declaration import Problem, dataset_error, nearest
+from shelfcast.sources.dataset_values import column_name, text_literal
+
+SALES = "sales.parquet"
+FUTURE = "future.parquet"
+FLAGS = ("on_promotion", "is_open", "is_public_holiday", "is_school_holiday", "is_stocked_out")
+OUTLIER_FACTOR = 10_000
+
+
+class CanonicalFolder:
+    """The files of a folder as typed tables `sales`, `future`, `calendar`, `items`, `stores`, `weather_forecasts`.
+
+    Args:
+        folder: Holds `sales.parquet`.
+        database: File for DuckDB to keep the tables in; made.
+        num_threads: Threads that a query may use, 1 or more.
+
+    Raises:
+        DatasetError: Up to ten problems at once: file, column, what was found, what to do.
+    """
+
+    def __init__(self, folder: Path, *, database: Path, num_threads: int = 2) -> None:
+        self.folder = folder
+        self.declaration = read_folder_declaration(folder / "dataset.yaml")
+        self.connection = duckdb.connect(str(database), config={"threads": num_threads})
+        self.connection.execute("SET enable_progress_bar = false")
+        self.uses: list[ColumnUse] = []
+        self.notes: list[str] = []
+        self._refuse(self._open_problems())
+        self._refuse(self._sales_problems())
+        self._make_others()
+        self.first_date, self.last_date = self._span()
+        self._note()
+
+    @property
+    def id_types(self) -> dict[str, str]:
+        """DuckDB types that the ids have in `sales.parquet`."""
+        described = self.connection.execute("DESCRIBE given_sales").fetchall()
+        return {str(row[0]): str(row[1]) for row in described if row[0] in ("store_id", "item_id")}
+
+    def role(self, column: str) -> Role:
+        """How a column of the days (`sales.parquet`, `future.parquet`) is taken; `not used` if there is none."""
+        return next((use.role for use in self.uses if use.file == SALES and use.column == column), "not used")
+
+    def has(self, table: str) -> bool:
+        """Whether the file of that name is there."""
+        return (self.folder / f"{table}.parquet").is_file()
+
+    def columns(self, table: str) -> list[str]:
+        """Names of the columns of a file as it was given; empty if it is not there."""
+        if not self.has(table):
+            return []
+        return [str(row[0]) for row in self.connection.execute(f"DESCRIBE given_{table}").fetchall()]
+
+    def _refuse(self, problems: Iterator[Problem]) -> None:
+        found = list(problems)
+        if found:
+            raise dataset_error(self.declaration.name, found)
+
+    def _open_problems(self) -> Iterator[Problem]:
+        for name in ("sales", "future", "calendar", "items", "stores", "weather_forecasts"):
+            path = self.folder / f"{name}.parquet"
+            if not path.is_file():
+                continue
+            try:
+                source = f"read_parquet({text_literal(str(path))})"
+                self.connection.execute(f"CREATE OR REPLACE VIEW given_{name} AS SELECT * FROM {source}")  # noqa: S608
+            except duckdb.Error as error:
+                found = str(error).strip().splitlines()[0]
+                yield Problem(file=path.name, field="the file", found=found, write="a Parquet file")
+                return
+        if not self.has("sales"):
+            there = ", ".join(sorted(path.name for path in self.folder.iterdir())[:10]) or "nothing"
+            yield Problem(file=str(self.folder), field="the folder", found=there, write=f"a {SALES} into it")
+            return
+        for name in (*SALES_KEY, TARGET):
+            if name not in self.columns("sales"):
+                near = nearest(name, self.columns("sales"))
+                advice = (
+                    f"the column under this name (rename it; did you mean {near}?), or declare it in a dataset.yaml"
+                )
+                yield Problem(file=SALES, field=name, found="no such column", write=advice)
+        needs = {"future": SALES_KEY, "calendar": SALES_KEY[2:], "weather_forecasts": WEATHER_COLUMNS}
+        needs |= {"items": ("item_id",), "stores": ("store_id",)}
+        for name, needed in needs.items():
+            for column in needed:
+                if self.has(name) and column not in self.columns(name):
+                    yield Problem(file=f"{name}.parquet", field=column, found="no such column", write="it in every row")
+
+    def _sales_problems(self) -> Iterator[Problem]:
+        self.uses, problems = sales_uses(self.columns("sales"), self.columns("future"), self.declaration)
+        yield from problems
+        used = [name for name in DAY_COLUMNS if self.role(name) != "not used"]
+        for table in ("sales", "future"):
+            if self.has(table):
+                yield from self._type_problems(table, [name for name in used if name in self.columns(table)])
+        if problems:
+            return
+        self._make_days(used)
+        yield from self._value_problems(used)
+
+    def _type_problems(self, table: str, numbers: list[str]) -> Iterator[Problem]:
+        typed = {"sales_date": "DATE", **dict.fromkeys(numbers, "DOUBLE")}
+        if table == "sales":
+            typed[TARGET] = "DOUBLE"
+        for name, kind in typed.items():
+            quoted = column_name(name)
+            condition = f"{quoted} IS NOT NULL AND TRY_CAST({quoted} AS {kind}) IS NULL"
+            yield from self._rows(f"given_{table}", condition, f"{table}.parquet", name, f"no {kind}", f"a {kind}")
+        for name in SALES_KEY:
+            condition = f"{column_name(name)} IS NULL"
+            yield from self._rows(f"given_{table}", condition, f"{table}.parquet", name, "NULL", "a value in every row")
+
+    def _make_days(self, used: list[str]) -> None:
+        """Makes `sales` and `future`; rows of the past file without units after the last sale are of the future."""
+        ids = "CAST(store_id AS VARCHAR) AS store_id, CAST(item_id AS VARCHAR) AS item_id"
+        days = f"{ids}, TRY_CAST(sales_date AS DATE) AS sales_date"
+        chosen = "".join(
+            f", CAST(nullif(TRY_CAST({column_name(name)} AS DOUBLE), 'nan') AS DOUBLE) AS {name}"
+            if name in used
+            else f", CAST(NULL AS DOUBLE) AS {name}"
+            for name in DAY_COLUMNS
+        )
+        units = "TRY_CAST(units_sold AS DOUBLE)"
+        if self.declaration.negative_sales == "zero":
+            units = f"greatest({units}, 0)"
+        self.connection.execute(
+            f"CREATE OR REPLACE TABLE sales AS SELECT {days}, {units} AS units_sold{chosen} FROM given_sales"  # noqa: S608
+        )
+        if self.declaration.duplicate_days == "sum":
+            rest = ", ".join(f"max({name}) AS {name}" for name in DAY_COLUMNS)
+            key = ", ".join(SALES_KEY)
+            self.connection.execute(
+                f"CREATE OR REPLACE TABLE sales AS SELECT {key}, sum(units_sold) AS units_sold, {rest} "  # noqa: S608
+                f"FROM sales GROUP BY {key}"
+            )
+        last = "(SELECT max(sales_date) FROM sales WHERE units_sold IS NOT NULL AND NOT isnan(units_sold))"
+        self.connection.execute(
+            f"CREATE OR REPLACE TABLE future AS SELECT * EXCLUDE (units_sold) FROM sales "  # noqa: S608
+            f"WHERE sales_date > {last} AND (units_sold IS NULL OR isnan(units_sold))"
+        )
+        self.connection.execute(f"DELETE FROM sales WHERE sales_date > {last}")  # noqa: S608
+        if self.has("future"):
+            known = [name for name in self.columns("future") if self.role(name) == "known-ahead"]
+            listed = "".join(
+                f", CAST(nullif(CAST({column_name(name)} AS DOUBLE), 'nan') AS DOUBLE) AS {name}" for name in known
+            )
+            self.connection.execute(
+                f"INSERT INTO future BY NAME SELECT {days}{listed} FROM given_future WHERE sales_date > {last}"  # noqa: S608
+            )
+
+    def _value_problems(self, used: list[str]) -> Iterator[Problem]:
+        mend = "sum the rows, or write `duplicate_days: sum` into dataset.yaml"
+        key = ", ".join(SALES_KEY)
+        for table in ("sales", "future"):
+            twice = f"(SELECT {key}, count(*) AS times FROM {table} GROUP BY ALL HAVING times > 1)"  # noqa: S608
+            yield from self._rows(twice, "TRUE", f"{table}.parquet", key, "keys in more than one row", mend)
+        missing = "a number in every row, or leave the row out: a day without a row is a day without sale"
+        yield from self._rows("sales", "units_sold IS NULL OR isnan(units_sold)", SALES, TARGET, "NULL or NaN", missing)
+        yield from self._rows("sales", "isinf(units_sold)", SALES, TARGET, "infinite", "a finite number")
+        returns = "returns as rows of their own file, or `negative_sales: zero` into dataset.yaml"
+        yield from self._rows("sales", "units_sold < 0", SALES, TARGET, "below 0", returns)
+        if self.declaration.outliers == "refuse":
+            usual = "median(units_sold) FILTER (units_sold > 0) OVER (PARTITION BY store_id, item_id)"
+            judged = f"(SELECT *, {usual} AS usual FROM sales)"  # noqa: S608
+            condition = f"units_sold > {OUTLIER_FACTOR} * greatest(usual, 1) AND isfinite(units_sold)"
+            what = f"more than {OUTLIER_FACTOR:,} times the median of their series"
+            advice = "what was sold, or `outliers: keep` into dataset.yaml if it is true: it will bend every forecast"
+            yield from self._rows(judged, condition, SALES, TARGET, what, advice)
+        for name in used:
+            for table in ("sales", "future"):
+                file = f"{table}.parquet"
+                yield from self._rows(table, f"isinf({name})", file, name, "infinite", "a finite number or NULL")
+                floor = "0, 1 or true, false" if name in FLAGS else "0 or more"
+                yield from self._rows(table, f"{name} < 0", file, name, "below 0", floor)
+
+    def _rows(self, table: str, condition: str, file: str, field: str, what: str, write: str) -> Iterator[Problem]:
+        """A problem that counts the rows for which a condition holds, with the first of them."""
+        key = ", ".join(f"CAST({name} AS VARCHAR)" for name in SALES_KEY)
+        row = self.connection.execute(
+            f"SELECT count(*), min(concat_ws(' ', {key})) FROM {table} WHERE {condition}"  # noqa: S608
+        ).fetchone()
+        if row and row[0]:
+            yield Problem(file=file, field=field, found=f"{row[0]} rows {what}, such as {row[1]}", write=write)
+
+    def _make_others(self) -> None:
+        if self.has("future"):
+            known: dict[str, Role] = dict.fromkeys(SALES_KEY, "key")
+            known |= {name: "known-ahead" for name in DAY_COLUMNS if self.role(name) == "known-ahead"}
+            self.uses += other_uses(FUTURE, self.columns("future"), known)
+        calendar: dict[str, Role] = {"sales_date": "key", **dict.fromkeys(CALENDAR_COLUMNS, "known-ahead")}
+        self.uses += other_uses("calendar.parquet", self.columns("calendar"), calendar)
+        for file, names in STATIC_COLUMNS.items():
+            static: dict[str, Role] = {names[0]: "key", **dict.fromkeys(names[1:], "static")}
+            self.uses += other_uses(file, self.columns(file.removesuffix(".parquet")), static)
+        weather: dict[str, Role] = {"store_id": "key", "region": "key", **dict.fromkeys(WEATHER_COLUMNS, "known-ahead")}
+        self.uses += other_uses("weather_forecasts.parquet", self.columns("weather_forecasts"), weather)
+
+    def _span(self) -> tuple[date, date]:
+        row = self.connection.execute(
+            "SELECT min(sales_date), max(sales_date) FROM sales WHERE units_sold > 0"
+        ).fetchone()
+        if row is None or row[0] is None:
+            problem = Problem(file=SALES, field=TARGET, found="no day above 0", write="a file with sales")
+            raise dataset_error(self.declaration.name, [problem])
+        last = self.connection.execute("SELECT max(sales_date) FROM sales").fetchone()
+        return row[0], last[0] if last else row[1]
+
+    def _note(self) -> None:
+        series, rows, sold, days = self.connection.execute(
+            "SELECT count(DISTINCT (store_id, item_id)), count(*), count(*) FILTER (units_sold > 0), "
+            "count(DISTINCT sales_date) FROM sales"
+        ).fetchone() or (0, 0, 0, 0)
+        self.notes.append(
+            f"{series:,} series, {rows:,} rows, {sold / max(rows, 1):.0%} of them with a sale, {days:,} days."
+        )
+        if rows < 0.95 * series * days:
+            self.notes.append("A series' days without a row count as days without sale and without promotion.")

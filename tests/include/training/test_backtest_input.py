@@ -1,0 +1,326 @@
+"""Folders of canonical Parquet, good and bad: each fault has a name, a place and advice, each oddity an outcome."""
+
+from datetime import date, timedelta
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from shelfcast.errors import DatasetError, TrainingError
+from shelfcast.sources.canonical_folder import CanonicalFolder
+from shelfcast.training import backtest
+from shelfcast.training import declaration as declarations
+from shelfcast.training.backtest_input import is_canonical, write_history
+
+FIRST, DAYS = date(2024, 1, 1), 120
+CUTOFF = FIRST + timedelta(days=99)
+
+
+def sales(**columns):
+    """Six series that sell 5 units a day."""
+    days = pd.date_range(FIRST, periods=DAYS)
+    parts = [
+        pd.DataFrame({"store_id": f"S{number % 2}", "item_id": f"I{number}", "sales_date": days, "units_sold": 5.0})
+        for number in range(6)
+    ]
+    return pd.concat(parts, ignore_index=True).assign(**columns)
+
+
+def write(folder, frame, *, dataset="", **others):
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, table in {"sales": frame, **others}.items():
+        table.to_parquet(folder / f"{name}.parquet", index=False)
+    if dataset:
+        (folder / "dataset.yaml").write_text(dataset)
+    return folder
+
+
+def read(folder, tmp_path):
+    out = tmp_path / "tables"
+    out.mkdir(exist_ok=True)
+    return write_history(folder, out, data=None, lead_days=14, num_threads=1), out
+
+
+def table(out, name):
+    frame = pd.read_parquet(out / name / "part.parquet")
+    dates = [column for column in frame if column.endswith(("_on", "_date", "_at", "valid_from"))]
+    return frame.astype(dict.fromkeys(dates, "datetime64[us]"))
+
+
+def with_value(column, value, **columns):
+    frame = sales(**columns)
+    frame.loc[7, column] = value
+    return frame
+
+
+CALENDAR = pd.DataFrame({"day": [FIRST]})
+BAD = {
+    "no units": (sales().drop(columns="units_sold"), {}, "", "units_sold: found no such column"),
+    "a column under another name": (
+        sales().rename(columns={"sales_date": "sale_date"}),
+        {},
+        "",
+        "did you mean 'sale_date'",
+    ),
+    "a day twice": (pd.concat([sales(), sales().head(1)]), {}, "", "1 rows keys in more than one row"),
+    "negative sales": (
+        with_value("units_sold", -2.0),
+        {},
+        "",
+        "units_sold: found 1 rows below 0.*negative_sales: zero",
+    ),
+    "units that are not a number": (
+        with_value("units_sold", np.nan),
+        {},
+        "",
+        "1 rows NULL or NaN, such as 2024-01-08|NaN",
+    ),
+    "endless units": (with_value("units_sold", np.inf), {}, "", "units_sold: found 1 rows infinite"),
+    "an outlier": (with_value("units_sold", 1e9), {}, "", "1 rows more than 10,000 times the median of their series"),
+    "an endless covariate": (with_value("price", np.inf, price=2.0), {}, "", "price: found 1 rows infinite"),
+    "a negative price": (with_value("price", -1.0, price=2.0), {}, "", "price: found 1 rows below 0"),
+    "text for units": (sales().assign(units_sold="many"), {}, "", "units_sold: found 720 rows no DOUBLE"),
+    "text for a day": (sales().assign(sales_date="soon"), {}, "", "sales_date: found 720 rows no DATE"),
+    "text for a covariate": (sales(price="cheap"), {}, "", "price: found 720 rows no DOUBLE"),
+    "a row without a store": (with_value("store_id", None), {}, "", "store_id: found 1 rows NULL"),
+    "nothing sold": (sales(units_sold=0.0), {}, "", "no day above 0"),
+    "a calendar without days": (
+        sales(),
+        {"calendar": CALENDAR},
+        "",
+        "calendar.parquet, sales_date: found no such column",
+    ),
+    "a future without ids": (sales(), {"future": CALENDAR}, "", "future.parquet, store_id: found no such column"),
+    "a declared column that is not there": (
+        sales(),
+        {},
+        "columns: {prize: static}",
+        "columns.prize: found no such column",
+    ),
+    "a role that a column cannot have": (
+        sales(is_stocked_out=0),
+        {},
+        "columns: {is_stocked_out: known-ahead}",
+        "write observed-only or not used",
+    ),
+    "an unknown role": (sales(), {}, "columns: {price: sometimes}", "columns.price: found 'sometimes'"),
+    "an unknown key": (sales(), {}, "negative_sale: zero", "write 'negative_sales'"),
+    "no YAML": (sales(), {}, "columns: [", "is no YAML"),
+}
+
+
+@pytest.mark.parametrize("fault", BAD)
+def test_bad_files_are_refused_with_place_and_advice(tmp_path, fault):
+    frame, others, dataset, words = BAD[fault]
+    with pytest.raises(DatasetError, match=words):
+        read(write(tmp_path / "shop", frame, dataset=dataset, **others), tmp_path)
+
+
+def test_a_file_that_is_no_parquet_is_named(tmp_path):
+    folder = write(tmp_path / "shop", sales())
+    (folder / "stores.parquet").write_text("store_id,region")
+    with pytest.raises(DatasetError, match=r"stores\.parquet, the file"):
+        read(folder, tmp_path)
+
+
+def test_a_folder_without_sales_is_refused(tmp_path):
+    with pytest.raises(DatasetError, match=r"neither dataset\.yaml nor"):
+        read(tmp_path, tmp_path)
+
+
+def test_a_simulated_shop_has_nothing_to_read(tmp_path):
+    with pytest.raises(DatasetError, match="declares a simulated shop"):
+        write_history(
+            declarations.MODELS_FOLDER.parent / "datasets/simulated.yaml",
+            tmp_path,
+            data=None,
+            lead_days=1,
+            num_threads=1,
+        )
+
+
+def test_ten_faults_are_told_at_once(tmp_path):
+    frame = sales(price=-1.0, units_sold=-1.0, on_promotion=-1)
+    with pytest.raises(DatasetError) as error:
+        read(write(tmp_path / "shop", frame), tmp_path)
+    assert str(error.value).startswith("Dataset shop cannot be used, 3 things are wrong")
+
+
+def test_a_declaration_decides_what_a_folder_is(tmp_path):
+    assert is_canonical(write(tmp_path / "plain", sales()))
+    assert is_canonical(write(tmp_path / "roles", sales(), dataset="columns: {}"))
+    assert not is_canonical(write(tmp_path / "mapped", sales(), dataset="name: x\nsales: {file: sales.parquet}"))
+    assert not is_canonical(tmp_path / "nothing")
+
+
+def test_an_outlier_is_kept_on_request(tmp_path):
+    folder = write(tmp_path / "shop", with_value("units_sold", 1e9), dataset="outliers: keep")
+    assert table(read(folder, tmp_path)[1], "daily_sales")["units_sold"].max() == 1e9
+
+
+def test_negative_sales_and_double_days_are_mended_on_request(tmp_path):
+    frame = pd.concat([with_value("units_sold", -2.0), sales().head(1)])
+    mend = "negative_sales: zero\nduplicate_days: sum"
+    _, out = read(write(tmp_path / "shop", frame, dataset=mend), tmp_path)
+    daily = table(out, "daily_sales").set_index(["item_id", "sales_date"])["units_sold"]
+    assert daily["I0", pd.Timestamp(FIRST)] == 10.0
+    assert ("I0", pd.Timestamp(FIRST) + timedelta(days=7)) not in daily.index
+
+
+def test_promotions_in_a_row_are_one_and_announced_ahead(tmp_path):
+    flags = np.zeros(DAYS)
+    flags[10:15] = flags[20:22] = 1
+    _, out = read(write(tmp_path / "shop", sales(on_promotion=np.tile(flags, 6), discount=0.25)), tmp_path)
+    promotions = table(out, "promotions")
+    first = promotions[promotions["item_id"] == "I0"].sort_values("starts_on").iloc[0]
+    assert len(promotions) == 12
+    assert (first["ends_on"] - first["starts_on"]).days == 4
+    assert (first["starts_on"] - first["announced_at"]).days == 14
+    assert first["discount"] == 0.25
+
+
+def test_promotions_that_are_only_observed_are_known_day_by_day(tmp_path):
+    folder = write(tmp_path / "shop", sales(on_promotion=1), dataset="columns: {on_promotion: observed-only}")
+    _, out = read(folder, tmp_path)
+    promotions = table(out, "promotions")
+    assert len(promotions) == 6 * DAYS
+    assert (promotions["announced_at"] == promotions["starts_on"]).all()
+
+
+def test_prices_are_steps_and_nan_is_not_known(tmp_path):
+    price = np.where(np.arange(DAYS) < 50, 2.0, 2.5)
+    price[60] = np.nan
+    history, out = read(write(tmp_path / "shop", sales(price=np.tile(price, 6))), tmp_path)
+    prices = table(out, "prices")
+    assert len(prices) == 12
+    assert (prices["announced_at"] == prices["valid_from"]).all()
+    assert [use.role for use in history.uses if use.column == "price"] == ["observed-only"]
+
+
+def test_a_column_of_the_future_file_is_known_ahead(tmp_path):
+    future = sales(price=3.0).drop(columns="units_sold").assign(sales_date=pd.Timestamp(FIRST) + timedelta(days=DAYS))
+    folder = write(tmp_path / "shop", sales(price=2.0), future=future.drop_duplicates(["store_id", "item_id"]))
+    history, out = read(folder, tmp_path)
+    use = next(use for use in history.uses if use.file == "sales.parquet" and use.column == "price")
+    assert (use.role, use.why) == ("known-ahead", "future.parquet has it")
+    assert sorted(table(out, "prices")["price"].unique()) == [2.0, 3.0]
+
+
+def test_calendar_stores_items_and_weather_are_taken_too(tmp_path):
+    day = pd.Timestamp(FIRST) + timedelta(days=30)
+    weather = {"region": ["north"], "issued_at": [day], "target_date": [day], "temperature_celsius": [3.0]}
+    folder = write(
+        tmp_path / "shop",
+        sales(is_school_holiday=0, colour="red"),
+        calendar=pd.DataFrame({"sales_date": [day], "is_public_holiday": [1], "is_open": [0], "moon": ["full"]}),
+        stores=pd.DataFrame({"store_id": ["S0", "S1"], "region": ["north", "south"], "size": [1, 2]}),
+        items=pd.DataFrame({"item_id": ["I0"], "discontinued_on": [day]}),
+        weather_forecasts=pd.DataFrame({**weather, "precipitation_mm": [0.5]}),
+    )
+    history, out = read(folder, tmp_path)
+    roles = {(use.file, use.column): use.role for use in history.uses}
+    assert roles["sales.parquet", "colour"] == roles["calendar.parquet", "moon"] == "not used"
+    assert roles["stores.parquet", "size"] == "not used"
+    assert roles["calendar.parquet", "is_public_holiday"] == "known-ahead"
+    assert roles["items.parquet", "discontinued_on"] == "static"
+    assert len(table(out, "store_closures")) == len(table(out, "holidays")) == 2
+    assert list(table(out, "weather_forecasts")["region"]) == ["S0"]
+    assert table(out, "items")["discontinued_on"].notna().sum() == 1
+
+
+@pytest.mark.parametrize(("place", "stores"), [({"store_id": "S1"}, ["S1"]), ({}, ["S0", "S1"])])
+def test_weather_belongs_to_a_store_or_to_all(tmp_path, place, stores):
+    day = pd.Timestamp(FIRST)
+    weather = pd.DataFrame({"issued_at": [day], "target_date": [day], "temperature_celsius": [3.0]})
+    folder = write(tmp_path / "shop", sales(), weather_forecasts=weather.assign(precipitation_mm=0.0, **place))
+    assert sorted(table(read(folder, tmp_path)[1], "weather_forecasts")["region"]) == stores
+
+
+def test_the_reader_itself_refuses_a_folder_without_sales(tmp_path):
+    with pytest.raises(DatasetError, match=r"a sales\.parquet into it"):
+        CanonicalFolder(tmp_path, database=tmp_path / "x.duckdb")
+
+
+@pytest.mark.parametrize("column", ["is_stocked_out", "units_on_hand"])
+def test_an_empty_shelf_is_told_apart_from_no_demand(tmp_path, column):
+    is_empty = np.tile(np.arange(DAYS) == 40, 6)
+    frame = sales(units_sold=np.where(is_empty, 0.0, 5.0), **{column: is_empty == (column == "is_stocked_out")})
+    _, out = read(write(tmp_path / "shop", frame), tmp_path)
+    daily = table(out, "daily_sales")
+    assert daily["is_stocked_out"].sum() == 6
+    assert len(daily) == 6 * DAYS
+
+
+def small_plan(**changed):
+    declared = declarations.load("demand")
+    fit = declared.fit.model_copy(update={"num_boost_round": 5, "min_data_in_leaf": 20})
+    declared = declared.model_copy(update={"fit": fit, "origins": 12, "folds": 1})
+    return backtest.BacktestPlan(**{"cutoffs": (CUTOFF,), "horizon_days": 7, "declaration": declared, **changed})
+
+
+def odd_series():
+    """Besides five constant series: one that never sold, one that sold once, one with gaps, a late one."""
+    frame, day = sales(), pd.Timestamp(FIRST)
+    never = frame[frame["item_id"] == "I0"].assign(item_id="never", units_sold=0.0)
+    once = never.assign(item_id="once", units_sold=np.where(np.arange(DAYS) == 90, 1.0, 0.0))
+    gaps = never.assign(item_id="gaps", units_sold=4.0)[np.arange(DAYS) % 3 == 0]
+    late = never.assign(item_id="late", units_sold=4.0)[np.arange(DAYS) >= 110]
+    asleep = never.assign(item_id="asleep", units_sold=np.where(np.arange(DAYS) < 20, 2.0, 0.0))
+    assert day == frame["sales_date"].min()
+    return pd.concat([frame, never, once, gaps, late, asleep], ignore_index=True)
+
+
+@pytest.fixture(scope="module")
+def odd(tmp_path_factory):
+    folder = write(tmp_path_factory.mktemp("odd") / "shop", odd_series())
+    report = backtest.run(folder, folder / "out.parquet", small_plan())
+    return report, pd.read_parquet(folder / "out.parquet").set_index("item_id")["mean"]
+
+
+@pytest.mark.parametrize(
+    ("item", "low", "high"),
+    [
+        ("I0", 4.0, 6.0),
+        ("never", 0.0, 0.0),
+        ("asleep", 0.0, 0.0),
+        ("once", 0.0, 1.0),
+        ("gaps", 0.2, 4.0),
+    ],
+)
+def test_odd_series_have_an_outcome_each(odd, item, low, high):
+    _, mean = odd
+    assert len(mean[item]) == 7
+    assert np.isfinite(mean[item]).all()
+    assert mean[item].between(low, high).all()
+
+
+def test_a_series_that_first_sells_after_the_cutoff_is_not_forecast(odd):
+    assert "late" not in odd[1].index
+
+
+def test_what_the_figures_leave_out_is_said(odd):
+    report, _ = odd
+    notes = " ".join([*report.history.notes, *report.notes])
+    assert "2 of 10 series are not active" in notes
+    assert "asleep@S0, never@S0" in notes
+    assert "days without a row count as days without sale" in notes
+
+
+def test_too_little_to_calibrate_on_is_one_clear_failure(tmp_path):
+    frame = sales().query("item_id == 'I0'")
+    folder = write(tmp_path / "shop", frame)
+    with pytest.raises(TrainingError, match="too little to learn from"):
+        backtest.run(folder, folder / "out.parquet", small_plan(horizon_days=28))
+    assert not (folder / "out.parquet").exists()
+
+
+def test_a_shop_that_fell_asleep_is_one_clear_failure(tmp_path):
+    frame = sales(units_sold=np.tile(np.where(np.arange(DAYS) < 10, 1.0, 0.0), 6))
+    frame = pd.concat(
+        [frame, frame.tail(1).assign(sales_date=pd.Timestamp(FIRST) + timedelta(days=500), units_sold=1.0)]
+    )
+    folder = write(tmp_path / "shop", frame)
+    cutoff = FIRST + timedelta(days=490)
+    declared = small_plan().declaration.model_copy(update={"origins": 4})
+    with pytest.raises(TrainingError, match="No series was active"):
+        backtest.run(folder, folder / "out.parquet", small_plan(cutoffs=(cutoff,), declaration=declared))
