@@ -7,7 +7,7 @@ pointed at, probed, and taken back by itself if a probe fails.
 
 ### Reads → writes
 The alias `candidate` in MLflow → `OPERATIONS.DECISIONS`, a bundle under `artifacts/releases/<model>`, its pointer,
-the alias `champion`. Emits `<model>_release`.
+the alias `champion`, `OPERATIONS.RELEASES`. Emits `<model>_release`.
 
 ### Re-running safely
 The same candidate gives the same decision, the same bundle and the same release id; pointing at what is pointed at
@@ -15,34 +15,40 @@ does nothing. A run that was killed between two steps goes on with the next.
 
 ### When it fails
 *Skipped, the gate holds*: read the reasons in the task's log or in MLflow (`gate_decision.json`); to release it all
-the same, trigger `weekly_retraining_<model>` with *force*. `smoke` or `swap`: the release before serves on; the message
-says what the forecaster answered.
+the same, trigger `weekly_retraining_<model>` with *force*. `bundle`, *no sound model*: the candidate's file is damaged;
+train again. `smoke` or `swap`: the release before serves on; the message, and `OPERATIONS.RELEASES`, say what the
+forecaster answered. *Does not say which release serves*: mend `current.json` as the message says, then clear the task.
 """
 
 from airflow.sdk import DAG
 
 from shelfcast.training import declaration
 from shelfcast_provider.assets import candidate, release
-from shelfcast_provider.deployment.release_operators import (
-    BuildBundleOperator,
-    PromoteOperator,
-    SmokeTestOperator,
-    SwapReleaseOperator,
-)
+from shelfcast_provider.deployment.build_bundle_operator import BuildBundleOperator
+from shelfcast_provider.deployment.promote_operator import PromoteOperator
+from shelfcast_provider.deployment.smoke_test_operator import SmokeTestOperator
+from shelfcast_provider.deployment.swap_release_operator import SwapReleaseOperator
 from shelfcast_provider.registry.gate_operator import GateOperator
 from shelfcast_provider.schedules import COLD_STORE_WRITERS, dag_settings
 
-RUN_ID, VERSION = "{{ ti.xcom_pull('gate').mlflow_run_id }}", "{{ ti.xcom_pull('gate').version }}"
 RELEASE_ID = "{{ ti.xcom_pull('bundle').release_id }}"
+REASON = "{{ ti.xcom_pull('gate').reason }}"
+CANDIDATE = {
+    "version": "{{ ti.xcom_pull('gate').version }}",
+    "mlflow_run_id": "{{ ti.xcom_pull('gate').mlflow_run_id }}",
+}
 
 for model in declaration.names():
     with DAG(
         f"model_deployment_{model}", schedule=[candidate(model)], **dag_settings(__doc__, tags=["deployment", model])
     ):
+        of_model = {"model": model, "release_id": RELEASE_ID}
+        recorded = {**of_model, **CANDIDATE, "pool": COLD_STORE_WRITERS}
+
         gate = GateOperator(task_id="gate", model=model, pool=COLD_STORE_WRITERS)
-        bundle = BuildBundleOperator(task_id="bundle", model=model, mlflow_run_id=RUN_ID)
-        smoke = SmokeTestOperator(task_id="smoke", model=model, release_id=RELEASE_ID)
-        swap = SwapReleaseOperator(task_id="swap", model=model, release_id=RELEASE_ID)
-        promote = PromoteOperator(task_id="promote", model=model, version=VERSION, outlets=[release(model)])
+        bundle = BuildBundleOperator(task_id="bundle", model=model, mlflow_run_id=CANDIDATE["mlflow_run_id"])
+        smoke = SmokeTestOperator(task_id="smoke", **of_model)
+        swap = SwapReleaseOperator(task_id="swap", **recorded)
+        promote = PromoteOperator(task_id="promote", reason=REASON, outlets=[release(model)], **recorded)
 
         gate >> bundle >> smoke >> swap >> promote

@@ -1,13 +1,25 @@
-"""`python -m forecaster`: serves forecasts until SIGTERM; settings come from the environment."""
+"""`python -m forecaster`: serves forecasts until SIGTERM; settings come from the environment.
+
+SHELFCAST_HOT_STORE_URL          address of Redis, with password
+SHELFCAST_RELEASES               folder of the releases
+SHELFCAST_FORECASTER_TOKEN       bearer token, 16 characters or more
+SHELFCAST_FORECASTER_HOST, _PORT where to listen
+SHELFCAST_STALE_AFTER_DAYS       oldest age of what is known of a series that is still served; any age if not set
+"""
 
 import os
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 
 import uvicorn
+from fastapi import FastAPI
 
 from forecaster.redis_reader import RedisReader
 from shelfcast.serving.app import create_app
+from shelfcast.serving.freshness import Freshness
 from shelfcast.serving.releases import Releases
+from shelfcast.training import declaration
 
 SHORTEST_TOKEN = 16
 """Characters; an empty token would let everybody in."""
@@ -15,14 +27,33 @@ SHORTEST_TOKEN = 16
 
 def main() -> None:
     """Reads the environment and serves."""
-    reader = RedisReader(os.environ["SHELFCAST_HOT_STORE_URL"])
-    releases = Releases(Path(os.environ["SHELFCAST_RELEASES"]))
-    token = os.environ.get("SHELFCAST_FORECASTER_TOKEN", "")
+    host, port = os.environ.get("SHELFCAST_FORECASTER_HOST", "127.0.0.1"), os.environ["SHELFCAST_FORECASTER_PORT"]
+    uvicorn.run(app_of(os.environ), host=host, port=int(port), log_level="warning", server_header=False)
+
+
+def app_of(environment: Mapping[str, str]) -> FastAPI:
+    """The application that the environment asks for; ends the process with a sentence if it asks for none."""
+    token = environment.get("SHELFCAST_FORECASTER_TOKEN", "")
     if len(token) < SHORTEST_TOKEN:
         raise SystemExit(f"SHELFCAST_FORECASTER_TOKEN has {len(token)} characters; give it {SHORTEST_TOKEN} or more.")
-    app = create_app(reader, releases, token=token)
-    host, port = os.environ.get("SHELFCAST_FORECASTER_HOST", "127.0.0.1"), os.environ["SHELFCAST_FORECASTER_PORT"]
-    uvicorn.run(app, host=host, port=int(port), log_level="warning", server_header=False)
+    models = declaration.names()
+    return create_app(
+        RedisReader(environment["SHELFCAST_HOT_STORE_URL"]),
+        Releases(Path(environment["SHELFCAST_RELEASES"]), models),
+        models=[declaration.load(model) for model in models],
+        token=token,
+        freshness=_freshness(environment.get("SHELFCAST_STALE_AFTER_DAYS", "")),
+    )
+
+
+def _freshness(limit: str) -> Freshness | None:
+    if not limit:
+        return None
+    if not limit.isdecimal() or int(limit) < 1:
+        raise SystemExit(
+            f"SHELFCAST_STALE_AFTER_DAYS is {limit!r}; write a whole number of days, 1 or more, or nothing."
+        )
+    return Freshness(limit_days=int(limit), today=lambda: datetime.now(UTC).date())
 
 
 if __name__ == "__main__":

@@ -9,10 +9,15 @@ import hashlib
 import json
 import re
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from shelfcast.deployment import durable, trial
 from shelfcast.errors import BundleError, ConfigurationError, first_offenders
 from shelfcast.training.calibration import Calibration
 from shelfcast.training.declaration import ModelDeclaration, read
@@ -20,7 +25,9 @@ from shelfcast.training.rows import model_features
 
 MANIFEST = "manifest.json"
 PARTS = ("model.txt", "calibration.json", "declaration.yaml", "training.json", "metrics.json")
-RELEASE_ID = re.compile(r"[a-z0-9_]+-\d{8}-[0-9a-f]{10}")
+RELEASE_ID = re.compile(r"[a-z][a-z0-9_]*-(\d{8})-[0-9a-f]{10}")
+MODEL_NAME = re.compile(r"[a-z][a-z0-9_]*")
+"""As declarations have it: nothing else becomes a part of a path."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,83 +54,117 @@ class Bundle:
 def build(parts: Path, releases: Path) -> str:
     """Makes a bundle of a candidate's files; answers its release id. The same files give the same release.
 
+    The model is parsed in a process of its own first, so whatever has a release's digests is known to parse.
+
     Args:
         parts: Folder that holds a file of each name in `PARTS`.
         releases: Folder of the model's releases.
 
     Raises:
-        BundleError: A part is missing, or the parts do not belong together.
+        BundleError: A part is missing or damaged, or the parts do not belong together.
     """
     missing = [name for name in PARTS if not (parts / name).is_file()]
     if missing:
         raise BundleError(
             f"{parts} cannot become a release: {first_offenders(missing)} missing. Register the candidate again."
         )
-    digests = {name: _digest(parts / name) for name in PARTS}
-    training = json.loads((parts / "training.json").read_text())
-    combined = hashlib.sha256(json.dumps(digests, sort_keys=True).encode()).hexdigest()[:10]
-    release_id = f"{training['model']}-{training['cutoff'].replace('-', '')}-{combined}"
+    contents = _contents(parts)
+    digests = _digests(contents)
+    release_id = release_id_of(_training(contents, parts.name), digests)
+    made = _checked(parts, contents, release_id)
     folder = releases / release_id
-    if not folder.exists():
-        draft = releases / f".{release_id}.part"
-        shutil.rmtree(draft, ignore_errors=True)
-        draft.mkdir(parents=True)
-        for name in PARTS:
-            shutil.copyfile(parts / name, draft / name)
-        (draft / MANIFEST).write_text(json.dumps({"release_id": release_id, "parts": digests}, indent=1))
-        draft.rename(folder)
-    load(folder)
-    return release_id
+    if not _is_sound(folder):
+        trial.check(contents["model.txt"], features=len(model_features(made.declaration)))
+        _write(folder, contents, {"release_id": release_id, "parts": digests})
+    return load(folder).release_id
 
 
 def load(folder: Path) -> Bundle:
     """Reads and verifies a bundle; raises `BundleError` for any that is not exactly what was released."""
-    manifest = _manifest(folder)
+    digests = _manifest(folder)
     present = {path.name for path in folder.iterdir()} - {MANIFEST}
-    if present != set(PARTS) or set(manifest["parts"]) != set(PARTS):
+    if present != set(PARTS) or set(digests) != set(PARTS):
         raise BundleError(
             f"{folder.name} holds {first_offenders(sorted(present))}; a release is {', '.join(PARTS)}, no more and no "
             "less. Build it again."
         )
-    changed = [name for name in PARTS if _digest(folder / name) != manifest["parts"][name]]
+    contents = _contents(folder)
+    found = _digests(contents)
+    changed = [name for name in PARTS if found[name] != digests[name]]
     if changed:
         raise BundleError(f"{first_offenders(changed)} of {folder.name} is not what was released. Build it again.")
-    return _checked(folder, manifest["release_id"])
+    named = release_id_of(_training(contents, folder.name), digests)
+    if named != folder.name:
+        raise BundleError(
+            f"The parts in {folder.name} are those of {named}: parts and manifest were changed together. Build it again."
+        )
+    return _checked(folder, contents, folder.name)
 
 
-def _manifest(folder: Path) -> dict[str, Any]:
+def release_id_of(training: Mapping[str, Any], digests: Mapping[str, str]) -> str:
+    """The name that a release's parts give it: no other parts have it."""
+    combined = hashlib.sha256(json.dumps(dict(digests), sort_keys=True).encode()).hexdigest()[:10]
+    return f"{training['model']}-{training['cutoff'].replace('-', '')}-{combined}"
+
+
+def cutoff_of(release_id: str) -> date:
+    """The last day that a release was trained on; raises `BundleError` if this is no release id."""
+    found = RELEASE_ID.fullmatch(release_id)
+    if found is None:
+        raise BundleError(f"{release_id!r} is no release id.")
+    return date.fromisoformat(found[1])
+
+
+def _manifest(folder: Path) -> dict[str, str]:
+    """Digests by part."""
     if not RELEASE_ID.fullmatch(folder.name):
         raise BundleError(f"{folder.name!r} is no release id.")
-    try:
-        manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text())
-        if manifest["release_id"] != folder.name or not isinstance(manifest["parts"], dict):
-            raise BundleError(f"The manifest in {folder.name} is of another release. Build it again.")
-    except (OSError, ValueError, KeyError) as error:
-        raise BundleError(f"{folder.name} has no readable manifest ({error}). Build the release again.") from error
-    return manifest
+    manifest = _json_object(folder.name, MANIFEST, _content(folder, MANIFEST))
+    if manifest.get("release_id") != folder.name or not isinstance(manifest.get("parts"), dict):
+        raise BundleError(f"The manifest in {folder.name} is of another release. Build it again.")
+    return dict(manifest["parts"])
 
 
-def _checked(folder: Path, release_id: str) -> Bundle:
+def _checked(folder: Path, contents: Mapping[str, bytes], release_id: str) -> Bundle:
     """The bundle, when its parts belong together."""
-    training = json.loads((folder / "training.json").read_text())
+    training = _training(contents, folder.name)
     declaration = _declaration(folder, training["model"])
-    calibration = Calibration.from_json((folder / "calibration.json").read_text())
-    text = (folder / "model.txt").read_text()
+    text = _text(folder.name, "model.txt", contents["model.txt"])
     named = re.search(r"^feature_names=(.*)$", text, flags=re.MULTILINE)
     if named is None or tuple(named[1].split()) != model_features(declaration):
         raise BundleError(
             f"The model in {folder.name} was fitted on other features than its declaration gives. Train it again."
         )
-    if calibration.quantiles != declaration.quantiles:
-        raise BundleError(f"The calibration in {folder.name} has other quantiles than its declaration. Train it again.")
     return Bundle(
         release_id=release_id,
         declaration=declaration,
         model_text=text,
-        calibration=calibration,
+        calibration=_calibration(folder.name, contents, declaration),
         training=training,
-        metrics=json.loads((folder / "metrics.json").read_text()),
+        metrics=_json_object(folder.name, "metrics.json", contents["metrics.json"]),
     )
+
+
+def _training(contents: Mapping[str, bytes], where: str) -> dict[str, Any]:
+    """What the release was trained on, with a model and a cutoff that can be part of a name."""
+    training = _json_object(where, "training.json", contents["training.json"])
+    model, cutoff = training.get("model"), training.get("cutoff")
+    if not isinstance(model, str) or not MODEL_NAME.fullmatch(model):
+        raise BundleError(
+            f"training.json of {where} names the model {model!r:.80}: no model is called so. Train again."
+        )
+    if not isinstance(cutoff, str) or not _is_iso_date(cutoff):
+        raise BundleError(f"training.json of {where} has the cutoff {cutoff!r:.80}, not YYYY-MM-DD. Train again.")
+    return training
+
+
+def _calibration(where: str, contents: Mapping[str, bytes], declaration: ModelDeclaration) -> Calibration:
+    made = Calibration.from_json(_text(where, "calibration.json", contents["calibration.json"]))
+    if made.quantiles != declaration.quantiles:
+        raise BundleError(f"The calibration in {where} has other quantiles than its declaration. Train it again.")
+    if not all(isinstance(edge, int | float) for edge in made.edges) or (np.diff(made.edges) <= 0).any():
+        raise BundleError(f"The calibration in {where} has edges that do not ascend. Train it again.")
+    return made
 
 
 def _declaration(folder: Path, model: str) -> ModelDeclaration:
@@ -131,7 +172,74 @@ def _declaration(folder: Path, model: str) -> ModelDeclaration:
         return read(folder / "declaration.yaml", name=model)
     except ConfigurationError as error:
         raise BundleError(f"{folder.name} mixes parts of two models: {error} Build it again.") from error
+    except (OSError, ValueError) as error:
+        raise BundleError(f"declaration.yaml of {folder.name} cannot be read ({error}). Build it again.") from error
 
 
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+def _contents(folder: Path) -> dict[str, bytes]:
+    """Each part as it is read once: what is verified is what is used."""
+    return {name: _content(folder, name) for name in PARTS}
+
+
+def _content(folder: Path, name: str) -> bytes:
+    try:
+        return (folder / name).read_bytes()
+    except OSError as error:
+        raise BundleError(f"{folder.name} has no readable {_word(name)} ({error}). Build the release again.") from error
+
+
+def _json_object(where: str, name: str, content: bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(content)
+    except ValueError as error:
+        raise BundleError(f"{where} has no readable {_word(name)} ({error}). Build the release again.") from error
+    if not isinstance(found, dict):
+        raise BundleError(f"{name} of {where} is {found!r:.80}, not an object. Build the release again.")
+    return found
+
+
+def _text(where: str, name: str, content: bytes) -> str:
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        raise BundleError(f"{name} of {where} is no text ({error}). Build the release again.") from error
+
+
+def _word(name: str) -> str:
+    return "manifest" if name == MANIFEST else name
+
+
+def _is_iso_date(text: str) -> bool:
+    try:
+        return date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        return False
+
+
+def _digests(contents: Mapping[str, bytes]) -> dict[str, str]:
+    return {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
+
+
+def _is_sound(folder: Path) -> bool:
+    """Whether the release is there already; what is damaged is moved aside, so that it can be built again."""
+    if not folder.exists():
+        return False
+    try:
+        load(folder)
+    except BundleError:
+        aside = folder.with_name(f".{folder.name}.damaged")
+        shutil.rmtree(aside, ignore_errors=True)
+        folder.rename(aside)
+        return False
+    return True
+
+
+def _write(folder: Path, contents: Mapping[str, bytes], manifest: Mapping[str, object]) -> None:
+    """Writes the folder whole: it has its name only when the disk has all of it."""
+    draft = folder.with_name(f".{folder.name}.part")
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(parents=True)
+    for name, content in {**contents, MANIFEST: json.dumps(manifest, indent=1).encode()}.items():
+        durable.write(draft / name, content)
+    draft.rename(folder)
+    durable.sync_folder(folder.parent)

@@ -1,9 +1,11 @@
 """Which release of a model serves: a small file that is replaced in one step, and the one before it for the way back."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from shelfcast.deployment import durable
+from shelfcast.deployment.bundle import RELEASE_ID
 from shelfcast.errors import ReleaseError
 
 POINTER = "current.json"
@@ -23,9 +25,24 @@ class Pointer:
 
 
 def read(releases: Path) -> Pointer:
-    """The pointer of a model's releases folder."""
+    """The pointer of a model's releases folder.
+
+    Raises:
+        ReleaseError: The file is there, and says nothing that could be followed.
+    """
     path = releases / POINTER
-    return Pointer(**json.loads(path.read_text())) if path.exists() else Pointer()
+    try:
+        found = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return Pointer()
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, str(error)) from error
+    if not isinstance(found, dict) or not {"current"} <= set(found) <= {"current", "previous"}:
+        raise _unreadable(path, f"found {found!r:.80}")
+    wrong = [value for value in found.values() if not (value is None or _is_release_id(value))]
+    if wrong:
+        raise _unreadable(path, f"{wrong[0]!r:.80} is no release id")
+    return Pointer(**found)
 
 
 def swap(releases: Path, release_id: str) -> Pointer:
@@ -37,22 +54,33 @@ def swap(releases: Path, release_id: str) -> Pointer:
 
 
 def roll_back(releases: Path, release_id: str) -> Pointer:
-    """Points back at the release before `release_id`; does nothing if that one does not serve.
+    """Points back at the release before `release_id`, at none if there is none; does nothing if it does not serve.
 
-    Raises:
-        ReleaseError: There is no release before it.
+    Answers what the pointer says now.
     """
     now = read(releases)
     if now.current != release_id:
         return now
-    if now.previous is None:
-        (releases / POINTER).unlink()
-        raise ReleaseError(f"{release_id} was taken back, and there is no release before it: nothing serves now.")
-    return _write(releases, Pointer(current=now.previous))
+    if now.previous is not None:
+        return _write(releases, Pointer(current=now.previous))
+    (releases / POINTER).unlink()
+    durable.sync_folder(releases)
+    return Pointer()
 
 
 def _write(releases: Path, pointer: Pointer) -> Pointer:
-    draft = releases / f"{POINTER}.part"
-    draft.write_text(json.dumps(pointer.__dict__))
-    draft.rename(releases / POINTER)
+    durable.write(releases / POINTER, json.dumps(asdict(pointer)).encode())
     return pointer
+
+
+def _is_release_id(value: object) -> bool:
+    return isinstance(value, str) and RELEASE_ID.fullmatch(value) is not None
+
+
+def _unreadable(path: Path, why: str) -> ReleaseError:
+    model = path.parent.name
+    return ReleaseError(
+        f"{path} does not say which release of {model} serves ({why}). Nothing was changed; a running forecaster goes on "
+        'with what it has. Write {"current": "<release id>", "previous": null} into it, or remove it and clear '
+        f"model_deployment_{model}."
+    )

@@ -1,18 +1,19 @@
 """Generations of the hot store: written whole, verified against a manifest, then pointed at.
 
-Keys (`docs/formats/hot-store.md`): `fs:{<shard>}:<model>:<generation>:<entity>` holds a vector, where the shard keeps
-what one request reads in one slot of a cluster; `fs:manifest:<model>:<generation>` the manifest; `fs:current:<model>`
-names the generation that is read.
+`docs/formats/hot-store.md` says what each key holds. What belongs to a model as a whole lies in one slot of a cluster,
+so that the pointer and what goes with it move in one transaction; what belongs to a store lies in that store's slot,
+because one request reads it together.
 """
 
 import hashlib
 import json
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import date
+from datetime import date, datetime
 
-from shelfcast.errors import HotStoreError
+from shelfcast.errors import HotStoreError, NothingToDo, first_offenders
+from shelfcast.hot_store.vector import identity, is_intact, schema_id
 
 PREFIX = "fs"
 SHARDS = 64
@@ -48,17 +49,54 @@ class Manifest:
         """Reads `to_json`'s text."""
         return cls(**json.loads(text))
 
-    def verify(self, values: Iterable[bytes | None]) -> None:
-        """Raises `HotStoreError` unless the values are exactly those the manifest was made for."""
-        found = list(values)
-        missing = sum(value is None for value in found)
-        sums = checksum(value for value in found if value is not None)
-        if missing or len(found) != self.count or sums != self.checksum:
-            raise HotStoreError(
-                f"Generation {self.generation} of {self.model} holds {len(found) - missing} of {self.count} vectors, "
-                f"checksum {sums} against {self.checksum}. It is not pointed at; readers keep the one before. "
-                "Clear the task to write it again."
-            )
+    def verify(self, found: Mapping[str, bytes | None], *, remedy: str) -> dict[str, bytes]:
+        """Answers the vectors if they are exactly those that the manifest was made for.
+
+        Args:
+            found: Value of each entity that the generation lists, `None` where there is none.
+            remedy: Last sentence of the message: what it means for readers and what to do.
+
+        Raises:
+            HotStoreError: Names at most ten entities of each kind of fault.
+        """
+        values = {name: value for name, value in found.items() if value is not None}
+        sums = checksum(values.values())
+        head = identity(schema=self.schema, business_date=date.fromisoformat(self.business_date))
+        foreign = [name for name, value in values.items() if not value.startswith(head)]
+        if len(values) == self.count == len(found) and sums == self.checksum and not foreign:
+            return values
+        faults = {
+            "without a vector": sorted(set(found) - set(values)),
+            "damaged": [name for name, value in values.items() if not is_intact(value)],
+            f"of another business date, schema or format than that of {self.business_date}": foreign,
+        }
+        named = [f"{kind}: {first_offenders(names)}" for kind, names in faults.items() if names]
+        raise HotStoreError(
+            f"Generation {self.generation} of {self.model} holds {len(values)} of {self.count} vectors, checksum {sums} "
+            f"against {self.checksum}{''.join('; ' + each for each in named)}. {remedy}"
+        )
+
+
+def describe(values: Sequence[bytes], *, model: str, business_date: date, fields: Sequence[str], run: str) -> Manifest:
+    """The manifest of a generation that is about to be written.
+
+    Args:
+        values: Packed vectors.
+        model: Name of the model.
+        business_date: At whose close they were known.
+        fields: Names of the vectors' numbers.
+        run: Names the try that writes it.
+    """
+    sums = checksum(values)
+    return Manifest(
+        model=model,
+        # with the content in its name, a generation is never written over by another content
+        generation=generation_name(business_date, f"{run}/{sums}"),
+        business_date=business_date.isoformat(),
+        count=len(values),
+        schema=schema_id(fields),
+        checksum=sums,
+    )
 
 
 def checksum(values: Iterable[bytes]) -> int:
@@ -69,6 +107,36 @@ def checksum(values: Iterable[bytes]) -> int:
 def generation_name(business_date: date, run_id: str) -> str:
     """The generation that a try of a run writes: each its own, so that none is written over while it is read."""
     return f"{business_date:%Y%m%d}-{hashlib.sha256(run_id.encode()).hexdigest()[:8]}"
+
+
+def refuse_older(served: str | None, *, business_date: date, model: str) -> None:
+    """Decides whether a business date may be served in the place of what is served now.
+
+    A newer date may, and so may the same one: it brings a restatement.
+
+    Args:
+        served: Name of the generation that is served, `None` before the first.
+        business_date: The date that is to be served.
+        model: Name of the model.
+
+    Raises:
+        NothingToDo: A newer business date is served.
+        HotStoreError: What is served has no generation's name.
+    """
+    if served is None:
+        return
+    try:
+        newest = datetime.strptime(served.partition("-")[0], "%Y%m%d").date()
+    except ValueError as error:
+        raise HotStoreError(
+            f"The pointer of {model} holds {served!r}, which is no generation's name (YYYYMMDD-…). Delete the key "
+            f"{pointer_key(model)} and clear this task."
+        ) from error
+    if newest > business_date:
+        raise NothingToDo(
+            f"The hot store serves {model} of {newest}, which is newer than {business_date}: an older date does not take "
+            f"its place. To go back all the same, delete the key {pointer_key(model)} and clear this run."
+        )
 
 
 def shard(model_entity: str, entity: str) -> str:
@@ -85,19 +153,19 @@ def vector_key(model: str, generation: str, entity: str, *, shard_name: str) -> 
 
 def manifest_key(model: str, generation: str) -> str:
     """Key of a manifest."""
-    return f"{PREFIX}:manifest:{model}:{generation}"
+    return f"{PREFIX}:manifest:{{{model}}}:{generation}"
 
 
 def members_key(model: str, generation: str) -> str:
     """Key of the set of a generation's entities."""
-    return f"{PREFIX}:members:{model}:{generation}"
+    return f"{PREFIX}:members:{{{model}}}:{generation}"
 
 
 def pointer_key(model: str) -> str:
     """Key of the name of the generation that is read."""
-    return f"{PREFIX}:current:{model}"
+    return f"{PREFIX}:current:{{{model}}}"
 
 
-def history_key(model: str) -> str:
-    """Key of the list of generations that are kept, newest first."""
-    return f"{PREFIX}:generations:{model}"
+def generations_key(model: str) -> str:
+    """Key of the hash of all generations that may have keys, by name: `open` or `retired`."""
+    return f"{PREFIX}:generations:{{{model}}}"

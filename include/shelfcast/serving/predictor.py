@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shelfcast.deployment.bundle import Bundle
+from shelfcast.errors import BundleError
 from shelfcast.hot_store.vector import Vector
 from shelfcast.training.fit import from_raw
 from shelfcast.training.rows import Columns, Floats, assemble, baseline
@@ -24,6 +25,8 @@ class Reason(StrEnum):
     """The hot store has no vector: the series is not active, or there is none of that name."""
     NO_HISTORY = "no_history"
     """The series has not been observed on a single day yet."""
+    STALE_FEATURES = "stale_features"
+    """What is known of the series is older than the forecaster was told to serve."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,12 +46,14 @@ class Forecast:
 
     Attributes:
         sales_dates: The days, length h.
+        is_open: Shape (n, h); whether the store is open, which it is unless it is known to be closed.
         mean: Shape (n, h), not negative, 0 on days that a store is closed.
         quantiles: Shape (n, h, quantiles), never descending along the last axis.
         has_history: Length n; a series without history has no forecast.
     """
 
     sales_dates: list[date]
+    is_open: npt.NDArray[np.bool_]
     mean: Floats
     quantiles: Floats
     has_history: npt.NDArray[np.bool_]
@@ -60,12 +65,20 @@ class Predictor:
     Args:
         bundle: A verified release.
         num_threads: Threads of one prediction, 1 or more.
+
+    Raises:
+        BundleError: LightGBM does not take the model.
     """
 
     def __init__(self, bundle: Bundle, *, num_threads: int = 1) -> None:
         self.bundle = bundle
         self.declaration = bundle.declaration
-        self._booster = lightgbm.Booster(model_str=bundle.model_text)
+        try:
+            self._booster = lightgbm.Booster(model_str=bundle.model_text)
+        except lightgbm.basic.LightGBMError as error:
+            raise BundleError(
+                f"LightGBM does not take the model of {bundle.release_id}: {error}. Train again."
+            ) from error
         self._num_threads = num_threads
         self._as_of = len(bundle.declaration.as_of_features)
 
@@ -83,12 +96,13 @@ class Predictor:
         for override in overrides:
             _apply(columns, override, days=horizon_days)
         mean = self._means(columns)
-        closed = columns["is_open"] == 0
-        mean[closed] = 0.0
+        is_open = columns["is_open"] != 0
+        mean[~is_open] = 0.0
         quantiles = self.bundle.calibration.apply(mean, columns["horizon_days"].astype(float))
         shape = (len(vectors), horizon_days)
         return Forecast(
             sales_dates=[today + timedelta(days=int(day)) for day in days],
+            is_open=is_open.reshape(shape),
             mean=mean.reshape(shape),
             quantiles=quantiles.reshape(*shape, -1),
             has_history=np.array([self.has_history(vector) for vector in vectors]),

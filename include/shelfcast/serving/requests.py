@@ -1,12 +1,36 @@
-"""What the forecaster is asked and what it answers. Anything else is refused by name."""
+"""What the forecaster is asked. Anything else is refused by name."""
 
 from datetime import date
-from typing import Annotated
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model, model_validator
 
-Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f{}]+$")]
+from shelfcast.training.declaration import ModelDeclaration
+
 MOST_DAYS = 56
+LARGEST_NUMBER = 1e12
+VERBS = {"forecast": "forecast", "regression": "predict"}
+
+
+def _iso_date(value: object) -> object:
+    """A date as JSON has it; whatever else is left to be refused."""
+    try:
+        found = date.fromisoformat(value) if isinstance(value, str) else None
+    except ValueError:
+        found = None
+    if found is None or found.isoformat() != value:
+        raise ValueError("write a date as YYYY-MM-DD")
+    return found
+
+
+IsoDate = Annotated[date, BeforeValidator(_iso_date)]
+Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f{}]+$")]
+StoreName = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f{}@]+$")]
+"""A series is item@store: the last @ ends the item."""
+CustomerNumber = Annotated[int, Field(ge=0, lt=2**63)]
+Given = Annotated[float, Field(ge=0, le=LARGEST_NUMBER)]
+"""A feature as a caller gives it: a total or a count."""
+ENTITY_TYPES: dict[str, Any] = {"series_id": Name, "customer_id": CustomerNumber}
 
 
 class Strict(BaseModel):
@@ -16,70 +40,69 @@ class Strict(BaseModel):
 
 
 class DayOverride(Strict):
-    """An assumption about one day ahead: what is left out stays as planned."""
+    """An assumption about one day ahead, named by its number or its date: what is left out stays as planned."""
 
-    horizon_day: Annotated[int, Field(ge=1, le=MOST_DAYS)]
+    horizon_day: Annotated[int, Field(ge=1, le=MOST_DAYS)] | None = None
+    sales_date: IsoDate | None = None
     on_promotion: bool | None = None
     discount: Annotated[float, Field(ge=0, le=1)] | None = None
     price: Annotated[float, Field(gt=0, le=1e6)] | None = None
     is_open: bool | None = None
 
+    @model_validator(mode="after")
+    def _names_its_day_one_way(self) -> Self:
+        if (self.horizon_day is None) == (self.sales_date is None):
+            raise ValueError("write horizon_day or sales_date, one of the two")
+        return self
 
-class DemandRequest(Strict):
-    """Asks for the demand of a series over the next days."""
+    def day_after(self, business_date: date) -> int:
+        """Its day ahead of a business date; below 1 for a date that is not ahead."""
+        if self.horizon_day is not None:
+            return self.horizon_day
+        return ((self.sales_date or business_date) - business_date).days
 
-    series_id: Name
+
+class ForecastRequest(Strict):
+    """Asks for the demand of a series over the next days; of two overrides of one day the later one counts."""
+
+    series_id: Name | None = None
+    store_id: StoreName | None = None
+    item_id: Name | None = None
     horizon_days: Annotated[int, Field(ge=1, le=MOST_DAYS)] = 28
     overrides: Annotated[list[DayOverride], Field(max_length=MOST_DAYS)] = []
 
+    @model_validator(mode="after")
+    def _names_its_series_one_way(self) -> Self:
+        by_name, parts = self.series_id is not None, [self.store_id is not None, self.item_id is not None]
+        if by_name == any(parts) or any(parts) != all(parts):
+            raise ValueError("write series_id, or store_id and item_id: one of the two ways")
+        return self
 
-class OrderValueRequest(Strict):
-    """Asks for the value of a customer's next order."""
-
-    customer_id: Annotated[int, Field(ge=0, lt=2**63)]
-
-
-class DayForecast(BaseModel):
-    """One day ahead: mean and quantiles in units."""
-
-    sales_date: date
-    horizon_day: int
-    mean: float
-    q05: float
-    q25: float
-    q50: float
-    q75: float
-    q95: float
+    @property
+    def series(self) -> str:
+        """The series' name."""
+        return self.series_id if self.series_id is not None else f"{self.item_id}@{self.store_id}"
 
 
-class DemandAnswer(BaseModel):
-    """Forecasts, and what they were made with."""
+class PredictionRequest(Strict):
+    """Asks for one value, of an entity that the hot store knows or for features that the caller gives."""
 
-    series_id: str
-    release_id: str
-    generation: str
-    business_date: date
-    level: str
-    forecasts: list[DayForecast]
-
-
-class OrderValueAnswer(BaseModel):
-    """The value of the next order, and what it was predicted with."""
-
-    customer_id: int
-    release_id: str
-    generation: str
-    business_date: date
-    mean: float
-    q05: float
-    q25: float
-    q50: float
-    q75: float
-    q95: float
+    @model_validator(mode="after")
+    def _asks_one_way(self) -> Self:
+        entity, *features = type(self).model_fields
+        given = [getattr(self, name) is not None for name in features]
+        if (getattr(self, entity) is not None) == any(given) or any(given) != all(given):
+            raise ValueError(f"write {entity}, or {' and '.join(features)}: one of the two ways")
+        return self
 
 
-class Refusal(BaseModel):
-    """Why there is no forecast: a code for programs, a sentence for people."""
+def prediction_request(declaration: ModelDeclaration) -> type[PredictionRequest]:
+    """The request of a regression: its entity, or all of its features."""
+    fields: dict[str, Any] = {declaration.entity: (ENTITY_TYPES[declaration.entity] | None, None)}
+    fields |= dict.fromkeys(declaration.as_of_features, (Given | None, None))
+    return create_model(f"{declaration.name}_request", __base__=PredictionRequest, **fields)
 
-    reason_code: str
-    message: str
+
+def path_of(declaration: ModelDeclaration) -> str:
+    """Where a model's forecasts are asked for."""
+    return f"/v1/{declaration.name.replace('_', '-')}/{VERBS[declaration.kind]}"

@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
+from shelfcast.errors import NothingToDo, PostConditionFailed
 from shelfcast.training import declaration as declarations
 from shelfcast_provider.business_date import business_date_of
 
@@ -17,7 +19,7 @@ class ParityOperator(BaseOperator):
 
     Args:
         models: Names of the models to compare.
-        business_date: ISO date (templated).
+        business_date: ISO date (templated); it is skipped when a newer one is served.
 
     Returns:
         Number of vectors compared, by model.
@@ -31,10 +33,16 @@ class ParityOperator(BaseOperator):
         self.business_date = business_date
 
     def execute(self, context: "Context") -> dict[str, int]:
-        """Reads both sides and compares every number."""
-        return {model: self._compare(model) for model in self.models}
+        """Reads both sides and compares every number; where they differ, another try finds the same."""
+        try:
+            return {model: self._compare(model) for model in self.models}
+        except NothingToDo as reason:
+            raise AirflowSkipException(str(reason)) from reason
+        except PostConditionFailed as error:
+            raise AirflowFailException(str(error)) from error
 
     def _compare(self, model: str) -> int:
+        from shelfcast.hot_store.generation import refuse_older
         from shelfcast.hot_store.parity import check_parity
         from shelfcast.hot_store.partition import read_partition
         from shelfcast_provider.cold_store.cold_store_hook import ColdStoreHook
@@ -42,7 +50,9 @@ class ParityOperator(BaseOperator):
         from shelfcast_provider.hot_store.publish_generation_operator import layout_of
 
         day, declaration, hook = business_date_of(self.business_date), declarations.load(model), HotStoreHook()
+        manifest = hook.current(model)
+        refuse_older(manifest.generation, business_date=day, model=model)
         with ColdStoreHook() as store:
             cold = read_partition(store, layout_of(declaration), day)
-        hot = hook.read(hook.current(model), entity_kind=declaration.entity)
+        hot = hook.read(manifest, entity_kind=declaration.entity)
         return check_parity(cold, hot, fields=declaration.vector_fields, business_date=day, model=model)

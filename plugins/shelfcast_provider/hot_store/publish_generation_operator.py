@@ -1,10 +1,13 @@
 """Publishes a business date's features as a generation of the hot store."""
 
 from collections.abc import Sequence
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
+from shelfcast.errors import HotStoreError, NothingToDo
 from shelfcast.training import declaration as declarations
 from shelfcast.training.declaration import ModelDeclaration
 from shelfcast_provider.business_date import business_date_of
@@ -29,7 +32,7 @@ def layout_of(declaration: ModelDeclaration) -> "Layout":
 
 
 class PublishGenerationOperator(BaseOperator):
-    """Writes the generation of a model for a business date and points at it.
+    """Writes the generation of a model for a business date and points at it; skips a date older than the one served.
 
     Args:
         model: Name of the model.
@@ -48,23 +51,28 @@ class PublishGenerationOperator(BaseOperator):
 
     def execute(self, context: "Context") -> dict[str, Any]:
         """Reads the partition, packs it, publishes it."""
-        from shelfcast.hot_store.generation import Manifest, checksum, generation_name
-        from shelfcast.hot_store.partition import read_partition
-        from shelfcast.hot_store.vector import pack, schema_id
-        from shelfcast_provider.cold_store.cold_store_hook import ColdStoreHook
+        from shelfcast.hot_store.generation import describe
         from shelfcast_provider.hot_store.hot_store_hook import HotStoreHook
 
         day, declaration = business_date_of(self.business_date), declarations.load(self.model)
-        with ColdStoreHook() as store:
-            partition = read_partition(store, layout_of(declaration), day)
-        values = pack(partition.numbers, business_date=day, fields=declaration.vector_fields)
-        manifest = Manifest(
-            model=self.model,
-            generation=generation_name(day, f"{context['run_id']}/{context['ti'].try_number}"),
-            business_date=self.business_date,
-            count=len(values),
-            schema=schema_id(declaration.vector_fields),
-            checksum=checksum(values),
-        )
-        HotStoreHook().publish(manifest, partition.entities, values, entity_kind=declaration.entity)
+        entities, values = self._packed(day, declaration)
+        run = f"{context['run_id']}/{context['ti'].try_number}"
+        manifest = describe(values, model=self.model, business_date=day, fields=declaration.vector_fields, run=run)
+        try:
+            HotStoreHook().publish(manifest, entities, values, entity_kind=declaration.entity)
+        except NothingToDo as reason:
+            raise AirflowSkipException(str(reason)) from reason
         return {"generation": manifest.generation, "vectors": manifest.count}
+
+    def _packed(self, day: date, declaration: ModelDeclaration) -> tuple[list[str], list[bytes]]:
+        """Entities and their vectors; a retry does not bring what the cold store has not."""
+        from shelfcast.hot_store.partition import read_partition
+        from shelfcast.hot_store.vector import pack
+        from shelfcast_provider.cold_store.cold_store_hook import ColdStoreHook
+
+        with ColdStoreHook() as store:
+            try:
+                partition = read_partition(store, layout_of(declaration), day)
+            except HotStoreError as error:
+                raise AirflowFailException(str(error)) from error
+        return partition.entities, pack(partition.numbers, business_date=day, fields=declaration.vector_fields)

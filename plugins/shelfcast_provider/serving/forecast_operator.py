@@ -5,8 +5,9 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
-from airflow.sdk.exceptions import AirflowSkipException
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
+from shelfcast.errors import BundleError, ReleaseError
 from shelfcast.settings import Settings
 from shelfcast_provider.business_date import business_date_of
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from shelfcast.cold_store.cold_store import ColdStore
+    from shelfcast.serving.predictor import Predictor
 
 MODEL = "demand"
 
@@ -37,28 +39,41 @@ class ForecastActiveSeriesOperator(BaseOperator):
 
     def execute(self, context: "Context") -> dict[str, Any]:
         """Forecasts, swaps the vintage in whole, and checks that nobody was left out."""
-        from shelfcast.deployment import bundle, pointer
-        from shelfcast.serving.predictor import Predictor
         from shelfcast.serving.vintage import check_contract, forecast_all
         from shelfcast_provider.cold_store.cold_store_hook import ColdStoreHook
         from shelfcast_provider.hot_store.hot_store_hook import HotStoreHook
 
         day, settings = business_date_of(self.business_date), Settings.from_environment()
-        releases = settings.artifacts / "releases" / MODEL
-        release_id = pointer.read(releases).current
-        if release_id is None:
-            raise AirflowSkipException(f"No release of {MODEL} serves yet; the first one is still to come.")
-        predictor = Predictor(bundle.load(releases / release_id), num_threads=settings.num_threads)
+        predictor = self._serving(settings)
+        release_id = predictor.bundle.release_id
         hot = HotStoreHook()
         manifest = hot.current(MODEL)
         values = hot.read(manifest, entity_kind=predictor.declaration.entity)
         with ColdStoreHook() as store:
             active = list(store.fetch("serving/active_series", {"business_date": day})["series_id"])
+            if not active:
+                raise AirflowFailException(
+                    f"No series is active on {day}: there is nothing to forecast. Clear feature_views of that date."
+                )
             rows = forecast_all(predictor, active, values, business_date=day)
             about = {"release_id": release_id, "generation": manifest.generation, "run_id": context["run_id"]}
             counts = self._write(store, rows.assign(**about), day)
         check_contract(active, **counts, horizon_days=predictor.declaration.horizon)
         return {"release_id": release_id, "generation": manifest.generation, **counts}
+
+    def _serving(self, settings: Settings) -> "Predictor":
+        """The release that serves; before the first one there is nothing to do."""
+        from shelfcast.deployment import bundle, pointer
+        from shelfcast.serving.predictor import Predictor
+
+        releases = settings.artifacts / "releases" / MODEL
+        try:
+            release_id = pointer.read(releases).current
+            if release_id is None:
+                raise AirflowSkipException(f"No release of {MODEL} serves yet; the first one is still to come.")
+            return Predictor(bundle.load(releases / release_id), num_threads=settings.num_threads)
+        except (BundleError, ReleaseError) as error:
+            raise AirflowFailException(str(error)) from error
 
     def _write(self, store: "ColdStore", rows: "pd.DataFrame", day: date) -> dict[str, int]:
         import tempfile

@@ -5,6 +5,7 @@ from typing import Any
 from airflow.sdk import BaseHook
 
 from shelfcast.errors import ReleaseError
+from shelfcast.training.declaration import ModelDeclaration
 from shelfcast_provider.connections import FORECASTER, check_extras
 
 TIMEOUT_SECONDS = 60.0
@@ -37,15 +38,15 @@ class ForecasterHook(BaseHook):
         """Loads a release in the forecaster's process and predicts with it, without serving it."""
         return self._call("POST", f"/v1/releases/{model}/{release_id}/smoke", json={})
 
-    def demand(self, series_id: str, *, horizon_days: int) -> dict[str, Any]:
-        """Forecasts of a series as a client gets them."""
-        return self._call("POST", "/v1/demand/forecast", json={"series_id": series_id, "horizon_days": horizon_days})
+    def ask(self, declaration: ModelDeclaration, entity: str) -> dict[str, Any]:
+        """The forecasts of a series, or the value of a customer's next order, as a client gets them."""
+        from shelfcast.serving.probe import question
+        from shelfcast.serving.requests import path_of
 
-    def order_value(self, customer_id: int) -> dict[str, Any]:
-        """The value of a customer's next order as a client gets it."""
-        return self._call("POST", "/v1/order-value/predict", json={"customer_id": customer_id})
+        return self._call("POST", path_of(declaration), json=question(declaration, entity))
 
     def _call(self, method: str, path: str, *, accepted: tuple[int, ...] = (200,), **arguments: Any) -> dict[str, Any]:
+        """Calls; raises `ReleaseError` when nothing, a refusal or no JSON comes back."""
         import httpx
 
         try:
@@ -59,4 +60,9 @@ class ForecasterHook(BaseHook):
             ) from error
         if response.status_code not in accepted:
             raise ReleaseError(f"The forecaster refused {path} ({response.status_code}): {response.text[:400]}")
-        return dict(response.json())
+        try:
+            return dict(response.json())
+        except (TypeError, ValueError) as error:
+            raise ReleaseError(
+                f"What answers at {self.url} is no forecaster: {path} gave {response.text[:80]!r}. See the connection."
+            ) from error

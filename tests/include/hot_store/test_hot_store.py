@@ -1,4 +1,4 @@
-"""Vectors, generations, partitions and parity."""
+"""Vectors, keys, partitions and parity."""
 
 from datetime import date
 
@@ -11,10 +11,8 @@ from hypothesis.extra.numpy import arrays
 from shelfcast.cold_store.duckdb_store import DuckDBStore
 from shelfcast.errors import HotStoreError, PostConditionFailed
 from shelfcast.hot_store.generation import (
-    Manifest,
-    checksum,
     generation_name,
-    history_key,
+    generations_key,
     manifest_key,
     members_key,
     pointer_key,
@@ -23,7 +21,7 @@ from shelfcast.hot_store.generation import (
 )
 from shelfcast.hot_store.parity import check_parity
 from shelfcast.hot_store.partition import Layout, Partition, read_partition
-from shelfcast.hot_store.vector import HEADER, pack, schema_id, unpack
+from shelfcast.hot_store.vector import pack, unpack
 
 FIELDS = ("a", "b", "c")
 DAY = date(2025, 6, 30)
@@ -53,35 +51,24 @@ def test_rows_of_another_width_are_not_packed():
         pack(np.ones((2, 4)), business_date=DAY, fields=FIELDS)
 
 
-def test_a_cut_damaged_or_foreign_value_is_refused():
+def test_a_value_of_other_fields_or_of_another_format_is_refused():
     value = one_value()
-    flipped = value[:-1] + bytes([value[-1] ^ 1])
-    for wrong, text in ((value[:-1], "bytes"), (flipped, "damaged"), (b"XXXX" + value[4:], "another version")):
+    assert unpack(value, fields=FIELDS).numbers.tolist()[:2] == [1.0, 2.0]
+    for wrong, text in ((value[:-1], "27 bytes, 28 were expected"), (b"SCV1" + value[4:], "another format")):
         with pytest.raises(HotStoreError, match=text):
             unpack(wrong, fields=FIELDS)
-    with pytest.raises(HotStoreError, match="another version"):
+    with pytest.raises(HotStoreError, match="another version of the model's fields"):
         unpack(value, fields=("a", "b", "other"))
-    assert HEADER.size == 16
 
 
-def manifest_of(values):
-    return Manifest(
-        model="demand",
-        generation="g",
-        business_date="2025-06-30",
-        count=len(values),
-        schema=schema_id(FIELDS),
-        checksum=checksum(values),
-    )
-
-
-def test_a_manifest_is_met_in_any_order_and_by_nothing_less():
-    values = pack(np.arange(9.0).reshape(3, 3), business_date=DAY, fields=FIELDS)
-    manifest = Manifest.from_json(manifest_of(values).to_json())
-    manifest.verify(reversed(values))
-    for wrong in (values[:2], [*values[:2], None], [*values[:2], values[0]], [*values, values[0]]):
-        with pytest.raises(HotStoreError, match="not pointed at"):
-            manifest.verify(wrong)
+@pytest.mark.parametrize("position", range(28))
+@pytest.mark.parametrize("bit", [0, 7])
+def test_whatever_byte_is_damaged_the_value_is_refused(position, bit):
+    """The header too: a business date that is off by a day is as wrong as a number is."""
+    value = bytearray(one_value())
+    value[position] ^= 1 << bit
+    with pytest.raises(HotStoreError, match="another format" if position < 4 else "damaged"):
+        unpack(bytes(value), fields=FIELDS)
 
 
 def test_keys_keep_a_store_together_and_generations_apart():
@@ -91,8 +78,10 @@ def test_keys_keep_a_store_together_and_generations_apart():
     assert key == "fs:{S001}:demand:g1:milk@S001"
     assert generation_name(DAY, "run 1") != generation_name(DAY, "run 2")
     assert generation_name(DAY, "run 1").startswith("20250630-")
-    kinds = {make("demand") for make in (pointer_key, history_key)}
-    assert len(kinds | {make("demand", "g") for make in (manifest_key, members_key)}) == 4
+    kinds = {make("demand") for make in (pointer_key, generations_key)}
+    kinds |= {make("demand", "g") for make in (manifest_key, members_key)}
+    assert len(kinds) == 4
+    assert {key.partition("{")[2].partition("}")[0] for key in kinds} == {"demand"}, "one slot, one transaction"
 
 
 @pytest.fixture

@@ -1,0 +1,75 @@
+"""Tries a model's text in a process of its own.
+
+LightGBM ends the whole process (SIGABRT) when it parses a text that is cut or damaged. So the first process that ever
+parses a text is one that may be lost: `python -P trial.py FEATURES < model.txt`.
+"""
+
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from shelfcast.errors import BundleError
+
+TRIAL_SECONDS = 120
+END_OF_TREES = "\nend of trees\n"
+NOT_NEEDED = ("dask", "matplotlib", "pandas", "pyarrow", "sklearn")
+"""Libraries that LightGBM works with where there are any."""
+
+
+def check(model_text: bytes, *, features: int) -> None:
+    """Parses the text and predicts with it, elsewhere.
+
+    Args:
+        model_text: LightGBM's native text.
+        features: Columns of a row, 1 or more.
+
+    Raises:
+        BundleError: The text cannot be parsed, lacks trees or predicts what is no number.
+    """
+    command = [sys.executable, "-P", str(Path(__file__)), str(features)]
+    try:
+        done = subprocess.run(  # noqa: S603
+            command, input=model_text, capture_output=True, timeout=TRIAL_SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        raise _unsound(f"LightGBM did not parse it within {TRIAL_SECONDS} s") from error
+    if done.returncode < 0:
+        raise _unsound(f"LightGBM ended the process that parsed it with {signal.Signals(-done.returncode).name}")
+    if done.returncode:
+        said = done.stderr.decode(errors="replace").strip().splitlines() or ["nothing"]
+        raise _unsound(said[-1][:300])
+
+
+def main() -> None:
+    """Parses the text on standard input; ends with a sentence if it is not sound."""
+    # what is not there is not loaded: half a second instead of two and a half
+    sys.modules.update(dict.fromkeys(NOT_NEEDED))  # type: ignore[arg-type]
+    sys.exit(fault_of(sys.stdin.buffer.read().decode(), features=int(sys.argv[1])))
+
+
+def fault_of(text: str, *, features: int) -> str | None:
+    """What is wrong with the text; `None` if it is sound. May end the process: call `check` instead."""
+    import lightgbm
+    import numpy as np
+
+    sizes = re.search(r"^tree_sizes=(.*)$", text, flags=re.MULTILINE)
+    if sizes is None or END_OF_TREES not in text:
+        return "its trees have no end: the text was cut"
+    booster = lightgbm.Booster(model_str=text)
+    trees, columns = booster.num_trees(), booster.num_feature()
+    if (trees, columns) != (len(sizes[1].split()), features):
+        return f"it holds {trees} trees of {columns} features, its header says otherwise"
+    rows = np.full((2, features), np.nan)
+    rows[1] = 1.0
+    raw = np.asarray(booster.predict(rows, raw_score=True, num_threads=1), dtype=float)
+    return None if np.isfinite(raw).all() else "it predicts values that are no numbers"
+
+
+def _unsound(why: str) -> BundleError:
+    return BundleError(f"model.txt is no sound model: {why}. It was not released. Train it again.")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,216 @@
+"""The batch forecast and the forecaster's hook against a real hot store and the shipped fake of the cold one."""
+
+import asyncio
+import json
+import shutil
+from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
+
+import numpy as np
+import pandas as pd
+import pytest
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+from served_world import DAY, numbers_of, publish
+
+from forecaster.__main__ import app_of
+from forecaster.redis_reader import RedisReader
+from shelfcast.deployment import pointer
+from shelfcast.errors import ConfigurationError, HotStoreError, ReleaseError
+from shelfcast_provider.serving.forecast_operator import ForecastActiveSeriesOperator
+from shelfcast_provider.serving.forecaster_hook import ForecasterHook
+
+ACTIVE = ["bread@S1", "milk@S1", "milk@S2", "fresh@S2", "missing@S3"]
+
+
+@pytest.fixture
+def release(artifacts, releases_folder):
+    """Folder of the releases of demand, one of which serves."""
+    return shutil.copytree(releases_folder / "demand", artifacts / "releases" / "demand")
+
+
+@pytest.fixture
+def series(predictor, frame):
+    rows = {name: numbers_of(predictor, frame, 30 * number) for number, name in enumerate(ACTIVE[:3])}
+    return rows | {"fresh@S2": np.full_like(rows["milk@S1"], np.nan)}
+
+
+@pytest.fixture
+def shop(cold_store, hot_store, demand, series):
+    """Both stores as a refresh of the business date leaves them; the hot one lacks an active series."""
+    cold_store.run("cold_store/create_demand")
+    rows = pd.DataFrame({"business_date": DAY, "series_id": [*ACTIVE, "gone@S1"], "is_active": [True] * 5 + [False]})
+    cold_store.connection.register("given", rows)
+    cold_store.connection.execute("INSERT INTO FEATURES.DEMAND BY NAME SELECT * FROM given")
+    publish(hot_store, demand, series)
+    return cold_store
+
+
+def forecast(business_date=DAY, run_id="a run"):
+    operator = ForecastActiveSeriesOperator(task_id="forecast", business_date=str(business_date))
+    return operator.execute({"run_id": run_id})
+
+
+def ledger(store, columns="series_id, horizon_days, mean, reason_code, run_id"):
+    return store.connection.execute(f"SELECT {columns} FROM FORECASTS.LEDGER ORDER BY ALL").fetchall()
+
+
+def test_every_active_series_is_in_the_ledger_with_a_forecast_or_a_reason(shop, release, hot_store):
+    answer = forecast()
+    assert answer == {
+        "release_id": pointer.read(release).current,
+        "generation": hot_store.current("demand").generation,
+        "forecasts": 3,
+        "reasons": 2,
+        "rows": 5 * 28,
+    }
+    codes = {(series, code) for series, code in ledger(shop, "series_id, reason_code")}
+    assert codes == {
+        ("bread@S1", None), ("milk@S1", None), ("milk@S2", None),
+        ("fresh@S2", "no_history"), ("missing@S3", "unknown_series"),
+    }  # fmt: skip
+    assert all(mean > 0 for _, _, mean, code, _ in ledger(shop) if code is None)
+
+
+def test_a_second_run_replaces_the_vintage_and_adds_nothing(shop, release):
+    forecast()
+    first = ledger(shop, "series_id, horizon_days, mean, reason_code")
+    assert forecast(run_id="another run")["rows"] == 5 * 28
+    assert ledger(shop, "series_id, horizon_days, mean, reason_code") == first
+    assert ledger(shop, "DISTINCT run_id") == [("another run",)]
+
+
+def test_batch_and_online_forecasts_are_the_same(shop, release, forecaster, demand):
+    forecast()
+    online = ForecasterHook().ask(demand, "milk@S2")["forecasts"]
+    batch = ledger(shop, "horizon_days, mean, q05, q95, sales_date, series_id")
+    assert [row[:4] for row in batch if row[5] == "milk@S2"] == [
+        (day["horizon_day"], pytest.approx(day["mean"]), pytest.approx(day["q05"]), pytest.approx(day["q95"]))
+        for day in online
+    ]
+
+
+def test_before_the_first_release_there_is_nothing_to_forecast_with(shop, artifacts):
+    with pytest.raises(AirflowSkipException, match="the first one is still to come"):
+        forecast()
+
+
+def test_an_empty_hot_store_fails(cold_store, hot_store, release):
+    with pytest.raises(HotStoreError, match="holds no generation of demand yet"):
+        forecast()
+
+
+def test_a_hot_store_of_another_date_fails(shop, hot_store, release, demand, series):
+    publish(hot_store, demand, series, business_date=DAY + timedelta(days=1))
+    with pytest.raises(HotStoreError, match="The hot store is not of 2025-06-30"):
+        forecast()
+
+
+def test_a_date_without_active_series_fails_for_good(shop, release):
+    with pytest.raises(AirflowFailException, match="No series is active on 2025-06-29"):
+        forecast(DAY - timedelta(days=1))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [("current.json", "{", "does not say which release"), ("{release}/metrics.json", "{}", "is not what was released")],
+)
+def test_a_damaged_release_fails_for_good(shop, release, name, content, says):
+    (release / name.format(release=pointer.read(release).current)).write_text(content)
+    with pytest.raises(AirflowFailException, match=says):
+        forecast()
+
+
+def test_a_run_without_a_business_date_forecasts_nothing(shop, release):
+    with pytest.raises(AirflowFailException, match="partition key"):
+        forecast("None")
+
+
+def test_a_third_model_is_read_by_its_declaration(hot_store, hot_store_server, order_value):
+    from shelfcast_local.hot_store import url
+
+    third = order_value.model_copy(update={"name": "basket_size", "as_of_features": ("purchase_count",)})
+    generation = publish(hot_store, third, {"17": np.array([3.0], dtype=np.float32)})
+
+    async def read(name):
+        return await RedisReader(url(hot_store_server)).read(third, name)
+
+    found, vector = asyncio.run(read("17"))
+    assert (found, vector.business_date, vector.numbers.tolist()) == (generation, DAY, [3.0])
+    assert asyncio.run(read("18")) == (generation, None)
+
+
+def test_a_hot_store_that_is_down_is_an_error_with_advice(demand):
+    with pytest.raises(HotStoreError, match="does not answer"):
+        asyncio.run(RedisReader("redis://:secret@127.0.0.1:9/0").read(demand, "milk@S1"))
+
+
+def test_the_forecaster_says_which_models_it_serves_and_refuses_by_name(forecaster, release, demand):
+    hook = ForecasterHook()
+    assert hook.ready()["releases"].keys() == {"demand", "order_value"}
+    with pytest.raises(ReleaseError, match=r"refused /v1/demand/forecast \(503\).*holds no generation of demand"):
+        hook.ask(demand, "milk@S1")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("SHELFCAST_FORECASTER_TOKEN", "", "has 0 characters"),
+        ("SHELFCAST_FORECASTER_TOKEN", "short", "give it 16 or more"),
+        ("SHELFCAST_STALE_AFTER_DAYS", "0", "1 or more"),
+        ("SHELFCAST_STALE_AFTER_DAYS", "soon", "whole number of days"),
+    ],
+)
+def test_wrong_settings_stop_the_forecaster_before_it_serves(tmp_path, name, value, says):
+    environment = {
+        "SHELFCAST_HOT_STORE_URL": "redis://127.0.0.1:9/0",
+        "SHELFCAST_RELEASES": str(tmp_path),
+        "SHELFCAST_FORECASTER_TOKEN": "x" * 16,
+    }
+    assert app_of({**environment, "SHELFCAST_STALE_AFTER_DAYS": "7"})
+    with pytest.raises(SystemExit, match=says):
+        app_of({**environment, name: value})
+
+
+def test_a_limit_to_the_age_of_features_is_kept(release, hot_store, hot_store_server, demand, series):
+    from starlette.testclient import TestClient
+
+    from shelfcast_local.hot_store import url
+
+    publish(hot_store, demand, series)
+    environment = {
+        "SHELFCAST_HOT_STORE_URL": url(hot_store_server),
+        "SHELFCAST_RELEASES": str(release.parent),
+        "SHELFCAST_FORECASTER_TOKEN": "x" * 16,
+        "SHELFCAST_STALE_AFTER_DAYS": "7",
+    }
+    with TestClient(app_of(environment), headers={"Authorization": f"Bearer {'x' * 16}"}) as client:
+        response = client.post("/v1/demand/forecast", json={"series_id": "milk@S1"})
+    assert (response.status_code, response.json()["reason_code"]) == (503, "stale_features")
+
+
+class NoForecaster(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"<html>welcome</html>")
+
+    def log_message(self, *_):
+        """Tests are quiet."""
+
+
+def test_something_else_that_answers_is_not_taken_for_the_forecaster(monkeypatch):
+    with HTTPServer(("127.0.0.1", 0), NoForecaster) as server:
+        Thread(target=server.serve_forever).start()
+        connection = {"conn_type": "shelfcast_forecaster", "host": "127.0.0.1", "port": server.server_port}
+        monkeypatch.setenv("AIRFLOW_CONN_FORECASTER", json.dumps(connection))
+        with pytest.raises(ReleaseError, match="is no forecaster"):
+            ForecasterHook().ready()
+        server.shutdown()
+
+
+def test_a_connection_with_extras_is_refused(monkeypatch):
+    connection = {"conn_type": "shelfcast_forecaster", "host": "127.0.0.1", "extra": {"verify": False}}
+    monkeypatch.setenv("AIRFLOW_CONN_FORECASTER", json.dumps(connection))
+    with pytest.raises(ConfigurationError, match="not allowed: verify"):
+        ForecasterHook()
