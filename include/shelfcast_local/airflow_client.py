@@ -11,6 +11,8 @@ import httpx
 from shelfcast.errors import ShelfcastError
 
 FINISHED = frozenset({"success", "failed"})
+ROWS_A_PAGE = 100
+"""What Airflow gives at most unless its `[api] maximum_page_limit` says otherwise."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,11 +54,11 @@ class AirflowClient:
 
     def dag_ids(self) -> set[str]:
         """The DAGs that the DAG processor has parsed so far."""
-        return {dag["dag_id"] for dag in self._call("GET", "/dags", params={"limit": 100})["dags"]}
+        return {dag["dag_id"] for dag in self._all_rows("/dags", "dags")}
 
     def import_errors(self) -> list[dict[str, Any]]:
         """DAG files that do not parse."""
-        return list(self._call("GET", "/importErrors")["import_errors"])
+        return self._all_rows("/importErrors", "import_errors")
 
     def trigger(self, dag_id: str, conf: dict[str, Any] | None = None, **fields: Any) -> Run:
         """Starts a run as the UI's trigger form does; raises with the server's text on refused params."""
@@ -66,13 +68,12 @@ class AirflowClient:
 
     def runs(self, dag_id: str = "~") -> list[Run]:
         """All runs of a DAG (`~`: of every DAG), oldest first."""
-        found = self._call("GET", f"/dags/{dag_id}/dagRuns", params={"limit": 1000, "order_by": "id"})
-        return [_run(run) for run in found["dag_runs"]]
+        return [_run(run) for run in self._all_rows(f"/dags/{dag_id}/dagRuns", "dag_runs", order_by="id")]
 
     def task_instances(self, run: Run) -> list[dict[str, Any]]:
         """The task instances of a run."""
         path = f"/dags/{run.dag_id}/dagRuns/{quote(run.run_id, safe='')}/taskInstances"
-        return list(self._call("GET", path)["task_instances"])
+        return self._all_rows(path, "task_instances")
 
     def log(self, run: Run, task_id: str, try_number: int) -> str:
         """What a try of a task has logged."""
@@ -98,6 +99,15 @@ class AirflowClient:
                     yield run, "", run.state
             yield Run(dag_id="", run_id="", state="", run_type="", partition_key=None), "", ""
             time.sleep(poll_seconds)
+
+    def _all_rows(self, path: str, name: str, **parameters: str) -> list[dict[str, Any]]:
+        """The rows of every page; a page may be shorter than asked for, so only the server's total ends the reading."""
+        rows: list[dict[str, Any]] = []
+        while True:
+            page = self._call("GET", path, params={**parameters, "limit": ROWS_A_PAGE, "offset": len(rows)})
+            rows += page[name]
+            if not page[name] or len(rows) >= page["total_entries"]:
+                return rows
 
     def _call(self, method: str, path: str, **arguments: Any) -> Any:
         response = self._session().request(method, f"/api/v2{path}", **arguments)
