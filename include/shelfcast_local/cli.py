@@ -101,12 +101,16 @@ def backtest(
 
 
 @app.command()
-def load(dataset: Path, data: Path | None = None, home: Home = None) -> None:
+def load(
+    dataset: Path,
+    data: Annotated[Path | None, typer.Option(help="Folder of the files it names.")] = None,
+    home: Home = None,
+) -> None:
     """Load a dataset's history into the shop's database."""
     from shelfcast_local.shop import open_shop
     from shelfcast_local.stack import Stack
 
-    Console().print(open_shop(Stack(home), data or dataset).write_history())
+    Console().print(open_shop(Stack(home), dataset, data=data).write_history())
 
 
 @app.command()
@@ -117,15 +121,16 @@ def simulate(
 ) -> None:
     """Play business days in the shop; the history first if there is none."""
     from shelfcast_local.shop import open_shop
+    from shelfcast_local.simulator.command import simulate as play
     from shelfcast_local.stack import Stack
 
-    shop = open_shop(Stack(home), None, faults=faults or [])
-    if shop.is_empty():
-        Console().print(shop.write_history())
-    for _ in range(days):
-        day = shop.next_day()
-        shop.write_day(day)
-        Console().print(f"{datetime.now():%H:%M:%S} business day {day} is closed.")
+    console = Console()
+    play(
+        open_shop(Stack(home)).address,
+        days=days,
+        faults=faults or [],
+        report=lambda written: console.print(f"{datetime.now():%H:%M:%S} {written}", soft_wrap=True),
+    )
 
 
 def main() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import psycopg
 import pyarrow as pa
 import pytest
+from typer.testing import CliRunner
 
 from shelfcast.errors import ConfigurationError, NothingToDo, SourceError
 from shelfcast.sources import shop_history
@@ -17,6 +18,7 @@ from shelfcast.sources.played_shop import played_shop
 from shelfcast.sources.shop_schema import TABLES
 from shelfcast.sources.simulation_settings import SimulationSettings
 from shelfcast_local import postgres
+from shelfcast_local.cli import app
 from shelfcast_local.configuration import HOST, Configuration
 from shelfcast_local.shop import Shop
 from shelfcast_local.simulator.command import load, next_day, open_history, simulate
@@ -33,8 +35,12 @@ class Killed(Exception):
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    home = tmp_path_factory.mktemp("shop")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("shop")
+
+
+@pytest.fixture(scope="module")
+def server(home: Path) -> Iterator[str]:
     configuration, supervisor = Configuration.load(home), Supervisor(home)
     service = postgres.service(home, configuration)
     supervisor.start(service)
@@ -273,8 +279,9 @@ def test_an_unknown_fault_is_told_its_name(address: str, fault: str, expected: s
 def test_a_fault_may_name_its_days_and_counts_once(address: str) -> None:
     small(address)
     first, last = LAST + timedelta(days=2), LAST + timedelta(days=3)
+    shop_with_faults = Shop(address, faults=[f"bad_rows=5:{first}:{last}"])
     for _ in range(4):
-        simulate(address, faults=[f"bad_rows=5:{first}:{last}"] if next_day(address) <= first else [])  # type: ignore[operator]
+        shop_with_faults.write_day(shop_with_faults.next_day())
     with connect(address) as shop:
         present = played_shop(shop)
         assert present is not None
@@ -337,3 +344,44 @@ def test_a_shop_is_filled_and_lives_on(address: str, tmp_path: Path) -> None:
     assert not Shop(address).is_empty()
     with pytest.raises(SourceError, match="holds the history 'mine', asked for is 'simulated'"):
         Shop(address, Path("simulated")).is_empty()
+
+
+def test_simulate_plays_its_days_with_a_fault_named_by_days(address: str, home: Path) -> None:
+    small(address)
+    first, last = LAST + timedelta(days=1), LAST + timedelta(days=2)
+    asked = [
+        "simulate",
+        "--days",
+        "2",
+        "--fault",
+        f"bad_rows=5:{first}:{last}",
+        "--fault",
+        "outage",
+        "--home",
+        str(home),
+    ]
+    answered = CliRunner().invoke(app, asked)
+    assert answered.exit_code == 0, answered.exception
+    for day in (first, last):
+        assert f"The shop is written up to {day}, not closed" in answered.output
+    with connect(address) as shop:
+        present = played_shop(shop)
+        assert present is not None
+        assert [fault["kind"] for fault in present.settings["faults"]] == ["bad_rows", "outage"]
+        assert count(shop, b"SELECT count(*) FROM sales.orders WHERE status IS NULL") == 2 * SETTINGS.stores
+
+
+def test_load_takes_a_declaration_and_the_folder_of_its_files(address: str, home: Path, tmp_path: Path) -> None:
+    declaration, data = tmp_path / "mine.yaml", tmp_path / "data"
+    data.mkdir()
+    (data / "units.csv").write_text(
+        "store_id,sales_date,units\n" + "".join(f"a,2024-01-{day:02d},1\n" for day in range(1, 11))
+    )
+    declaration.write_text("name: mine\nhold_back_days: 3\nsales: {file: units.csv}\n")
+    answered = CliRunner().invoke(app, ["load", str(declaration), "--data", str(data), "--home", str(home)])
+    assert answered.exit_code == 0, answered.exception
+    assert "The shop is written up to 2024-01-07" in answered.output
+    with connect(address) as shop:
+        present = played_shop(shop)
+        assert present is not None
+        assert (present.history_name, present.settings["data"]) == ("mine", str(data))

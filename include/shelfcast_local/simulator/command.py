@@ -83,7 +83,8 @@ def simulate(
         address: The shop's database.
         days: Number of days, 1 or more.
         faults: `kind[=amount][:first day[:last day]]`, such as `bad_rows` or `distribution_shift=1.6`, for a simulated
-            shop. Without days a fault acts on the days played now; a shift and a changed schema stay.
+            shop. Without days a fault acts on the days played now; a shift and a changed schema stay. One that the
+            shop has already counts once, so a call may be repeated until its days are over.
         report: Called after the history, if it was written, and after each day.
     """
     with _opened(address) as connection:
@@ -121,6 +122,7 @@ def _history_of(connection: Connection, present: PlayedShop, faults: list[Fault]
         return Dataset(Path(kept["declaration"]), data=data, stores=stores, hold_back_days=held_back)
     settings = SimulationSettings.model_validate(present.settings)
     faults = [fault for fault in faults if fault not in settings.faults]
+    _refuse_past_days(faults, first=present.last_date + timedelta(days=1))
     if faults and present.is_within_a_day:
         raise ConfigurationError(
             f"The day after {present.last_date} is half written; a fault would change what it already wrote. "
@@ -156,18 +158,21 @@ def _parse_fault(text: str, *, first: date, last: date) -> Fault:
     }
     given["last_day"] = (days[1] if len(days) > 1 else None) if days or kind in LASTING_FAULTS else last
     try:
-        fault = Fault.model_validate(given)
+        return Fault.model_validate(given)
     except ValidationError as error:
         raise ConfigurationError(
             f"Fault {text!r} cannot be read ({error.errors()[0]['msg']}); write such as "
             f"{kind}={DEFAULT_AMOUNTS[kind]} or {kind}={DEFAULT_AMOUNTS[kind]}:{first}:{last}."
         ) from error
-    if fault.first_day < first:
-        raise ConfigurationError(
-            f"Fault {text!r} begins on {fault.first_day}, but the shop is written up to the day before {first}: what "
-            f"is written stays. Write a first day of {first} or later."
-        )
-    return fault
+
+
+def _refuse_past_days(faults: Sequence[Fault], *, first: date) -> None:
+    for fault in faults:
+        if fault.first_day < first:
+            raise ConfigurationError(
+                f"Fault {fault.kind!r} begins on {fault.first_day}, but the shop is written up to the day before "
+                f"{first}: what is written stays. Write a first day of {first} or later."
+            )
 
 
 @contextmanager
