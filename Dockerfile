@@ -14,6 +14,9 @@ ENV JAVA_HOME=/usr/lib/jvm/default-java \
     AIRFLOW__CORE__DAGS_FOLDER=/opt/shelfcast/dags \
     AIRFLOW__CORE__PLUGINS_FOLDER=/opt/shelfcast/plugins \
     AIRFLOW__CORE__LOAD_EXAMPLES=False \
+    DO_NOT_TRACK=true \
+    GX_ANALYTICS_ENABLED=false \
+    MLFLOW_DISABLE_TELEMETRY=true \
     OMP_WAIT_POLICY=PASSIVE \
     PYTHONUNBUFFERED=1
 RUN ln -s /usr/lib/jvm/java-17-openjdk-* /usr/lib/jvm/default-java

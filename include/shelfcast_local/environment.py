@@ -20,6 +20,9 @@ PRELOADED = (
 )
 """Loaded once in the process that all task processes are forked from, so that no task pays for them again."""
 
+NO_TELEMETRY = {"DO_NOT_TRACK": "true", "GX_ANALYTICS_ENABLED": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+"""MLflow sends usage statistics unless told not to; Evidently and Great Expectations have switches of their own."""
+
 
 def virtual_environment_binary(name: str) -> str:
     """Path of a program that was installed beside this Python."""
@@ -32,6 +35,7 @@ def environment(home: Path, configuration: Configuration, *, jars: list[Path]) -
         **_airflow(home, configuration),
         **{f"AIRFLOW_CONN_{name.upper()}": json.dumps(value) for name, value in connections(configuration).items()},
         **_mlflow(configuration),
+        **NO_TELEMETRY,
         "SHELFCAST_HOME": str(home),
         "SHELFCAST_PROFILE": "laptop",
         "SHELFCAST_LANDING": str(home / "landing"),

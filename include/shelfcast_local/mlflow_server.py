@@ -4,7 +4,7 @@ from pathlib import Path
 
 from shelfcast_local import loopback
 from shelfcast_local.configuration import HOST, Configuration, private_folder, write_private
-from shelfcast_local.environment import virtual_environment_binary
+from shelfcast_local.environment import NO_TELEMETRY, virtual_environment_binary
 from shelfcast_local.supervisor import Service
 
 USER = "shelfcast"
@@ -33,6 +33,7 @@ def service(home: Path, configuration: Configuration) -> Service:
         name="mlflow",
         command=[virtual_environment_binary("mlflow"), "server", *options, *stores],
         environment={
+            **NO_TELEMETRY,
             "MLFLOW_AUTH_CONFIG_PATH": str(settings),
             "MLFLOW_FLASK_SERVER_SECRET_KEY": configuration.passwords["flask"],
             "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
