@@ -36,7 +36,7 @@ COPY dags dags
 COPY sql sql
 RUN pip install --no-cache-dir --no-deps -e . \
  && python -c "from pathlib import Path; from shelfcast_local.jars import resolve; resolve(Path('/tmp/spark'))" \
- && cp /tmp/spark/jars/*.jar "$(python -c 'import pyspark; print(pyspark.__path__[0])')/jars/" \
+ && cp /tmp/spark/jars/jars/*.jar "$(python -c 'import pyspark; print(pyspark.__path__[0])')/jars/" \
  && rm -rf /tmp/spark
 
 USER shelfcast
