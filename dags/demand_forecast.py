@@ -6,14 +6,16 @@ and by the same code as the forecaster. Each active series gets a forecast or a 
 
 ### Reads → writes
 The hot store's generation of the business date and the current release → `FORECASTS.LEDGER`, one vintage a business
-date. Emits `demand_forecasts` with the business date as partition.
+date. When several dates close together the hot store may serve another one: the same vectors are then packed from
+`FEATURES`, and the ledger names `cold_store` as their generation. Emits `demand_forecasts` with the business date as partition.
 
 ### Re-running safely
 A vintage is swapped in whole, so a second run with the same release writes the same rows. After a new release a
-cleared run replaces the vintage of its own date only.
+cleared run replaces the vintage of its own date only, and not even that if the release was trained on later days.
 
 ### When it fails
-*Skipped, no release yet*: nothing is wrong, the first release is still to come. *Active series without a row*: the
+*Skipped, no release yet*: nothing is wrong, the first release is still to come. *Skipped, the vintage stays*: the
+release knows later days, and what was forecast at the time is kept. *Active series without a row*: the
 message names them; clear `feature_cache_refresh` of this date, then this run.
 """
 

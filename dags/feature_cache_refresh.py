@@ -11,13 +11,13 @@ business date as partition.
 ### Re-running safely
 Each run writes a generation of its own and readers follow the pointer, so a run that was cut off is invisible. The
 generation before stays until the next one is in place. A second run of the date that is served replaces it, with what
-was restated since. A run of an older date is skipped: it does not take the place of a newer one. The hot store can be
-rebuilt at any time by clearing the run of the newest date.
+was restated since. A run of an older date does not take the place of a newer one: it writes and compares nothing, and
+lets `demand_forecast` of its date run. The hot store can be rebuilt at any time by clearing the run of the newest date.
 
 ### When it fails
-*Skipped, a newer date is served*: nothing is wrong, and no forecasts are made of the older date; to go back all the same,
-delete the key that the message names and clear this run. `publish`: the hot store does not answer, is out of memory, or
-another run published meanwhile; readers keep the generation they have. `parity`: the message names entity, feature and
+*Superseded*, in the log, is no failure; to go back to an older date all the same, delete the key that the message names
+and clear this run. `publish`: the hot store does not answer, is out of memory, or another run published meanwhile;
+readers keep the generation they have. `parity`: the message names entity, feature and
 both values; clear the whole run, and `feature_views` of the same date if it repeats.
 """
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
-from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+from airflow.sdk.exceptions import AirflowFailException
 
 from shelfcast.errors import NothingToDo, PostConditionFailed
 from shelfcast.training import declaration as declarations
@@ -19,10 +19,10 @@ class ParityOperator(BaseOperator):
 
     Args:
         models: Names of the models to compare.
-        business_date: ISO date (templated); it is skipped when a newer one is served.
+        business_date: ISO date (templated).
 
     Returns:
-        Number of vectors compared, by model.
+        Number of vectors compared, by model; `None` where a newer date is served, so that there is nothing to compare.
     """
 
     template_fields: Sequence[str] = ("business_date",)
@@ -32,16 +32,14 @@ class ParityOperator(BaseOperator):
         self.models = list(models)
         self.business_date = business_date
 
-    def execute(self, context: "Context") -> dict[str, int]:
+    def execute(self, context: "Context") -> dict[str, int | None]:
         """Reads both sides and compares every number; where they differ, another try finds the same."""
         try:
             return {model: self._compare(model) for model in self.models}
-        except NothingToDo as reason:
-            raise AirflowSkipException(str(reason)) from reason
         except PostConditionFailed as error:
             raise AirflowFailException(str(error)) from error
 
-    def _compare(self, model: str) -> int:
+    def _compare(self, model: str) -> int | None:
         from shelfcast.hot_store.generation import refuse_older
         from shelfcast.hot_store.parity import check_parity
         from shelfcast.hot_store.partition import read_partition
@@ -51,7 +49,11 @@ class ParityOperator(BaseOperator):
 
         day, declaration, hook = business_date_of(self.business_date), declarations.load(model), HotStoreHook()
         manifest = hook.current(model)
-        refuse_older(manifest.generation, business_date=day, model=model)
+        try:
+            refuse_older(manifest.generation, business_date=day, model=model)
+        except NothingToDo as reason:
+            self.log.info("Nothing is compared: %s", reason)
+            return None
         with ColdStoreHook() as store:
             cold = read_partition(store, layout_of(declaration), day)
         hot = hook.read(manifest, entity_kind=declaration.entity)

@@ -5,7 +5,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
-from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+from airflow.sdk.exceptions import AirflowFailException
 
 from shelfcast.errors import HotStoreError, NothingToDo
 from shelfcast.training import declaration as declarations
@@ -15,6 +15,7 @@ from shelfcast_provider.business_date import business_date_of
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from shelfcast.cold_store.cold_store import ColdStore
     from shelfcast.hot_store.partition import Layout
 
 
@@ -31,15 +32,24 @@ def layout_of(declaration: ModelDeclaration) -> "Layout":
     )
 
 
+def packed(store: "ColdStore", declaration: ModelDeclaration, day: date) -> tuple[list[str], list[bytes]]:
+    """Entities of a business date and their vectors, out of the cold store; raises `HotStoreError` if it has not all."""
+    from shelfcast.hot_store.partition import read_partition
+    from shelfcast.hot_store.vector import pack
+
+    partition = read_partition(store, layout_of(declaration), day)
+    return partition.entities, pack(partition.numbers, business_date=day, fields=declaration.vector_fields)
+
+
 class PublishGenerationOperator(BaseOperator):
-    """Writes the generation of a model for a business date and points at it; skips a date older than the one served.
+    """Writes the generation of a model for a business date and points at it, unless a newer date is served.
 
     Args:
         model: Name of the model.
         business_date: ISO date of a built partition (templated).
 
     Returns:
-        `generation` and `vectors`.
+        `outcome` (`published`, or `superseded` by a newer date), `generation` and `vectors`.
     """
 
     template_fields: Sequence[str] = ("business_date",)
@@ -50,29 +60,22 @@ class PublishGenerationOperator(BaseOperator):
         self.business_date = business_date
 
     def execute(self, context: "Context") -> dict[str, Any]:
-        """Reads the partition, packs it, publishes it."""
+        """Reads the partition, packs it, publishes it; what the cold store lacks, a retry does not bring."""
         from shelfcast.hot_store.generation import describe
+        from shelfcast_provider.cold_store.cold_store_hook import ColdStoreHook
         from shelfcast_provider.hot_store.hot_store_hook import HotStoreHook
 
         day, declaration = business_date_of(self.business_date), declarations.load(self.model)
-        entities, values = self._packed(day, declaration)
+        try:
+            with ColdStoreHook() as store:
+                entities, values = packed(store, declaration, day)
+        except HotStoreError as error:
+            raise AirflowFailException(str(error)) from error
         run = f"{context['run_id']}/{context['ti'].try_number}"
         manifest = describe(values, model=self.model, business_date=day, fields=declaration.vector_fields, run=run)
         try:
             HotStoreHook().publish(manifest, entities, values, entity_kind=declaration.entity)
         except NothingToDo as reason:
-            raise AirflowSkipException(str(reason)) from reason
-        return {"generation": manifest.generation, "vectors": manifest.count}
-
-    def _packed(self, day: date, declaration: ModelDeclaration) -> tuple[list[str], list[bytes]]:
-        """Entities and their vectors; a retry does not bring what the cold store has not."""
-        from shelfcast.hot_store.partition import read_partition
-        from shelfcast.hot_store.vector import pack
-        from shelfcast_provider.cold_store.cold_store_hook import ColdStoreHook
-
-        with ColdStoreHook() as store:
-            try:
-                partition = read_partition(store, layout_of(declaration), day)
-            except HotStoreError as error:
-                raise AirflowFailException(str(error)) from error
-        return partition.entities, pack(partition.numbers, business_date=day, fields=declaration.vector_fields)
+            self.log.info("Superseded: %s", reason)
+            return {"outcome": "superseded", "generation": None, "vectors": 0}
+        return {"outcome": "published", "generation": manifest.generation, "vectors": manifest.count}

@@ -1,6 +1,6 @@
 """Forecasts every active series into the ledger."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from shelfcast.serving.predictor import Predictor
 
 MODEL = "demand"
+COLD_STORE = "cold_store"
+"""What the ledger names in a generation's place when the vectors were packed from the cold store."""
 
 
 class ForecastActiveSeriesOperator(BaseOperator):
@@ -28,7 +30,7 @@ class ForecastActiveSeriesOperator(BaseOperator):
         business_date: ISO date (templated).
 
     Returns:
-        `release_id`, `generation`, and the counts of `forecasts` and `reasons`.
+        `release_id`, `generation` (or `cold_store`), and the counts of `forecasts` and `reasons`.
     """
 
     template_fields: Sequence[str] = ("business_date",)
@@ -41,25 +43,23 @@ class ForecastActiveSeriesOperator(BaseOperator):
         """Forecasts, swaps the vintage in whole, and checks that nobody was left out."""
         from shelfcast.serving.vintage import check_contract, forecast_all
         from shelfcast_provider.cold_store.cold_store_hook import ColdStoreHook
-        from shelfcast_provider.hot_store.hot_store_hook import HotStoreHook
 
         day, settings = business_date_of(self.business_date), Settings.from_environment()
         predictor = self._serving(settings)
         release_id = predictor.bundle.release_id
-        hot = HotStoreHook()
-        manifest = hot.current(MODEL)
-        values = hot.read(manifest, entity_kind=predictor.declaration.entity)
         with ColdStoreHook() as store:
             active = list(store.fetch("serving/active_series", {"business_date": day})["series_id"])
             if not active:
                 raise AirflowFailException(
                     f"No series is active on {day}: there is nothing to forecast. Clear feature_views of that date."
                 )
+            self._refuse_hindsight(store, release_id, day)
+            generation, values = self._vectors(store, predictor, day)
             rows = forecast_all(predictor, active, values, business_date=day)
-            about = {"release_id": release_id, "generation": manifest.generation, "run_id": context["run_id"]}
+            about = {"release_id": release_id, "generation": generation, "run_id": context["run_id"]}
             counts = self._write(store, rows.assign(**about), day)
         check_contract(active, **counts, horizon_days=predictor.declaration.horizon)
-        return {"release_id": release_id, "generation": manifest.generation, **counts}
+        return {"release_id": release_id, "generation": generation, **counts}
 
     def _serving(self, settings: Settings) -> "Predictor":
         """The release that serves; before the first one there is nothing to do."""
@@ -75,20 +75,48 @@ class ForecastActiveSeriesOperator(BaseOperator):
         except (BundleError, ReleaseError) as error:
             raise AirflowFailException(str(error)) from error
 
+    def _refuse_hindsight(self, store: "ColdStore", release_id: str, day: date) -> None:
+        """Skips when the release was trained on later days and the date has a vintage: what was said then stays."""
+        from shelfcast.deployment import bundle
+
+        store.run("serving/create_ledger")
+        cutoff = bundle.cutoff_of(release_id)
+        if cutoff > day and int(_counted(store, day)["row_count"]):
+            raise AirflowSkipException(
+                f"{release_id} knows days up to {cutoff}: its forecasts would not be those of {day}, and the vintage of "
+                f"{day} stays."
+            )
+
+    def _vectors(self, store: "ColdStore", predictor: "Predictor", day: date) -> tuple[str, Mapping[str, bytes]]:
+        """The generation that serves, if it is of the date; dates that close together are packed from the cold store."""
+        from shelfcast_provider.hot_store.hot_store_hook import HotStoreHook
+        from shelfcast_provider.hot_store.publish_generation_operator import packed
+
+        hot = HotStoreHook()
+        manifest = hot.current(MODEL)
+        if manifest.business_date == day.isoformat():
+            return manifest.generation, hot.read(manifest, entity_kind=predictor.declaration.entity)
+        self.log.info("The hot store serves %s, so %s is packed from the cold store.", manifest.business_date, day)
+        return COLD_STORE, dict(zip(*packed(store, predictor.declaration, day), strict=True))
+
     def _write(self, store: "ColdStore", rows: "pd.DataFrame", day: date) -> dict[str, int]:
         import tempfile
         from pathlib import Path
 
-        store.run("serving/create_ledger")
         store.run("serving/create_ledger_draft")
         with tempfile.TemporaryDirectory() as folder:
             rows.to_parquet(Path(folder) / "vintage.parquet", index=False)
             batch_id = f"vintage/{day}/{rows['run_id'].iloc[0]}"
             store.load_parquet(Path(folder), table="FORECASTS.LEDGER_DRAFT", batch_id=batch_id)
         store.run("serving/swap_vintage", {"business_date": day})
-        counted = store.fetch("serving/count_vintage", {"business_date": day}).iloc[0]
+        counted = _counted(store, day)
         return {
             "forecasts": int(counted["forecasts"]),
             "reasons": int(counted["reasons"]),
             "rows": int(counted["row_count"]),
         }
+
+
+def _counted(store: "ColdStore", day: date) -> "pd.Series[int]":
+    """The vintage of a date in numbers."""
+    return store.fetch("serving/count_vintage", {"business_date": day}).iloc[0]

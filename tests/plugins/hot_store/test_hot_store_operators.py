@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import served_world
-from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+from airflow.sdk.exceptions import AirflowFailException
 
 from shelfcast.cold_store import feature_views
 from shelfcast.errors import HotStoreError
@@ -62,7 +62,7 @@ def test_what_is_published_is_at_parity_and_answers_ids_and_counts(store, hot_st
     answer = publish()
     assert publish(model="order_value")["vectors"] == 2
     manifest = hot_store.current("demand")
-    assert answer == {"generation": manifest.generation, "vectors": 3}
+    assert answer == {"outcome": "published", "generation": manifest.generation, "vectors": 3}
     assert manifest.business_date == "2025-06-30"
     assert parity(models=MODELS) == {"demand": 3, "order_value": 2}
     vector = unpack(hot_store.read(manifest, entity_kind="series_id")["soap@S1"], fields=demand.vector_fields)
@@ -75,12 +75,17 @@ def test_each_try_writes_a_generation_of_its_own(store, hot_store):
     assert len(names) == 3
 
 
-def test_an_older_business_date_is_skipped_by_both_tasks_and_changes_nothing(store, hot_store):
+def test_an_older_business_date_is_superseded_and_changes_nothing(store, hot_store):
     generation = publish(NEXT)["generation"]
-    for task in (publish, parity):
-        with pytest.raises(AirflowSkipException, match="serves demand of 2025-07-01, which is newer than 2025-06-30"):
-            task(DAY)
+    assert publish(DAY) == {"outcome": "superseded", "generation": None, "vectors": 0}
+    assert parity(DAY) == {"demand": None}
     assert hot_store.current("demand").generation == generation
+
+
+def test_a_superseded_date_without_features_fails_for_good(store, hot_store):
+    publish(NEXT)
+    with pytest.raises(AirflowFailException, match="no features of demand for 2025-06-29"):
+        publish(DAY - timedelta(days=1))
 
 
 def test_a_restatement_of_the_same_date_is_published(store, hot_store):
@@ -163,7 +168,7 @@ def test_the_business_date_is_templated(operator):
     assert "business_date" in operator.template_fields
 
 
-def test_parity_waits_for_every_model_and_none_is_announced_when_one_is_skipped():
+def test_parity_waits_for_every_model_and_announces_the_date():
     import os
 
     from airflow.dag_processing.dagbag import DagBag

@@ -5,7 +5,9 @@ import json
 import shutil
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from itertools import permutations
 from threading import Thread
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -15,8 +17,11 @@ from served_world import DAY, numbers_of, publish
 
 from forecaster.__main__ import app_of
 from forecaster.redis_reader import RedisReader
-from shelfcast.deployment import pointer
+from shelfcast.cold_store import feature_views
+from shelfcast.deployment import bundle, pointer
 from shelfcast.errors import ConfigurationError, HotStoreError, ReleaseError
+from shelfcast_provider.hot_store.parity_operator import ParityOperator
+from shelfcast_provider.hot_store.publish_generation_operator import PublishGenerationOperator
 from shelfcast_provider.serving.forecast_operator import ForecastActiveSeriesOperator
 from shelfcast_provider.serving.forecaster_hook import ForecasterHook
 
@@ -40,8 +45,7 @@ def shop(cold_store, hot_store, demand, series):
     """Both stores as a refresh of the business date leaves them; the hot one lacks an active series."""
     cold_store.run("cold_store/create_demand")
     rows = pd.DataFrame({"business_date": DAY, "series_id": [*ACTIVE, "gone@S1"], "is_active": [True] * 5 + [False]})
-    cold_store.connection.register("given", rows)
-    cold_store.connection.execute("INSERT INTO FEATURES.DEMAND BY NAME SELECT * FROM given")
+    insert(cold_store, "FEATURES.DEMAND", rows)
     publish(hot_store, demand, series)
     return cold_store
 
@@ -95,15 +99,81 @@ def test_before_the_first_release_there_is_nothing_to_forecast_with(shop, artifa
         forecast()
 
 
-def test_an_empty_hot_store_fails(cold_store, hot_store, release):
+def test_an_empty_hot_store_fails(shop, hot_store, release):
+    hot_store.get_conn().flushall()
     with pytest.raises(HotStoreError, match="holds no generation of demand yet"):
         forecast()
 
 
-def test_a_hot_store_of_another_date_fails(shop, hot_store, release, demand, series):
-    publish(hot_store, demand, series, business_date=DAY + timedelta(days=1))
-    with pytest.raises(HotStoreError, match="The hot store is not of 2025-06-30"):
-        forecast()
+DAYS = [DAY + timedelta(days=number) for number in range(3)]
+
+
+@pytest.fixture
+def closed_together(cold_store, demand, series):
+    """The cold store after an outage: three dates with features, each with levels of its own."""
+    feature_views.prepare(cold_store)
+    for offset, day in enumerate(DAYS):
+        numbers = pd.DataFrame(list(series.values()), columns=list(demand.vector_fields)) * (1 + offset)
+        rows = numbers[list(demand.as_of_features)].assign(series_id=list(series), business_date=day, is_active=True)
+        insert(cold_store, "FEATURES.DEMAND", rows)
+        for ahead in range(1, demand.horizon + 1):
+            covariates = {name: numbers[f"{name}_{ahead}"].to_numpy() for name in demand.ahead_covariates}
+            keys = {"series_id": list(series), "business_date": day, "horizon_days": ahead}
+            insert(cold_store, "FEATURES.DEMAND_AHEAD", pd.DataFrame(keys | covariates))
+    return cold_store
+
+
+def insert(store, table, rows):
+    store.connection.register("given", rows)
+    store.connection.execute(f"INSERT INTO {table} BY NAME SELECT * FROM given")
+
+
+def refresh(day):
+    """A run of feature_cache_refresh."""
+    about = {"run_id": f"refresh of {day}", "ti": SimpleNamespace(try_number=1)}
+    PublishGenerationOperator(task_id="publish", model="demand", business_date=str(day)).execute(about)
+    return ParityOperator(task_id="parity", models=["demand"], business_date=str(day)).execute({})
+
+
+def vintages(store):
+    return ledger(store, "business_date, series_id, horizon_days, mean, q05, q95, reason_code")
+
+
+@pytest.mark.parametrize("order", list(permutations(DAYS)), ids=lambda order: "-".join(str(day.day) for day in order))
+def test_dates_that_close_together_leave_a_vintage_each_in_whatever_order(closed_together, hot_store, release, order):
+    for day in DAYS:
+        refresh(day)
+        assert forecast(day)["generation"] == hot_store.current("demand").generation
+    one_by_one = vintages(closed_together)
+    closed_together.connection.execute("DELETE FROM FORECASTS.LEDGER")
+    hot_store.get_conn().flushall()
+    for day in order:
+        refresh(day)
+    assert [forecast(day)["forecasts"] for day in order] == [3, 3, 3]
+    assert hot_store.current("demand").business_date == str(DAYS[-1])
+    assert vintages(closed_together) == one_by_one
+    assert {day for day, *_ in one_by_one} == set(DAYS)
+
+
+def test_a_date_that_the_hot_store_does_not_serve_is_forecast_from_the_cold_one(closed_together, hot_store, release):
+    refresh(DAYS[1])
+    for day in (DAYS[0], DAYS[2]):
+        assert forecast(day)["generation"] == "cold_store"
+    assert ledger(closed_together, "DISTINCT generation") == [("cold_store",)]
+
+
+def test_a_release_that_knows_later_days_does_not_replace_a_vintage_but_makes_a_missing_one(
+    closed_together, hot_store, release, monkeypatch
+):
+    refresh(DAYS[0])
+    forecast(DAYS[0])
+    kept = vintages(closed_together)
+    monkeypatch.setattr(bundle, "cutoff_of", lambda _: DAYS[1])
+    with pytest.raises(AirflowSkipException, match=r"knows days up to 2025-07-01.*vintage of 2025-06-30 stays"):
+        forecast(DAYS[0])
+    assert vintages(closed_together) == kept
+    closed_together.connection.execute("DELETE FROM FORECASTS.LEDGER")
+    assert forecast(DAYS[0])["forecasts"] == 3
 
 
 def test_a_date_without_active_series_fails_for_good(shop, release):
