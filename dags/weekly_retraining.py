@@ -45,7 +45,7 @@ def params(horizon_days: int | None, folds: int) -> dict[str, Param]:
         "force": Param(False, type="boolean", **forced),
     }
     if horizon_days:
-        days = {"title": "Horizon", "description": "Days ahead to learn."}
+        days = {"title": "Horizon", "description": "Fewer than all are for comparison: no release."}
         form["horizon_days"] = Param(horizon_days, type="integer", minimum=1, maximum=horizon_days, **days)
     return form
 

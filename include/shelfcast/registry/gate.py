@@ -5,14 +5,16 @@ The test is paired and respects that the rows of a store rise and fall together:
 1 - alpha of the draws. Without a champion the strongest simple method takes its place.
 """
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from shelfcast.training.declaration import GateRules
+from shelfcast.training.declaration import GateRules, ModelDeclaration
 from shelfcast.training.metrics import bias, coverage, wape
 
 DRAWS = 1000
@@ -64,7 +66,30 @@ class Decision:
         return asdict(self)
 
 
-def decide(rows: pd.DataFrame, rules: GateRules, *, strongest_simple: str, is_forced: bool = False) -> Decision:
+def obstacle_of(training: Mapping[str, Any], declaration: ModelDeclaration) -> str | None:
+    """Why nobody may release a candidate, not even by force; `None` if nothing is in the way.
+
+    Args:
+        training: What the candidate was trained on, as in its `training.json`.
+        declaration: The model.
+    """
+    trained = int(training.get("horizon_days", 0))
+    if trained >= declaration.horizon:
+        return None
+    return (
+        f"trained for {trained} of {declaration.horizon} days ahead: it would answer for days that it never saw, and no "
+        "force changes that"
+    )
+
+
+def decide(
+    rows: pd.DataFrame,
+    rules: GateRules,
+    *,
+    strongest_simple: str,
+    is_forced: bool = False,
+    obstacle: str | None = None,
+) -> Decision:
     """Judges a candidate by its fold forecasts.
 
     Args:
@@ -73,6 +98,7 @@ def decide(rows: pd.DataFrame, rules: GateRules, *, strongest_simple: str, is_fo
         rules: The model's rules.
         strongest_simple: Name of the simple method in `rows`.
         is_forced: Release it all the same, and say so.
+        obstacle: Why it is held even then.
     """
     has_champion = not rows["champion"].isna().all()
     opponent = "champion" if has_champion else strongest_simple
@@ -91,6 +117,8 @@ def decide(rows: pd.DataFrame, rules: GateRules, *, strongest_simple: str, is_fo
     }
     broken = _broken_rules(rules, measured, opponent=opponent, segment=segment)
     outcome, reasons = _outcome(broken, opponent=opponent, gain=gain, is_forced=is_forced)
+    if obstacle:
+        outcome, reasons = Outcome.HOLD, [obstacle, *broken]
     return Decision(
         outcome=outcome,
         reasons=reasons,

@@ -223,7 +223,12 @@ def write_candidate(
     rows.to_parquet(out / "fold_forecasts.parquet", index=False)
     (out / "metrics.json").write_text(json.dumps(measured.as_dict(), indent=1))
     about = {"model": declaration.name, "cutoff": manifest.cutoff, "frame_digest": manifest.digest, "seed": seed}
-    about |= {"rows": manifest.rows, "reason": manifest.reason, "is_forced": manifest.is_forced}
+    about |= {
+        "horizon_days": manifest.horizon_days,
+        "rows": manifest.rows,
+        "reason": manifest.reason,
+        "is_forced": manifest.is_forced,
+    }
     (out / "training.json").write_text(json.dumps(about, indent=1))
 
 

@@ -39,7 +39,7 @@ class GateOperator(BaseOperator):
         import pandas as pd
 
         from shelfcast.registry.decisions import Entry, record
-        from shelfcast.registry.gate import Outcome, decide
+        from shelfcast.registry.gate import Outcome, decide, obstacle_of
         from shelfcast_provider.cold_store.cold_store_hook import ColdStoreHook
         from shelfcast_provider.training.mlflow_hook import CANDIDATE, MLflowHook
 
@@ -53,11 +53,13 @@ class GateOperator(BaseOperator):
             parts = Path(hook.download(version.run_id, "candidate", folder))
             about = json.loads((parts / "training.json").read_text())
             metrics = json.loads((parts / "metrics.json").read_text())
+            declaration = declarations.load(self.model)
             decision = decide(
                 pd.read_parquet(parts / "fold_forecasts.parquet"),
-                declarations.load(self.model).gate,
+                declaration.gate,
                 strongest_simple=metrics["strongest_simple"],
                 is_forced=bool(about["is_forced"]),
+                obstacle=obstacle_of(about, declaration),
             )
         decision_id = f"gate__{self.model}__v{version.version}"
         reason = "; ".join(decision.reasons)

@@ -92,6 +92,8 @@ def read_frame(
     if declaration.kind == "forecast":
         step, built = declaration.origin_step_days, built_dates(store)
         origins = [cutoff - timedelta(days=step * number) for number in range(declaration.origins)]
-        ensure_ahead(store, [origin for origin in origins if origin in built], horizon_days=horizon_days)
+        # a partition belongs to every run after this one: it is built whole, and the frame takes the days it needs
+        whole = declarations.longest_horizon()
+        ensure_ahead(store, [origin for origin in origins if origin in built], horizon_days=whole)
         parameters |= {"first_origin": origins[-1], "origin_step_days": step, "horizon_days": horizon_days}
     return store.fetch(declaration.frame_statement, parameters)

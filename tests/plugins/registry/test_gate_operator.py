@@ -1,0 +1,123 @@
+"""The gate's decision about a candidate, kept in the shipped fake of the cold store and told to MLflow."""
+
+import json
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+from airflow.sdk.exceptions import AirflowSkipException
+from served_world import cold_store
+
+from shelfcast_provider.links import GateDecisionLink
+from shelfcast_provider.registry.gate_operator import GateOperator
+from shelfcast_provider.training import mlflow_hook
+
+__all__ = ["cold_store"]
+
+
+class Registry:
+    """MLflow as the gate uses it: one candidate, its files, and what was said of it."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.candidate = SimpleNamespace(run_id="abc", version="3")
+        self.tags, self.logged = {}, {}
+
+    def version(self, model, alias):
+        assert (model, alias) == ("demand", "candidate")
+        return self.candidate
+
+    def download(self, run_id, path, folder):
+        assert (run_id, path) == ("abc", "candidate")
+        return str(shutil.copytree(self.folder, Path(folder) / path))
+
+    def get_conn(self):
+        return self
+
+    def set_model_version_tag(self, model, version, name, value):
+        self.tags[model, version, name] = value
+
+    def log_dict(self, run_id, details, name):
+        self.logged[run_id, name] = details
+
+    def artifact_url(self, run_id, path):
+        return f"http://mlflow/{run_id}/{path}"
+
+
+@pytest.fixture
+def registry(tmp_path, monkeypatch):
+    made = Registry(tmp_path / "candidate")
+    made.folder.mkdir()
+    monkeypatch.setattr(mlflow_hook, "MLflowHook", lambda *_: made)
+    register(made)
+    return made
+
+
+def register(registry, *, skill=0.7, champion=None, **about):
+    """A candidate whose errors are `skill` times those of its opponent."""
+    rng = np.random.default_rng(1)
+    actual = rng.gamma(5, 4, 4000)
+    mean, other = actual + rng.normal(0, 4 * skill, 4000), actual + rng.normal(0, 4, 4000)
+    rows = pd.DataFrame({"store_id": rng.integers(0, 20, 4000), "actual": actual, "mean": mean})
+    rows = rows.assign(strongest_simple=other, champion=np.nan if champion is None else actual + champion)
+    rows = rows.assign(q05=mean - 1.645 * 4 * skill, q95=mean + 1.645 * 4 * skill)
+    rows.to_parquet(registry.folder / "fold_forecasts.parquet", index=False)
+    (registry.folder / "metrics.json").write_text(json.dumps({"strongest_simple": "weekday_mean"}))
+    training = {"model": "demand", "cutoff": "2025-06-30", "is_forced": False, "horizon_days": 28}
+    (registry.folder / "training.json").write_text(json.dumps(training | about))
+
+
+def gate():
+    """The operator's answer, and what it left in XCom."""
+    left = {}
+    task_instance = SimpleNamespace(xcom_push=lambda *, key, value: left.update({key: value}))
+    return GateOperator(task_id="gate", model="demand").execute({"ti": task_instance}), left
+
+
+def kept(store):
+    columns = "decision_id, kind, model, business_date::VARCHAR, outcome, reason"
+    return store.connection.execute(f"SELECT {columns} FROM OPERATIONS.DECISIONS").fetchall()
+
+
+def test_a_better_candidate_is_released_and_the_decision_is_kept_once(cold_store, registry):
+    answer, left = gate()
+    assert answer["outcome"] == "release"
+    assert answer["reason"].startswith("better than weekday_mean by ")
+    assert (answer["decision_id"], answer["mlflow_run_id"], answer["version"]) == ("gate__demand__v3", "abc", "3")
+    assert gate()[0] == answer
+    assert kept(cold_store) == [("gate__demand__v3", "gate", "demand", "2025-06-30", "release", answer["reason"])]
+    assert registry.tags["demand", "3", "gate"] == "release"
+    assert registry.logged["abc", "gate_decision.json"]["opponent"] == "weekday_mean"
+    assert left[GateDecisionLink.key] == "http://mlflow/abc/gate_decision.json"
+
+
+def test_a_hold_is_a_skip_with_its_reasons_and_is_kept_all_the_same(cold_store, registry):
+    register(registry, skill=1.2)
+    with pytest.raises(AirflowSkipException, match="holds version 3 back: not surely better than weekday_mean"):
+        gate()
+    ((*_, outcome, reason),) = kept(cold_store)
+    assert outcome == registry.tags["demand", "3", "gate"] == "hold"
+    assert "not surely better" in reason
+
+
+def test_a_forced_candidate_is_released_with_the_rules_it_broke(cold_store, registry):
+    register(registry, skill=1.2, is_forced=True)
+    assert gate()[0]["reason"].startswith("released by force; not surely better")
+
+
+@pytest.mark.parametrize("is_forced", [False, True])
+@pytest.mark.parametrize("trained", [{"horizon_days": 7}, {"horizon_days": 0}])
+def test_a_candidate_of_fewer_days_than_are_served_is_held_even_by_force(cold_store, registry, is_forced, trained):
+    register(registry, is_forced=is_forced, **trained)
+    with pytest.raises(AirflowSkipException, match=f"trained for {trained['horizon_days']} of 28 days ahead"):
+        gate()
+    assert [row[4] for row in kept(cold_store)] == ["hold"]
+
+
+def test_without_a_candidate_there_is_nothing_to_judge(cold_store, registry):
+    registry.candidate = None
+    with pytest.raises(AirflowSkipException, match="weekly_retraining_demand makes one"):
+        gate()
