@@ -14,8 +14,11 @@ twice changes nothing. A snapshot that was cut off is taken again from the start
 
 ### When it fails
 `drain` with *cannot be reached*: see that the shop's database answers, then clear the task. *Changes may be missing*:
-the replication slot is gone; follow the text of the error to take a new snapshot. `check` or `load` with *refused*:
-open `QUARANTINE.BAD_ROWS` for this batch, mend the rows in the shop, clear the run.
+the replication slot is gone; follow the text of the error to take a new snapshot. `load` with *end with a bad row*:
+`QUARANTINE.BAD_ROWS` holds the rows and their reasons under this batch's name. Mend them in the shop, then clear the
+run or wait for the next one, which brings the same changes and the mended rows; what was mended no longer counts.
+`check` with *is not what a batch must be*: rows passed one by one and are wrong together, which no mending in the shop
+cures. Open the report that the error names, mend the landing job, clear `land`; nothing was loaded and nothing is lost.
 """
 
 from typing import Any

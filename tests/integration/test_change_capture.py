@@ -17,7 +17,7 @@ import pytest
 import shelfcast
 from shelfcast.cold_store import load_batch
 from shelfcast.cold_store.duckdb_store import DuckDBStore
-from shelfcast.ingestion.batch import landing_arguments
+from shelfcast.ingestion.batch import Batch, landing_arguments
 from shelfcast.ingestion.change_files import UNFINISHED, ChangeFolder
 from shelfcast.sources.played_shop import played_shop
 from shelfcast.sources.shop_schema import TABLES
@@ -268,9 +268,11 @@ def submit(landing, export, spark_jars, *, after_drain=0):
 def test_what_is_landed_and_loaded_is_what_the_shop_holds(reader, landing, connection, simulator, spark_jars, tmp_path):
     reader.drain(landing)
     day = write_next_day(simulator, connection)
-    number, line = connection.execute("SELECT order_id, line_number FROM sales.order_lines LIMIT 1").fetchone()
-    bad = "UPDATE sales.order_lines SET quantity = 'NaN' WHERE order_id = %s AND line_number = %s"
-    connection.execute(bad, [number, line])
+    lines = connection.execute("SELECT order_id, line_number FROM sales.order_lines LIMIT 2").fetchall()
+    (number, line), mended = lines
+    quantity = "UPDATE sales.order_lines SET quantity = %s WHERE order_id = %s AND line_number = %s"
+    for value, key in (("NaN", (number, line)), ("NaN", mended), (2, mended)):
+        connection.execute(quantity, [value, *key])
     reader.drain(landing)
     deliver_again(landing)
     submit(landing, tmp_path / "b1", spark_jars)
@@ -279,8 +281,12 @@ def test_what_is_landed_and_loaded_is_what_the_shop_holds(reader, landing, conne
     loaded = load_batch.load(store, tmp_path / "b1")
     assert loaded.business_dates[-1] == day
     assert store.connection.execute("SELECT reason FROM QUARANTINE.BAD_ROWS").fetchall() == [
-        ("quantity: is not finite",)
+        ("quantity: is not finite",),
+        ("quantity: is not finite",),
     ]
+    batch, keys = Batch.read(tmp_path / "b1"), "SELECT count(DISTINCT (order_id, line_number)) FROM sales.order_lines"
+    assert batch.bad_keys == {"order_lines": 1}, "what was mended does not count"
+    assert batch.keys["order_lines"] == connection.execute(keys).fetchone()[0]
     assert load_batch.last_drain(store) == load_batch.Drain(generation=1, drain=3)
     lines = "FROM {}.order_lines WHERE NOT (order_id = {} AND line_number = {})"
     for table in TABLES.values():

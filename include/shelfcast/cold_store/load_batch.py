@@ -68,16 +68,16 @@ def load(store: ColdStore, export: Path) -> Loaded:
     """Loads the batch that the landing job wrote into `export`.
 
     Raises:
-        BatchRefused: Too many of its rows are bad; nothing was loaded.
+        BatchRefused: Too many of its keys end with a bad row; those rows are in quarantine and nothing else was loaded.
         PostConditionFailed: The tables do not hold what the batch brought.
     """
     batch = Batch.read(export)
-    batch.refuse_if_bad()
     loaded_before = last_drain(store)
     _adopt(store, batch)
+    _load_quarantine(store, batch, export)
+    batch.refuse_if_bad()
     for name in (name for name in TABLES if name in batch.rows):
         _load_table(store, TABLES[name], batch, export / name)
-    _load_quarantine(store, batch, export)
     if batch.generation > max(loaded_before.generation, 1):
         _mark_vanished(store, batch)
     store.run("cold_store/merge_business_dates")

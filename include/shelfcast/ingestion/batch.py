@@ -10,7 +10,7 @@ from shelfcast.ingestion.change_files import ChangeFolder
 
 QUARANTINE = "quarantine"
 BAD_ROWS_ALLOWED = 0.05
-"""Share of a batch that may go to quarantine; more means that the source or the schema is wrong, not the row."""
+"""Share of a batch's keys that may end with a bad version; more means that the source or the schema is wrong, not the row."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +24,8 @@ class Batch:
         last_drain: Highest drain in it.
         rows: Good rows by table, tables without any left out.
         quarantined: Bad rows by table, tables without any left out.
+        keys: Different keys by table; counted only where a row of the batch is bad.
+        bad_keys: Those of them whose newest version in the batch is bad, tables without any left out.
         checksum: Digest of the Parquet files, 60 bits; `save` fills it in.
     """
 
@@ -33,6 +35,8 @@ class Batch:
     last_drain: int
     rows: dict[str, int] = field(default_factory=dict)
     quarantined: dict[str, int] = field(default_factory=dict)
+    keys: dict[str, int] = field(default_factory=dict)
+    bad_keys: dict[str, int] = field(default_factory=dict)
     checksum: int = 0
 
     @property
@@ -64,14 +68,18 @@ class Batch:
         return batch
 
     def refuse_if_bad(self, allowed: float = BAD_ROWS_ALLOWED) -> None:
-        """Raises `BatchRefused` when more than the share `allowed` (0 to 1) of the rows is bad."""
-        bad = sum(self.quarantined.values())
-        if bad > allowed * self.rows_read:
-            worst = ", ".join(f"{table} {count}" for table, count in sorted(self.quarantined.items()))
+        """Raises `BatchRefused` when more than the share `allowed` (0 to 1) of the keys ends with a bad version.
+
+        A bad version that a good one follows does not count: the waiting drains hold it for good, also when the row was
+        mended in the shop.
+        """
+        bad, keys = sum(self.bad_keys.values()), sum(self.keys.values())
+        if bad > allowed * keys:
+            worst = ", ".join(f"{table} {count}" for table, count in sorted(self.bad_keys.items()))
             raise BatchRefused(
-                f"{bad} of {self.rows_read} rows of batch {self.batch_id} are bad ({worst}), more than {allowed:.0%}. "
-                f"Loading the rest would hide what is wrong with the source. Look at {QUARANTINE}/ in the batch's folder, "
-                "mend the rows in the shop or the schema, then clear the run."
+                f"{bad} of the {keys} keys in batch {self.batch_id} end with a bad row ({worst}), more than {allowed:.0%}. "
+                "Loading the rest would hide what is wrong with the source. The bad rows and their reasons are in "
+                "QUARANTINE.BAD_ROWS under this batch_id; mend them in the shop, then clear the run."
             )
 
 

@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pyspark.sql import DataFrame, Observation, SparkSession
+from pyspark.sql import Column, DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - PySpark's own name for it
 
 from shelfcast.ingestion.batch import QUARANTINE, Batch, drains
@@ -112,14 +112,23 @@ def export(changes: DataFrame, folder: Path, batch: Batch) -> None:
     folder.mkdir(parents=True)
     kept = changes.persist()
     present = {row["table_name"] for row in kept.groupBy("table_name").count().collect()}
-    measured = {
-        table.name: _export_table(kept, table, folder, batch) for table in TABLES.values() if table.name in present
-    }
+    tables = [table for table in TABLES.values() if table.name in present]
+    measured = {table.name: _export_table(kept, table, folder, batch) for table in tables}
+    if any(counts["bad"] for counts in measured.values()):
+        for table in tables:
+            measured[table.name] |= _count_keys(kept, table, batch)
+    counted = {what: _counted(measured, what) for what in ("good", "bad", "keys", "bad_keys")}
     replace(
         batch,
-        rows={name: counts["good"] for name, counts in measured.items() if counts["good"]},
-        quarantined={name: counts["bad"] for name, counts in measured.items() if counts["bad"]},
+        rows=counted["good"],
+        quarantined=counted["bad"],
+        keys=counted["keys"],
+        bad_keys=counted["bad_keys"],
     ).save(folder)
+
+
+def _counted(measured: dict[str, dict[str, Any]], what: str) -> dict[str, int]:
+    return {name: counts[what] for name, counts in measured.items() if counts.get(what)}
 
 
 def _export_table(changes: DataFrame, table: Table, folder: Path, batch: Batch) -> dict[str, Any]:
@@ -133,6 +142,15 @@ def _export_table(changes: DataFrame, table: Table, folder: Path, batch: Batch) 
     if counts["bad"]:
         _write(_quarantine_rows(typed.where(~is_good), table), folder / QUARANTINE / table.name)
     return counts
+
+
+def _count_keys(changes: DataFrame, table: Table, batch: Batch) -> dict[str, Any]:
+    """The table's keys in the batch, and those whose newest version is bad."""
+    typed = _typed(changes.where(F.col("table_name") == table.name), table, batch.batch_id)
+    is_bad = F.max_by(F.col("quarantine_reason").isNotNull(), "position_ordinal").alias("is_bad")
+    newest = typed.groupBy(_row_key(table).alias("row_key")).agg(is_bad)
+    (counts,) = newest.agg(F.count("*").alias("keys"), F.count_if("is_bad").alias("bad_keys")).collect()
+    return counts.asDict()
 
 
 def _typed(changes: DataFrame, table: Table, batch_id: str) -> DataFrame:
@@ -151,16 +169,19 @@ def _typed(changes: DataFrame, table: Table, batch_id: str) -> DataFrame:
 
 
 def _quarantine_rows(bad: DataFrame, table: Table) -> DataFrame:
-    key = F.concat_ws("/", *(F.get_json_object("row_json", f"$.{name}") for name in table.key))
     return bad.select(
         "batch_id",
         F.lit(table.name).alias("table_name"),
-        key.alias("row_key"),
+        _row_key(table).alias("row_key"),
         "position",
         "position_ordinal",
         F.col("quarantine_reason").alias("reason"),
         "row_json",
     )
+
+
+def _row_key(table: Table) -> Column:
+    return F.concat_ws("/", *(F.get_json_object("row_json", f"$.{name}") for name in table.key))
 
 
 def _write(rows: DataFrame, folder: Path) -> None:

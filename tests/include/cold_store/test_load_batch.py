@@ -75,8 +75,17 @@ class World:
             last_drain=number,
             rows=counts,
             quarantined=quarantined,
+            **self.keys(orders, bad),
         ).save(folder)
         return folder
+
+    def keys(self, orders, bad):
+        """The landing job's counts, by a loop: the keys, and those whose newest version is bad."""
+        newest = {}
+        versions = [(row["position_ordinal"], str(row["order_id"]), False) for row in orders]
+        for _, key, is_bad in sorted(versions + [(row["position_ordinal"], row["row_key"], True) for row in bad]):
+            newest[key] = is_bad
+        return {"keys": {"orders": len(newest)}, "bad_keys": {"orders": sum(newest.values())}} if bad else {}
 
     def load(self, number, orders, days, **about):
         return load_batch.load(self.store, self.export(number, orders, days, **about))
@@ -251,10 +260,31 @@ def test_bad_rows_wait_in_quarantine_with_their_reason(world):
     assert world.store.connection.execute("SELECT reason FROM QUARANTINE.BAD_ROWS").fetchall() == [("r",)]
 
 
-def test_a_batch_of_bad_rows_is_refused_and_nothing_is_loaded(world):
-    with pytest.raises(BatchRefused):
+def test_a_batch_of_bad_rows_is_refused_and_its_bad_rows_can_be_looked_at(world):
+    with pytest.raises(BatchRefused, match=r"QUARANTINE\.BAD_ROWS under this batch_id"):
         world.load(1, [order(1, position=1)], [], bad=[BAD])
     assert world.store.connection.execute("SELECT COUNT(*) FROM RAW.ORDERS").fetchone() == (0,)
+    found = world.store.connection.execute("SELECT batch_id, row_key, reason FROM QUARANTINE.BAD_ROWS").fetchall()
+    assert found == [("b1", "9", "r")]
+    assert load_batch.last_drain(world.store) == load_batch.Drain()
+
+
+def test_a_refused_batch_is_loaded_by_the_next_run_once_its_rows_are_mended(world):
+    waiting = [order(1, position=1), order(2, position=2)]
+    with pytest.raises(BatchRefused):
+        world.load(1, waiting, [], bad=[BAD | {"position": 3, "position_ordinal": 3}])
+    mended = [*waiting, order(9, op="u", position=8)]
+    bad = [BAD | {"batch_id": "b2", "position": 3, "position_ordinal": 3}]
+    loaded = world.load(2, mended, [closed(0, position=9)], bad=bad)
+    assert (loaded.rows, loaded.quarantined, loaded.business_dates) == (4, 1, [FIRST])
+    assert world.store.connection.execute("SELECT order_id FROM RAW.ORDERS ORDER BY 1").fetchall() == [(1,), (2,), (9,)]
+    assert world.store.connection.execute("SELECT batch_id FROM QUARANTINE.BAD_ROWS").fetchall() == [("b2",)]
+
+
+def test_a_row_that_was_broken_after_it_was_good_is_not_mended(world):
+    bad = [BAD | {"row_key": "1", "position": 3, "position_ordinal": 3}]
+    with pytest.raises(BatchRefused, match="1 of the 2 keys"):
+        world.load(1, [order(1, position=1), order(2, position=2)], [], bad=bad)
 
 
 def test_files_that_do_not_fit_their_counts_are_refused(world):

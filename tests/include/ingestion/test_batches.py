@@ -190,13 +190,22 @@ def test_files_that_changed_since_they_were_sealed_are_refused(tmp_path):
         Batch.read(folder)
 
 
-def test_a_batch_with_too_many_bad_rows_is_refused():
-    Batch(
-        batch_id="b", generation=1, first_drain=1, last_drain=1, rows={"orders": 95}, quarantined={"orders": 5}
-    ).refuse_if_bad()
-    bad = Batch(batch_id="b", generation=1, first_drain=1, last_drain=1, rows={"orders": 94}, quarantined={"orders": 6})
-    with pytest.raises(BatchRefused, match=r"6 of 100 rows .*orders 6"):
-        bad.refuse_if_bad()
+def batch_of_bad(*, keys, bad_keys, rows=0, bad_rows=0):
+    about = {"batch_id": "b", "generation": 1, "first_drain": 1, "last_drain": 1}
+    counts = {"rows": rows, "quarantined": bad_rows, "keys": keys, "bad_keys": bad_keys}
+    return Batch(**about, **{name: {"orders": count} for name, count in counts.items()})
+
+
+def test_a_batch_is_refused_for_the_keys_that_end_with_a_bad_row():
+    batch_of_bad(keys=100, bad_keys=5).refuse_if_bad()
+    with pytest.raises(BatchRefused, match=r"6 of the 100 keys .*orders 6"):
+        batch_of_bad(keys=100, bad_keys=6).refuse_if_bad()
+
+
+def test_versions_that_were_mended_since_are_no_reason_to_refuse():
+    batch_of_bad(keys=100, bad_keys=0, rows=100, bad_rows=90).refuse_if_bad()
+    with pytest.raises(BatchRefused):  # nor do many good versions make a bad end good
+        batch_of_bad(keys=100, bad_keys=100, rows=9000, bad_rows=100).refuse_if_bad()
 
 
 def test_the_landing_job_is_told_by_name():
@@ -241,3 +250,12 @@ def test_a_sound_batch_passes_every_expectation(tmp_path):
 def test_an_expectation_that_is_not_met_refuses_the_batch(tmp_path, changes, named):
     with pytest.raises(BatchRefused, match=named):
         check(export(tmp_path / "export", **changes), tmp_path / "reports")
+
+
+def test_bad_rows_do_not_stop_a_batch_before_they_are_in_quarantine(tmp_path):
+    """Rows are judged one by one before; what waits in quarantine is none of the expectations' business."""
+    folder = export(tmp_path / "export")
+    (folder / "quarantine" / "orders").mkdir(parents=True)
+    pd.DataFrame({"row_key": ["9"] * 50}).to_parquet(folder / "quarantine" / "orders" / "part.parquet")
+    replace(BATCH, quarantined={"orders": 50}, keys={"orders": 52}, bad_keys={"orders": 50}).save(folder)
+    assert check(folder, tmp_path / "reports").failed == []
