@@ -2,7 +2,7 @@
 INSERT INTO FEATURES.ORDER_TOTAL
 WITH
 orders_known AS (
-    SELECT order_id, customer_id, order_amount, status, op
+    SELECT order_id, customer_id, ordered_at, order_amount, status, op
     FROM RAW.ORDERS_CHANGES
     WHERE known_at <= :known_until
     QUALIFY ROW_NUMBER() OVER (PARTITION BY order_id ORDER BY generation DESC, position_ordinal DESC) = 1
@@ -13,5 +13,6 @@ SELECT
     SUM(order_amount::DOUBLE) AS total_spent,
     COUNT(*)::DOUBLE AS purchase_count
 FROM orders_known
-WHERE op <> 'd' AND status = 'completed'
+-- an order of the next day may be written before this one is closed
+WHERE op <> 'd' AND status = 'completed' AND ordered_at::DATE <= :business_date
 GROUP BY customer_id

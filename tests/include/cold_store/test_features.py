@@ -416,6 +416,20 @@ def test_order_totals_are_those_of_completed_orders(world):
         assert found.loc[customer, "total_spent"] == pytest.approx(float(own["order_amount"].astype(float).sum()))
 
 
+def test_an_order_of_the_next_day_that_was_written_before_the_close_is_none_of_this_day():
+    world = World()
+    on = day(SNAPSHOT_DAYS + 4)
+    world.build(on)
+    kept = world.rows("FEATURES.ORDER_TOTAL", on)
+    head, _ = world.sell("milk", "S1", on + timedelta(days=1), 1, known_on=on)
+    world.build(on)
+    same(world.rows("FEATURES.ORDER_TOTAL", on), kept)
+    moved = {**head, "ordered_at": datetime.combine(on, time(10))}
+    world.add("orders", "u", on, **moved, status="completed", order_amount=2.0)
+    world.build(on)
+    assert world.rows("FEATURES.ORDER_TOTAL", on)["total_spent"].sum() == kept["total_spent"].sum() + 2.0
+
+
 def test_the_order_value_frame_knows_only_earlier_orders(world):
     frame = world.store.fetch("training/order_value_frame", {"known_until": close(day(65))})
     spent = {}
