@@ -120,3 +120,11 @@ def test_both_give_the_hot_store_the_same_vectors(built, shop, model):
         one, other = (read_partition(store, layout, day) for store in built)
         assert one.entities == other.entities
         np.testing.assert_allclose(one.numbers, other.numbers, rtol=1e-6)
+
+
+def test_both_freeze_the_same_order_value_frame(built, shop):
+    asked = {"cutoff": shop.dates()[-1], "known_until": feature_views.closed_at(next(iter(built)), shop.dates()[-1])}
+    one, other = (store.fetch("training/order_value_frame", asked) for store in built)
+    assert len(one) > 10
+    assert one["purchase_count"].max() > 1
+    assert comparable(one) == comparable(other)
