@@ -28,13 +28,13 @@ series AS (
     GROUP BY series_id, store_id, item_id
 ),
 items_known AS (
-    SELECT item_id, discontinued_on
+    SELECT item_id, discontinued_on, op
     FROM RAW.ITEMS_CHANGES
     WHERE known_at <= :known_until
     QUALIFY ROW_NUMBER() OVER (PARTITION BY item_id ORDER BY generation DESC, position_ordinal DESC) = 1
 ),
 stores_known AS (
-    SELECT store_id, closed_on
+    SELECT store_id, closed_on, op
     FROM RAW.STORES_CHANGES
     WHERE known_at <= :known_until
     QUALIFY ROW_NUMBER() OVER (PARTITION BY store_id ORDER BY generation DESC, position_ordinal DESC) = 1
@@ -158,7 +158,9 @@ features AS (
 judged AS (
     SELECT
         f.*,
-        COALESCE(i.discontinued_on > f.business_date, TRUE)
+        COALESCE(i.op <> 'd', TRUE)
+        AND COALESCE(t.op <> 'd', TRUE)
+        AND COALESCE(i.discontinued_on > f.business_date, TRUE)
         AND COALESCE(t.closed_on > f.business_date, TRUE)
         AND (
             f.last_sale_date > DATEADD(DAY, -56, f.business_date)::DATE

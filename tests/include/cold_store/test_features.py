@@ -407,6 +407,20 @@ def test_a_deleted_order_leaves_no_sale():
     assert world.rows("FEATURES.DEMAND", last).set_index("series_id").loc["milk@S2", "units_lag_2"] < 100
 
 
+@pytest.mark.parametrize(
+    ("name", "key", "gone"),
+    [("items", {"item_id": "milk"}, ["milk@S1", "milk@S2"]), ("stores", {"store_id": "S1"}, ["milk@S1", "soap@S1"])],
+)
+def test_series_of_a_deleted_item_or_store_end_when_it_is_known(name, key, gone):
+    world = World()
+    before, on = day(SNAPSHOT_DAYS + 3), day(SNAPSHOT_DAYS + 4)
+    world.add(name, "d", on, **key)
+    world.build(on)
+    for when, ended in ((before, []), (on, gone)):
+        rows = world.rows("FEATURES.DEMAND", when)
+        assert sorted(rows.loc[~rows["is_active"], "series_id"]) == ended
+
+
 def test_order_totals_are_those_of_completed_orders(world):
     on = day(65)
     found = world.rows("FEATURES.ORDER_TOTAL", on).set_index("customer_id")
