@@ -10,7 +10,8 @@ and `OPERATIONS.BATCHES` in the cold store. Emits `sales_changes`, one partition
 
 ### Re-running safely
 Clear any task at any time. Changes are ordered by the source's log position and merged with it, so reading some
-twice changes nothing. A snapshot that was cut off is taken again from the start and its rows never count.
+twice changes nothing. A snapshot that was cut off is taken again from the start and its rows never count. A replay of
+the quarantine leaves there what is still bad, and newer versions win over what it merges.
 
 ### When it fails
 `drain` with *cannot be reached*: see that the shop's database answers, then clear the task. *Changes may be missing*:
@@ -19,6 +20,7 @@ the replication slot is gone; follow the text of the error to take a new snapsho
 run or wait for the next one, which brings the same changes and the mended rows; what was mended no longer counts.
 `check` with *is not what a batch must be*: rows passed one by one and are wrong together, which no mending in the shop
 cures. Open the report that the error names, mend the landing job, clear `land`; nothing was loaded and nothing is lost.
+Rows that a row check refused by mistake: correct the check, then trigger this DAG with `replay_quarantine`.
 """
 
 from typing import Any
@@ -29,6 +31,7 @@ from shelfcast.ingestion.batch import landing_arguments
 from shelfcast.settings import Settings
 from shelfcast_provider.assets import SALES_CHANGES
 from shelfcast_provider.cold_store.load_batch_operator import LastDrainOperator, LoadBatchOperator
+from shelfcast_provider.cold_store.replay_quarantine_operator import ReplayQuarantineOperator
 from shelfcast_provider.ingestion.check_batch_operator import CheckBatchOperator
 from shelfcast_provider.ingestion.drain_operator import DrainChangeLogOperator
 from shelfcast_provider.schedules import COLD_STORE_WRITERS, dag_settings
@@ -41,11 +44,17 @@ NIGHTLY = CronTriggerTimetable("30 4 * * *", timezone="UTC")
 BATCH_ID = "{{ run_id | replace(':', '') | replace('+', '_') }}"
 EXPORT = str(SETTINGS.artifacts / "exports" / BATCH_ID)
 SNAPSHOT = Param(False, type="boolean", title="Take a new snapshot", description="Read all tables of the shop anew.")
+REPLAY = Param(
+    False,
+    type="boolean",
+    title="Replay the quarantine",
+    description="Check its rows anew and merge those that pass now.",
+)
 
 with DAG(
     "cdc_ingestion",
     schedule=AssetOrTimeSchedule(assets=[DAY_CLOSED], timetable=NIGHTLY),
-    params={"take_snapshot": SNAPSHOT},
+    params={"take_snapshot": SNAPSHOT, "replay_quarantine": REPLAY},
     **dag_settings(__doc__, tags=["ingestion"]),
 ):
     loaded = LastDrainOperator(task_id="loaded", pool=COLD_STORE_WRITERS)
@@ -63,6 +72,12 @@ with DAG(
     )
     check = CheckBatchOperator(task_id="check", export=EXPORT)
     load = LoadBatchOperator(task_id="load", export=EXPORT, pool=COLD_STORE_WRITERS)
+    replay = ReplayQuarantineOperator(
+        task_id="replay",
+        is_asked_for="{{ params.replay_quarantine }}",
+        pool=COLD_STORE_WRITERS,
+        trigger_rule="none_failed",  # also when the shop has no change to load
+    )
 
     @task(outlets=[SALES_CHANGES])
     def announce(batch: dict[str, Any], *, outlet_events: Any) -> list[str]:
@@ -70,4 +85,4 @@ with DAG(
         outlet_events[SALES_CHANGES].add_partitions(batch["business_dates"])
         return batch["business_dates"]
 
-    loaded >> drain >> land >> check >> load >> announce(load.output)
+    loaded >> drain >> land >> check >> load >> [announce(load.output), replay]

@@ -65,7 +65,12 @@ def test_one_run_at_a_time_and_no_catch_up(bag):
 
 
 def test_each_task_that_writes_features_takes_the_writers_slot(bag):
-    writers = {("cdc_ingestion", "load"), ("feature_views", "build"), ("weekly_retraining_demand", "freeze")}
+    writers = {
+        ("cdc_ingestion", "load"),
+        ("cdc_ingestion", "replay"),
+        ("feature_views", "build"),
+        ("weekly_retraining_demand", "freeze"),
+    }
     for dag_id, task_id in writers:
         assert bag.dags[dag_id].get_task(task_id).pool == "cold_store_writers"
 

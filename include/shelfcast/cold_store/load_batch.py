@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from shelfcast.cold_store.cold_store import ColdStore
+from shelfcast.cold_store.raw_tables import changes_of, current_of, definitions_of, known_of, landed_of
 from shelfcast.cold_store.statements import Names
 from shelfcast.errors import PostConditionFailed, first_offenders
 from shelfcast.ingestion.batch import QUARANTINE, Batch
@@ -18,7 +19,6 @@ from shelfcast.sources.shop_schema import TABLES, Table
 
 SCHEMAS = ("RAW", "QUARANTINE", "FEATURES", "FORECASTS", "OPERATIONS")
 QUARANTINE_ROWS = "QUARANTINE.BAD_ROWS"
-_TYPES = {"DOUBLE PRECISION": "DOUBLE", "NUMERIC(14,2)": "NUMBER(14,2)"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,9 +51,9 @@ def prepare(store: ColdStore) -> None:
     for name in ("batches", "business_dates", "quarantine"):
         store.run(f"cold_store/create_{name}")
     for table in TABLES.values():
-        definitions = _definitions(table)
-        store.run("cold_store/create_changes", table=_changes(table), definitions=definitions)
-        store.run("cold_store/create_current", table=_current(table), definitions=definitions)
+        definitions = definitions_of(table)
+        store.run("cold_store/create_changes", table=changes_of(table), definitions=definitions)
+        store.run("cold_store/create_current", table=current_of(table), definitions=definitions)
 
 
 def last_drain(store: ColdStore) -> Drain:
@@ -82,7 +82,7 @@ def load(store: ColdStore, export: Path) -> Loaded:
         _mark_vanished(store, batch)
     store.run("cold_store/merge_business_dates")
     for table in TABLES.values():
-        store.run("cold_store/set_known_at", None, changes=_changes(table), **_known(table))
+        store.run("cold_store/set_known_at", None, changes=changes_of(table), **known_of(table))
     first, last = _check(store, batch)
     store.run("cold_store/delete_batch", {"batch_id": batch.batch_id}, table="OPERATIONS.BATCHES")
     store.run("cold_store/insert_batch", _record(batch, first, last))
@@ -95,14 +95,14 @@ def load(store: ColdStore, export: Path) -> Loaded:
 
 def _adopt(store: ColdStore, batch: Batch) -> None:
     """Puts the rows of a load that was given up under this batch's name, so that each step below sees them."""
-    for table in (*map(_changes, TABLES.values()), "OPERATIONS.BUSINESS_DATES", QUARANTINE_ROWS):
+    for table in (*map(changes_of, TABLES.values()), "OPERATIONS.BUSINESS_DATES", QUARANTINE_ROWS):
         store.run("cold_store/adopt_rows", {"batch_id": batch.batch_id}, table=table)
 
 
 def _load_table(store: ColdStore, table: Table, batch: Batch, folder: Path) -> None:
-    landed = _landed(table)
-    names: dict[str, Names] = {"changes": _changes(table), "keys": table.key, "columns": table.column_names}
-    store.run("cold_store/create_landed", table=landed, definitions=_definitions(table))
+    landed = landed_of(table)
+    names: dict[str, Names] = {"changes": changes_of(table), "keys": table.key, "columns": table.column_names}
+    store.run("cold_store/create_landed", table=landed, definitions=definitions_of(table))
     rows = store.load_parquet(folder, table=landed, batch_id=_place(batch, table.name))
     if rows != batch.rows[table.name]:
         raise PostConditionFailed(
@@ -110,14 +110,14 @@ def _load_table(store: ColdStore, table: Table, batch: Batch, folder: Path) -> N
             "and batch.json do not belong together; clear the landing task and those after it."
         )
     parameters = {"first_generation": _first_generation(store, batch)}
-    store.run("cold_store/merge_changes", parameters, landed=landed, **_known(table), **names)
-    store.run("cold_store/merge_current", {"batch_id": batch.batch_id}, current=_current(table), **names)
+    store.run("cold_store/merge_changes", parameters, landed=landed, **known_of(table), **names)
+    store.run("cold_store/merge_current", {"batch_id": batch.batch_id}, current=current_of(table), **names)
 
 
 def _mark_vanished(store: ColdStore, batch: Batch) -> None:
     parameters = {"generation": batch.generation, "batch_id": batch.batch_id}
     for table in TABLES.values():
-        names: dict[str, Names] = {"changes": _changes(table), "current": _current(table), "keys": table.key}
+        names: dict[str, Names] = {"changes": changes_of(table), "current": current_of(table), "keys": table.key}
         definitions = [f"{name} {table.column(name).type}" for name in table.key]
         store.run(
             "cold_store/add_vanished", {**parameters, "table_name": table.name}, key_definitions=definitions, **names
@@ -136,25 +136,31 @@ def _check(store: ColdStore, batch: Batch) -> tuple[int, int]:
     """First and last position of the batch; raises when a key is there twice or a version is missing."""
     positions = []
     for table in (TABLES[name] for name in batch.rows):
-        twice = store.fetch("cold_store/duplicate_keys", current=_current(table), keys=table.key)
+        twice = store.fetch("cold_store/duplicate_keys", current=current_of(table), keys=table.key)
         if not twice.empty:
             raise PostConditionFailed(
-                f"{_current(table)} holds keys more than once: {first_offenders(twice[list(table.key)].to_numpy().tolist())}. "
-                "Two loads wrote at the same time; only one may (pool cold_store_writers). Clear this task."
+                f"{current_of(table)} holds keys more than once: "
+                f"{first_offenders(twice[list(table.key)].to_numpy().tolist())}. Two loads "
+                "wrote at the same time; only one may (pool cold_store_writers). Clear this task."
             )
-        names: dict[str, Names] = {"changes": _changes(table), "landed": _landed(table), "keys": table.key}
-        missing = store.fetch("cold_store/missing_versions", None, **names)
-        if not missing.empty:
-            raise PostConditionFailed(
-                f"{_changes(table)} lacks {len(missing)} of the {batch.rows[table.name]} versions that batch "
-                f"{batch.batch_id} brought, keys {first_offenders(missing[list(table.key)].to_numpy().tolist())}. Features "
-                "made of it would be wrong. See that nothing else writes to RAW, then clear this task."
-            )
-        counted = store.fetch("cold_store/batch_positions", {"batch_id": batch.batch_id}, changes=_changes(table)).iloc[
-            0
-        ]
+        check_versions(store, table, f"batch {batch.batch_id}")
+        counted = store.fetch(
+            "cold_store/batch_positions", {"batch_id": batch.batch_id}, changes=changes_of(table)
+        ).iloc[0]
         positions += [int(counted["first_position"]), int(counted["last_position"])]
     return min(positions, default=0), max(positions, default=0)
+
+
+def check_versions(store: ColdStore, table: Table, brought_by: str) -> None:
+    """Raises `PostConditionFailed` when the history lacks a version that has landed."""
+    names: dict[str, Names] = {"changes": changes_of(table), "landed": landed_of(table), "keys": table.key}
+    missing = store.fetch("cold_store/missing_versions", None, **names)
+    if not missing.empty:
+        raise PostConditionFailed(
+            f"{changes_of(table)} lacks {len(missing)} of the versions that {brought_by} brought, keys "
+            f"{first_offenders(missing[list(table.key)].to_numpy().tolist())}. Features made of it would be wrong. See that "
+            "nothing else writes to RAW, then clear this task."
+        )
 
 
 def _record(batch: Batch, first_position: int, last_position: int) -> dict[str, Any]:
@@ -187,26 +193,6 @@ def _first_generation(store: ColdStore, batch: Batch) -> int:
     return int(found["generation"].iloc[0])
 
 
-def _known(table: Table) -> dict[str, Names]:
-    return {"known_column": table.known_column} if table.known_column else {}
-
-
 def _place(batch: Batch, part: str) -> str:
     """A place for files on their way, another one for other files: an export made anew keeps the batch's name."""
     return f"{batch.batch_id}/{batch.checksum}/{part}"
-
-
-def _landed(table: Table) -> str:
-    return f"RAW.{table.name.upper()}_LANDED"
-
-
-def _changes(table: Table) -> str:
-    return f"RAW.{table.name.upper()}_CHANGES"
-
-
-def _current(table: Table) -> str:
-    return f"RAW.{table.name.upper()}"
-
-
-def _definitions(table: Table) -> list[str]:
-    return [f"{column.name} {_TYPES.get(column.type, column.type)}" for column in table.columns]

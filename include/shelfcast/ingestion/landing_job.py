@@ -173,8 +173,11 @@ def _quarantine_rows(bad: DataFrame, table: Table) -> DataFrame:
         "batch_id",
         F.lit(table.name).alias("table_name"),
         _row_key(table).alias("row_key"),
+        "op",
         "position",
         "position_ordinal",
+        "generation",
+        "committed_at",
         F.col("quarantine_reason").alias("reason"),
         "row_json",
     )
