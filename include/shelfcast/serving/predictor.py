@@ -11,11 +11,10 @@ import numpy.typing as npt
 
 from shelfcast.deployment.bundle import Bundle
 from shelfcast.errors import BundleError
-from shelfcast.hot_store.vector import Vector
+from shelfcast.hot_store.vector import Numbers, Vector
+from shelfcast.serving.overrides import Override, apply
 from shelfcast.training.fit import from_raw
 from shelfcast.training.rows import Columns, Floats, assemble, baseline
-
-OVERRIDABLE = ("on_promotion", "discount", "price", "is_open")
 
 
 class Reason(StrEnum):
@@ -27,17 +26,6 @@ class Reason(StrEnum):
     """The series has not been observed on a single day yet."""
     STALE_FEATURES = "stale_features"
     """What is known of the series is older than the forecaster was told to serve."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Override:
-    """What a caller assumes of a day ahead; `None` keeps what is planned."""
-
-    horizon_day: int
-    on_promotion: bool | None = None
-    discount: float | None = None
-    price: float | None = None
-    is_open: bool | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,9 +80,10 @@ class Predictor:
         """
         days = np.arange(1, horizon_days + 1)
         today = vectors[0].business_date
-        columns = self._columns(np.stack([vector.numbers for vector in vectors]).astype(float), days, today)
-        for override in overrides:
-            _apply(columns, override, days=horizon_days)
+        numbers = np.stack([vector.numbers for vector in vectors])
+        if overrides:
+            apply(self._plan(numbers), overrides)
+        columns = self._columns(numbers.astype(float), days, today)
         mean = self._means(columns)
         is_open = columns["is_open"] != 0
         mean[~is_open] = 0.0
@@ -123,6 +112,12 @@ class Predictor:
         raw = self._booster.predict(rows, raw_score=True, num_threads=self._num_threads)
         return from_raw(np.asarray(raw, dtype=float), expected, self.declaration)
 
+    def _plan(self, numbers: Numbers) -> dict[str, Numbers]:
+        """The covariates in vectors' numbers by name, each a view of shape (n, own horizon)."""
+        names, own = self.declaration.ahead_covariates, self.declaration.horizon
+        ahead = numbers[:, self._as_of :].reshape(len(numbers), len(names), own)
+        return {name: ahead[:, number] for number, name in enumerate(names)}
+
     def _columns(self, numbers: Floats, days: npt.NDArray[np.int64], today: date) -> dict[str, npt.NDArray[np.generic]]:
         """Columns of n × h rows, series by series."""
         series, span, own = len(numbers), len(days), self.declaration.horizon
@@ -135,11 +130,3 @@ class Predictor:
         columns["horizon_days"] = np.tile(days, series).astype(float)
         columns["sales_date"] = np.tile(np.datetime64(today, "D") + days.astype("timedelta64[D]"), series)
         return columns
-
-
-def _apply(columns: dict[str, npt.NDArray[np.generic]], override: Override, *, days: int) -> None:
-    for name in OVERRIDABLE:
-        value = getattr(override, name)
-        if value is not None:
-            columns[name] = columns[name].copy()
-            columns[name][override.horizon_day - 1 :: days] = float(value)

@@ -40,7 +40,13 @@ class Strict(BaseModel):
 
 
 class DayOverride(Strict):
-    """An assumption about one day ahead, named by its number or its date: what is left out stays as planned."""
+    """An assumption about one day ahead, named by its number or its date: what is left out stays as planned.
+
+    The day is forecast as if it had been planned so. A promotion that is switched on without a discount takes that of the
+    nearest planned promotion of the series, 0.2 if none is ahead; one that is switched off has none. A discount above 0
+    means a promotion. Days of a promotion are counted anew from the first day that changes, and the days around a day
+    that is closed or opened know it.
+    """
 
     horizon_day: Annotated[int, Field(ge=1, le=MOST_DAYS)] | None = None
     sales_date: IsoDate | None = None
@@ -50,9 +56,11 @@ class DayOverride(Strict):
     is_open: bool | None = None
 
     @model_validator(mode="after")
-    def _names_its_day_one_way(self) -> Self:
+    def _agrees_with_itself(self) -> Self:
         if (self.horizon_day is None) == (self.sales_date is None):
             raise ValueError("write horizon_day or sales_date, one of the two")
+        if self.on_promotion is False and self.discount:
+            raise ValueError("a day without promotion has no discount: leave out one of the two")
         return self
 
     def day_after(self, business_date: date) -> int:

@@ -9,7 +9,8 @@ from fastapi import FastAPI
 from shelfcast.hot_store.vector import Vector
 from shelfcast.serving.answers import ForecastAnswer, PredictionAnswer, days_of, named
 from shelfcast.serving.freshness import Freshness
-from shelfcast.serving.predictor import Override, Predictor, Reason
+from shelfcast.serving.overrides import Override
+from shelfcast.serving.predictor import Predictor, Reason
 from shelfcast.serving.refusals import Refused
 from shelfcast.serving.releases import Releases
 from shelfcast.serving.requests import DayOverride, ForecastRequest, path_of, prediction_request

@@ -98,6 +98,11 @@ def test_only_health_is_open(client):
             422,
             "invalid_request",
         ),
+        (
+            {"series_id": "milk@S1", "overrides": [{"horizon_day": 1, "on_promotion": False, "discount": 0.2}]},
+            422,
+            "invalid_request",
+        ),
         ({"series_id": "milk@S1", "overrides": [{"sales_date": 20250701}]}, 422, "invalid_request"),
         ({"series_id": "milk@S1", "overrides": [{"sales_date": "20250701"}]}, 422, "invalid_request"),
         ({"series_id": "milk@S1", "overrides": [{"sales_date": "2025-02-30"}]}, 422, "invalid_request"),

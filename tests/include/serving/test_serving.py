@@ -7,7 +7,8 @@ import pytest
 
 from shelfcast.errors import BundleError, HotStoreError, PostConditionFailed
 from shelfcast.hot_store.vector import Vector, pack
-from shelfcast.serving.predictor import Override, Predictor, Reason
+from shelfcast.serving.overrides import Override
+from shelfcast.serving.predictor import Predictor, Reason
 from shelfcast.serving.smoke import smoke_test
 from shelfcast.serving.vintage import check_contract, forecast_all
 
