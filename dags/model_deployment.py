@@ -1,9 +1,9 @@
 """Releases a candidate if the gate lets it pass.
 
 ### Purpose
-The gate compares the candidate with the champion, or with the strongest simple method before the first one, and
-decides with reasons. A candidate that passes becomes a release bundle, is tried in the forecaster's own process, is
-pointed at, probed, and taken back by itself if a probe fails.
+The gate compares the candidate with the champion, or with the strongest simple method before the first one and where
+the champion was trained on other features, and decides with reasons. A candidate that passes becomes a release
+bundle, is tried in the forecaster's own process, is pointed at, probed, and taken back by itself if a probe fails.
 
 ### Reads → writes
 The alias `candidate` in MLflow → `OPERATIONS.DECISIONS`, a bundle under `artifacts/releases/<model>`, its pointer,

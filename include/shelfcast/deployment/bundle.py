@@ -21,6 +21,7 @@ from shelfcast.deployment import durable, trial
 from shelfcast.errors import BundleError, ConfigurationError, first_offenders
 from shelfcast.training.calibration import Calibration
 from shelfcast.training.declaration import ModelDeclaration, read
+from shelfcast.training.fit import feature_names
 from shelfcast.training.rows import model_features
 
 MANIFEST = "manifest.json"
@@ -130,8 +131,7 @@ def _checked(folder: Path, contents: Mapping[str, bytes], release_id: str) -> Bu
     training = _training(contents, folder.name)
     declaration = _declaration(folder, training["model"])
     text = _text(folder.name, "model.txt", contents["model.txt"])
-    named = re.search(r"^feature_names=(.*)$", text, flags=re.MULTILINE)
-    if named is None or tuple(named[1].split()) != model_features(declaration):
+    if feature_names(text) != model_features(declaration):
         raise BundleError(
             f"The model in {folder.name} was fitted on other features than its declaration gives. Train it again."
         )

@@ -89,6 +89,7 @@ def decide(
     strongest_simple: str,
     is_forced: bool = False,
     obstacle: str | None = None,
+    is_champion_comparable: bool = True,
 ) -> Decision:
     """Judges a candidate by its fold forecasts.
 
@@ -99,6 +100,7 @@ def decide(
         strongest_simple: Name of the simple method in `rows`.
         is_forced: Release it all the same, and say so.
         obstacle: Why it is held even then.
+        is_champion_comparable: Whether a champion that serves could be measured on these rows.
     """
     has_champion = not rows["champion"].isna().all()
     opponent = "champion" if has_champion else strongest_simple
@@ -119,6 +121,11 @@ def decide(
     outcome, reasons = _outcome(broken, opponent=opponent, gain=gain, is_forced=is_forced)
     if obstacle:
         outcome, reasons = Outcome.HOLD, [obstacle, *broken]
+    if not is_champion_comparable:
+        reasons = [
+            *reasons,
+            f"the champion is not comparable, for it was trained on other features: {opponent} stands in",
+        ]
     return Decision(
         outcome=outcome,
         reasons=reasons,

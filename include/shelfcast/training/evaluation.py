@@ -1,6 +1,7 @@
 """Measures fold forecasts: overall, by segment, against the strongest simple method and the champion."""
 
 from dataclasses import asdict, dataclass
+from enum import StrEnum
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,16 @@ QUANTILE_NAMES = {0.05: "q05", 0.25: "q25", 0.5: "q50", 0.75: "q75", 0.95: "q95"
 KEYS = ("store_id", "business_date", "horizon_days", "sales_date", "on_promotion")
 FORECAST_LEVEL = "item × store × day"
 REGRESSION_LEVEL = "order"
+
+
+class ChampionState(StrEnum):
+    """Whether a candidate was measured beside the champion."""
+
+    NONE = "none"
+    """Nothing serves yet."""
+    COMPARED = "compared"
+    NOT_COMPARABLE = "not_comparable"
+    """What serves was trained on other features, so it cannot forecast the candidate's rows."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -91,6 +91,12 @@ def predict(
     return from_raw(np.asarray(raw, dtype=float), expected, declaration)
 
 
+def feature_names(model_text: str) -> tuple[str, ...]:
+    """Names of the columns that a model was fitted on, in order; none if the text does not say."""
+    named = re.search(r"^feature_names=(.*)$", model_text, flags=re.MULTILINE)
+    return tuple(named[1].split()) if named else ()
+
+
 def from_raw(raw: Floats, expected: Floats, declaration: ModelDeclaration) -> Floats:
     """What the booster's raw score means: a factor of the baseline in logarithms, or the value itself."""
     if declaration.kind == "forecast":

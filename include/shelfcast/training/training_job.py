@@ -24,10 +24,11 @@ from shelfcast.errors import TrainingError
 from shelfcast.training import declaration as declarations
 from shelfcast.training.calibration import calibrate
 from shelfcast.training.declaration import ModelDeclaration
-from shelfcast.training.evaluation import evaluate, fold_rows
-from shelfcast.training.fit import Sample, parameters, predict, train
+from shelfcast.training.evaluation import ChampionState, evaluate, fold_rows
+from shelfcast.training.fit import Sample, feature_names, parameters, predict, train
 from shelfcast.training.folds import Fold, forecast_folds, regression_folds
 from shelfcast.training.frame import FRAME, FrameManifest, columns_of, verify
+from shelfcast.training.rows import model_features
 
 APPLICATION = "shelfcast.training"
 COLLECTIVE_MINUTES = 5
@@ -47,7 +48,7 @@ def main() -> None:
     options = parser.parse_args()
     spark = SparkSession.builder.appName(APPLICATION).getOrCreate()
     crew = crew_of(spark.sparkContext, options.workers)
-    run(spark.sparkContext, options.frame, options.out, champion_text(options.releases), crew=crew, seed=options.seed)
+    run(spark.sparkContext, options.frame, options.out, options.releases, crew=crew, seed=options.seed)
     spark.stop()
 
 
@@ -82,10 +83,11 @@ def crew_of(context: SparkContext, workers: int | None) -> Crew:
     return Crew(workers=wanted, num_threads=max(1, slots // wanted) if is_one_machine else 1)
 
 
-def run(context: SparkContext, folder: Path, out: Path, champion: str | None, *, crew: Crew, seed: int = 7) -> None:
+def run(context: SparkContext, folder: Path, out: Path, releases: Path | None, *, crew: Crew, seed: int = 7) -> None:
     """Trains on the frozen frame in `folder` and writes the candidate's files to `out`."""
     manifest = verify(folder)
     declaration = declarations.load(manifest.model)
+    state, champion = champion_of(releases, declaration)
     frame = pd.read_parquet(folder / FRAME)
     countable = frame["is_countable"].to_numpy(bool) if "is_countable" in frame else np.ones(len(frame), bool)
 
@@ -98,19 +100,21 @@ def run(context: SparkContext, folder: Path, out: Path, champion: str | None, *,
         parts.append(_measured(frame[fold.test & countable], text, champion, declaration, number))
         print(f"fold {number + 1} of {manifest.folds}: origin {fold.origin}, {len(parts[-1])} rows", flush=True)  # noqa: T201
     rows = pd.concat(parts, ignore_index=True)
-    write_candidate(out, fitted(None), rows, declaration, manifest, seed=seed)
+    write_candidate(out, fitted(None), rows, declaration, manifest, champion=state, seed=seed)
 
 
-def champion_text(releases: Path | None) -> str | None:
-    """The model text of the release that serves; `None` before the first one.
+def champion_of(releases: Path | None, declaration: ModelDeclaration) -> tuple[ChampionState, str | None]:
+    """Whether there is a champion to measure beside the candidate, and its model text if so.
 
     The champion was trained on some of the days that it is measured on here, which flatters it, never the candidate.
     """
     path = releases / "current.json" if releases else None
-    if releases is None or path is None or not path.exists():
-        return None
-    current: str = json.loads(path.read_text())["current"]
-    return (releases / current / "model.txt").read_text()
+    current = json.loads(path.read_text())["current"] if path and path.exists() else None
+    if releases is None or current is None:
+        return ChampionState.NONE, None
+    text = (releases / str(current) / "model.txt").read_text()
+    is_comparable = feature_names(text) == model_features(declaration)
+    return (ChampionState.COMPARED, text) if is_comparable else (ChampionState.NOT_COMPARABLE, None)
 
 
 def folds_of(frame: pd.DataFrame, declaration: ModelDeclaration, manifest: FrameManifest) -> list[Fold]:
@@ -204,7 +208,14 @@ def _measured(
 
 
 def write_candidate(
-    out: Path, text: str, rows: pd.DataFrame, declaration: ModelDeclaration, manifest: FrameManifest, *, seed: int
+    out: Path,
+    text: str,
+    rows: pd.DataFrame,
+    declaration: ModelDeclaration,
+    manifest: FrameManifest,
+    *,
+    champion: ChampionState,
+    seed: int,
 ) -> None:
     """Writes model, calibration, fold forecasts, metrics and what they were made from; `training.json` comes last."""
     out.mkdir(parents=True, exist_ok=True)
@@ -228,6 +239,7 @@ def write_candidate(
         "rows": manifest.rows,
         "reason": manifest.reason,
         "is_forced": manifest.is_forced,
+        "champion": champion.value,
     }
     (out / "training.json").write_text(json.dumps(about, indent=1))
 

@@ -40,6 +40,7 @@ class GateOperator(BaseOperator):
 
         from shelfcast.registry.decisions import Entry, record
         from shelfcast.registry.gate import Outcome, decide, obstacle_of
+        from shelfcast.training.evaluation import ChampionState
         from shelfcast_provider.cold_store.cold_store_hook import ColdStoreHook
         from shelfcast_provider.training.mlflow_hook import CANDIDATE, MLflowHook
 
@@ -60,6 +61,7 @@ class GateOperator(BaseOperator):
                 strongest_simple=metrics["strongest_simple"],
                 is_forced=bool(about["is_forced"]),
                 obstacle=obstacle_of(about, declaration),
+                is_champion_comparable=about.get("champion") != ChampionState.NOT_COMPARABLE,
             )
         decision_id = f"gate__{self.model}__v{version.version}"
         reason = "; ".join(decision.reasons)

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -56,17 +57,23 @@ def registry(tmp_path, monkeypatch):
     return made
 
 
-def register(registry, *, skill=0.7, champion=None, **about):
+def register(registry, *, skill=0.7, champion_state="none", **about):
     """A candidate whose errors are `skill` times those of its opponent."""
     rng = np.random.default_rng(1)
     actual = rng.gamma(5, 4, 4000)
     mean, other = actual + rng.normal(0, 4 * skill, 4000), actual + rng.normal(0, 4, 4000)
     rows = pd.DataFrame({"store_id": rng.integers(0, 20, 4000), "actual": actual, "mean": mean})
-    rows = rows.assign(strongest_simple=other, champion=np.nan if champion is None else actual + champion)
+    rows = rows.assign(strongest_simple=other, champion=np.nan)
     rows = rows.assign(q05=mean - 1.645 * 4 * skill, q95=mean + 1.645 * 4 * skill)
     rows.to_parquet(registry.folder / "fold_forecasts.parquet", index=False)
     (registry.folder / "metrics.json").write_text(json.dumps({"strongest_simple": "weekday_mean"}))
-    training = {"model": "demand", "cutoff": "2025-06-30", "is_forced": False, "horizon_days": 28}
+    training = {
+        "model": "demand",
+        "cutoff": "2025-06-30",
+        "is_forced": False,
+        "horizon_days": 28,
+        "champion": champion_state,
+    }
     (registry.folder / "training.json").write_text(json.dumps(training | about))
 
 
@@ -92,6 +99,18 @@ def test_a_better_candidate_is_released_and_the_decision_is_kept_once(cold_store
     assert registry.tags["demand", "3", "gate"] == "release"
     assert registry.logged["abc", "gate_decision.json"]["opponent"] == "weekday_mean"
     assert left[GateDecisionLink.key] == "http://mlflow/abc/gate_decision.json"
+
+
+@pytest.mark.parametrize(("skill", "begins"), [(0.7, "better than weekday_mean"), (1.2, "not surely better than week")])
+def test_a_champion_that_is_not_comparable_is_said_whatever_the_outcome(cold_store, registry, skill, begins):
+    register(registry, skill=skill, champion_state="not_comparable")
+    with suppress(AirflowSkipException):
+        gate()
+    ((*_, reason),) = kept(cold_store)
+    assert reason.startswith(begins)
+    assert reason.endswith(
+        "the champion is not comparable, for it was trained on other features: weekday_mean stands in"
+    )
 
 
 def test_a_hold_is_a_skip_with_its_reasons_and_is_kept_all_the_same(cold_store, registry):
