@@ -16,8 +16,9 @@ does nothing. A run that was killed between two steps goes on with the next.
 ### When it fails
 *Skipped, the gate holds*: read the reasons in the task's log or in MLflow (`gate_decision.json`); to release it all
 the same, trigger `weekly_retraining_<model>` with *force*. *Trained for 7 of 28 days* is held in any case: leave
-*Horizon* as it is. `bundle`, *no sound model*: the candidate's file is damaged; train again. `smoke` or `swap`:
-the release before serves on; the message, and `OPERATIONS.RELEASES`, say what the forecaster answered. *Does not say which release serves*: mend `current.json` as the message says, then clear the task.
+*Horizon* as it is. `bundle`, *no sound model*: the candidate's file is damaged; train again. `smoke` or `swap`: the
+release before serves on; the message, and `OPERATIONS.RELEASES`, say what the forecaster answered. *Does not say which
+release serves*: mend `current.json` as the message says, then clear the task.
 """
 
 from airflow.sdk import DAG

@@ -1,4 +1,12 @@
 -- Covariates of the days after one business date, as planned or forecast at its close.
+{%- set near = 28 -%}
+{%- macro is_near(on) -%}
+{{ on }} BETWEEN DATEADD(DAY, {{ 1 - near }}, d.sales_date)::DATE AND DATEADD(DAY, {{ near - 1 }}, d.sales_date)::DATE
+{%- endmacro -%}
+{%- macro distances(on) -%}
+MIN(CASE WHEN {{ on }} <= d.sales_date THEN DATEDIFF(DAY, {{ on }}, d.sales_date) END) AS days_since,
+        MIN(CASE WHEN {{ on }} >= d.sales_date THEN DATEDIFF(DAY, d.sales_date, {{ on }}) END) AS days_until
+{%- endmacro %}
 INSERT INTO FEATURES.DEMAND_AHEAD
 WITH
 RECURSIVE horizons AS (
@@ -32,10 +40,17 @@ promotion_days AS (
         p.store_id,
         p.item_id,
         d.sales_date,
-        MAX(p.discount) AS discount,
-        MAX(DATEDIFF(DAY, p.starts_on, d.sales_date)) + 1.0 AS promotion_day
+        MAX(CASE WHEN d.sales_date BETWEEN p.starts_on AND p.ends_on THEN p.discount END) AS discount,
+        MAX(CASE WHEN d.sales_date BETWEEN p.starts_on AND p.ends_on THEN DATEDIFF(DAY, p.starts_on, d.sales_date) + 1.0 END)
+            AS promotion_day,
+        MAX(CASE WHEN d.sales_date BETWEEN p.starts_on AND p.ends_on THEN DATEDIFF(DAY, d.sales_date, p.ends_on) END)
+            AS days_left,
+        MIN(CASE WHEN p.starts_on <= d.sales_date THEN GREATEST(DATEDIFF(DAY, p.ends_on, d.sales_date), 0) END) AS days_since,
+        MIN(CASE WHEN p.ends_on >= d.sales_date THEN GREATEST(DATEDIFF(DAY, d.sales_date, p.starts_on), 0) END) AS days_until
     FROM promotions_known p
-    INNER JOIN days d ON d.sales_date BETWEEN p.starts_on AND p.ends_on
+    INNER JOIN days d
+        ON p.starts_on <= DATEADD(DAY, {{ near - 1 }}, d.sales_date)::DATE
+        AND p.ends_on >= DATEADD(DAY, {{ 1 - near }}, d.sales_date)::DATE
     WHERE p.op <> 'd' AND p.announced_at <= :known_until
     GROUP BY p.store_id, p.item_id, d.sales_date
 ),
@@ -67,6 +82,19 @@ closures AS (
     FROM closures_known
     WHERE op <> 'd' AND announced_at <= :known_until
 ),
+-- people shop before and after a closed day if it is not the one that is closed every week
+unusual_closures AS (
+    SELECT c.store_id, c.sales_date AS closed_on
+    FROM closures c
+    LEFT JOIN closures w ON c.store_id = w.store_id AND DATEADD(DAY, -7, c.sales_date)::DATE = w.sales_date
+    WHERE w.sales_date IS NULL
+),
+near_closures AS (
+    SELECT u.store_id, d.sales_date, {{ distances('u.closed_on') }}
+    FROM unusual_closures u
+    INNER JOIN days d ON {{ is_near('u.closed_on') }}
+    GROUP BY u.store_id, d.sales_date
+),
 holidays_known AS (
     SELECT region, holiday_on AS sales_date, kind, op
     FROM RAW.HOLIDAYS_CHANGES
@@ -82,6 +110,13 @@ holidays AS (
     FROM holidays_known
     WHERE op <> 'd'
     GROUP BY region, sales_date
+),
+near_holidays AS (
+    SELECT h.region, d.sales_date, {{ distances('h.sales_date') }}
+    FROM holidays h
+    INNER JOIN days d ON {{ is_near('h.sales_date') }}
+    WHERE h.is_public > 0
+    GROUP BY h.region, d.sales_date
 ),
 -- the latest forecast that was issued by now
 weather AS (
@@ -99,14 +134,21 @@ SELECT
     s.series_id,
     d.horizon_days,
     d.sales_date,
-    IFF(p.sales_date IS NULL, 0.0, 1.0) AS on_promotion,
+    IFF(p.promotion_day IS NULL, 0.0, 1.0) AS on_promotion,
     COALESCE(p.discount, 0.0) AS discount,
     COALESCE(p.promotion_day, 0.0) AS promotion_day,
+    COALESCE(p.days_left, 0)::DOUBLE AS promotion_days_left,
+    COALESCE(p.days_since, {{ near }})::DOUBLE AS days_since_promotion,
+    COALESCE(p.days_until, {{ near }})::DOUBLE AS days_until_promotion,
     r.price::DOUBLE AS price,
     IFF(c.sales_date IS NULL, 1.0, 0.0) AS is_open,
     IFF(b.sales_date IS NULL, 1.0, 0.0) AS is_open_day_before,
     IFF(n.sales_date IS NULL, 1.0, 0.0) AS is_open_day_after,
+    COALESCE(q.days_since, {{ near }})::DOUBLE AS days_since_closure,
+    COALESCE(q.days_until, {{ near }})::DOUBLE AS days_until_closure,
     COALESCE(h.is_public, 0.0) AS is_public_holiday,
+    COALESCE(y.days_since, {{ near }})::DOUBLE AS days_since_holiday,
+    COALESCE(y.days_until, {{ near }})::DOUBLE AS days_until_holiday,
     COALESCE(h.is_school, 0.0) AS is_school_holiday,
     w.temperature_celsius,
     w.precipitation_mm
@@ -118,5 +160,7 @@ LEFT JOIN prices r ON s.store_id = r.store_id AND s.item_id = r.item_id AND d.sa
 LEFT JOIN closures c ON s.store_id = c.store_id AND d.sales_date = c.sales_date
 LEFT JOIN closures b ON s.store_id = b.store_id AND DATEADD(DAY, -1, d.sales_date)::DATE = b.sales_date
 LEFT JOIN closures n ON s.store_id = n.store_id AND DATEADD(DAY, 1, d.sales_date)::DATE = n.sales_date
+LEFT JOIN near_closures q ON s.store_id = q.store_id AND d.sales_date = q.sales_date
+LEFT JOIN near_holidays y ON g.region = y.region AND d.sales_date = y.sales_date
 LEFT JOIN holidays h ON g.region = h.region AND d.sales_date = h.sales_date
 LEFT JOIN weather w ON g.region = w.region AND d.sales_date = w.sales_date

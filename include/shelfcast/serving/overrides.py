@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from shelfcast.serving.plan_distances import count_again, count_days_left
+
 USUAL_DISCOUNT = 0.2
 """Of a promotion whose discount nobody gave, at a series with no other promotion ahead."""
 
@@ -47,8 +49,7 @@ def apply(plan: Plan, overrides: Sequence[Override]) -> None:
     for override in merged:
         if override.price is not None:
             plan["price"][:, override.horizon_day - 1] = override.price
-        if override.is_open is not None:
-            _open(plan, override.horizon_day - 1, is_open=override.is_open)
+    _open(plan, [override for override in merged if override.is_open is not None])
     _promote(plan, [override for override in merged if override.has_promotion is not None])
 
 
@@ -61,11 +62,19 @@ def _merged(overrides: Sequence[Override]) -> list[Override]:
     return [Override(**given) for given in days.values()]  # type: ignore[arg-type]
 
 
-def _open(plan: Plan, day: int, *, is_open: bool) -> None:
-    """Opens or closes a day, and lets the days around it know."""
-    plan["is_open"][:, day] = is_open
-    plan["is_open_day_before"][:, day + 1 : day + 2] = is_open
-    plan["is_open_day_after"][:, max(day - 1, 0) : day] = is_open
+def _open(plan: Plan, overrides: Sequence[Override]) -> None:
+    """Opens or closes days, and lets the days around them know."""
+    if not overrides:
+        return
+    is_unusual = plan["days_since_closure"] == 0
+    for override in overrides:
+        day, is_open = override.horizon_day - 1, bool(override.is_open)
+        was_open = plan["is_open"][:, day] != 0
+        plan["is_open"][:, day] = is_open
+        plan["is_open_day_before"][:, day + 1 : day + 2] = is_open
+        plan["is_open_day_after"][:, max(day - 1, 0) : day] = is_open
+        is_unusual[:, day] = False if is_open else is_unusual[:, day] | was_open
+    count_again(plan, "closure", is_unusual)
 
 
 def _promote(plan: Plan, overrides: Sequence[Override]) -> None:
@@ -77,7 +86,11 @@ def _promote(plan: Plan, overrides: Sequence[Override]) -> None:
         plan["on_promotion"][:, day] = has_promotion
         plan["discount"][:, day] = discount if has_promotion else 0.0
     if overrides:
+        ran_before = plan["promotion_day"][:, 0] > 1
         _count_days(plan, was_on)
+        count_days_left(plan, was_on)
+        before = np.where(ran_before, np.float32(0), np.float32("nan"))
+        count_again(plan, "promotion", plan["on_promotion"] > 0, before=before)
 
 
 def _nearest(discounts: npt.NDArray[np.float32], was_on: npt.NDArray[np.bool_], day: int) -> npt.NDArray[np.float32]:

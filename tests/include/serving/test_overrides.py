@@ -13,22 +13,55 @@ from shelfcast.training.fit import Sample, train
 from shelfcast.training.rows import model_features
 
 DAY = date(2025, 6, 30)
-NO_PROMOTION = {"on_promotion": {}, "discount": {}, "promotion_day": {}}
+HORIZON = range(1, 29)
+DISTANCES = (
+    "promotion_days_left",
+    "days_since_promotion",
+    "days_until_promotion",
+    "days_since_closure",
+    "days_until_closure",
+)
+FAR = 28
 
 
 def promotion(first, last, *, discount=0.2, from_day=1):
     """A plan with one promotion: its covariates by day ahead."""
-    days = range(first, last + 1)
+    return promotions(dict.fromkeys(range(first, last + 1), discount), from_day=from_day)
+
+
+def promotions(discounts, *, from_day=1):
+    """A plan with a promotion on some days: its covariates by day ahead."""
+    days = sorted(discounts)
+    counts, left = {}, {}
+    for day in days:
+        counts[day] = counts.get(day - 1, from_day - 1 if day == 1 else 0) + 1
+    for day in reversed(days):
+        left[day] = left.get(day + 1, -1) + 1
+    earlier = [0] if from_day > 1 else []
     return {
         "on_promotion": dict.fromkeys(days, 1.0),
-        "discount": dict.fromkeys(days, discount),
-        "promotion_day": {day: from_day + day - first for day in days},
+        "discount": discounts,
+        "promotion_day": counts,
+        "promotion_days_left": left,
+        **distances("promotion", [*earlier, *days]),
     }
+
+
+def distances(what, days):
+    """Days since and until the nearest of some days, as far as a plan counts them."""
+    return {
+        f"days_since_{what}": {day: min([FAR, *(day - other for other in days if other <= day)]) for day in HORIZON},
+        f"days_until_{what}": {day: min([FAR, *(other - day for other in days if other >= day)]) for day in HORIZON},
+    }
+
+
+NO_PROMOTION = promotions({})
 
 
 def closed(*days):
     """A plan in which the store is closed on some days."""
     return {
+        **distances("closure", days),
         "is_open": {day: 0.0 for day in range(1, 29) if day in days},
         "is_open_day_before": {day: 0.0 for day in range(1, 29) if day - 1 in days},
         "is_open_day_after": {day: 0.0 for day in range(1, 29) if day + 1 in days},
@@ -42,10 +75,12 @@ def watchful(predictor, demand, settings):
     features = model_features(demand)
     values = {"discount": rng.choice([0, 0.1, 0.2, 0.25, 0.5], 6000), "promotion_day": rng.integers(0, 13, 6000)}
     values |= {name: rng.integers(0, 2, 6000) for name in ("is_open_day_before", "is_open_day_after", "on_promotion")}
+    values |= {name: rng.integers(0, FAR + 1, 6000) for name in DISTANCES}
     rows = np.zeros((6000, len(features)))
     for name, column in values.items():
         rows[:, features.index(name)] = column
     effect = values["discount"] + values["promotion_day"] / 9 + values["is_open_day_before"] / 2
+    effect = effect + sum(values[name] / 80 for name in DISTANCES)
     target = np.exp(effect + values["is_open_day_after"] / 3 + values["on_promotion"] / 4)
     text = train(Sample(rows=rows, target=target, expected=np.ones(6000)), demand, settings=settings)
     return Predictor(replace(predictor.bundle, model_text=text))
@@ -98,11 +133,9 @@ def off(*days):
         (promotion(3, 6, discount=0.5), on(7, 8), promotion(3, 8, discount=0.5)),
         (promotion(3, 6, discount=0.5), on(2), promotion(2, 6, discount=0.5)),
         (promotion(1, 4, from_day=9), on(5), promotion(1, 5, from_day=9)),
-        (promotion(1, 4, from_day=9), off(1, 2), promotion(3, 4)),
+        (promotion(1, 4, from_day=9), off(1, 2), promotion(3, 4) | distances("promotion", [0, 3, 4])),
         (promotion(3, 5, discount=0.5), [*off(3, 4, 5), *on(12, 13, 14)], promotion(12, 14, discount=0.5)),
-        (promotion(20, 22, discount=0.5), on(2), {
-            name: promotion(20, 22, discount=0.5)[name] | days for name, days in promotion(2, 2, discount=0.5).items()
-        }),
+        (promotion(20, 22, discount=0.5), on(2), promotions(dict.fromkeys((2, 20, 21, 22), 0.5))),
         ({}, [*on(3), *off(3)], {}),
         ({}, [*on(3, discount=0.1), *on(3, discount=0.25)], promotion(3, 3, discount=0.25)),
         ({}, [Override(horizon_day=5, is_open=False)], closed(5)),
