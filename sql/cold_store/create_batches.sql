@@ -9,6 +9,8 @@ CREATE TABLE IF NOT EXISTS OPERATIONS.BATCHES (
     rows_quarantined BIGINT,
     first_position BIGINT,
     last_position BIGINT,
+    first_committed_at TIMESTAMP,
+    last_committed_at TIMESTAMP,
     checksum BIGINT,
     loaded_at TIMESTAMP
 )

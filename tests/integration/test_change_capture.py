@@ -17,6 +17,7 @@ import pytest
 import shelfcast
 from shelfcast.cold_store import load_batch
 from shelfcast.cold_store.duckdb_store import DuckDBStore
+from shelfcast.cold_store.replay_quarantine import Replayed, replay
 from shelfcast.ingestion.batch import Batch, landing_arguments
 from shelfcast.ingestion.change_files import UNFINISHED, ChangeFolder
 from shelfcast.sources.played_shop import played_shop
@@ -280,10 +281,11 @@ def test_what_is_landed_and_loaded_is_what_the_shop_holds(reader, landing, conne
     load_batch.prepare(store)
     loaded = load_batch.load(store, tmp_path / "b1")
     assert loaded.business_dates[-1] == day
-    assert store.connection.execute("SELECT reason FROM QUARANTINE.BAD_ROWS").fetchall() == [
-        ("quantity: is not finite",),
-        ("quantity: is not finite",),
-    ]
+    bad = store.connection.execute(
+        "SELECT reason, op, generation, committed_at > '2025-01-01' FROM QUARANTINE.BAD_ROWS"
+    )
+    assert bad.fetchall() == [("quantity: is not finite", "u", 1, True)] * 2
+    assert replay(store) == Replayed(merged=0, still_bad=2), "Spark and the replay judge alike"
     batch, keys = Batch.read(tmp_path / "b1"), "SELECT count(DISTINCT (order_id, line_number)) FROM sales.order_lines"
     assert batch.bad_keys == {"order_lines": 1}, "what was mended does not count"
     assert batch.keys["order_lines"] == connection.execute(keys).fetchone()[0]

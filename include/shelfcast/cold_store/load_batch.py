@@ -10,6 +10,8 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from shelfcast.cold_store.cold_store import ColdStore
 from shelfcast.cold_store.raw_tables import changes_of, current_of, definitions_of, known_of, landed_of
 from shelfcast.cold_store.statements import Names
@@ -83,9 +85,9 @@ def load(store: ColdStore, export: Path) -> Loaded:
     store.run("cold_store/merge_business_dates")
     for table in TABLES.values():
         store.run("cold_store/set_known_at", None, changes=changes_of(table), **known_of(table))
-    first, last = _check(store, batch)
+    _check(store, batch)
     store.run("cold_store/delete_batch", {"batch_id": batch.batch_id}, table="OPERATIONS.BATCHES")
-    store.run("cold_store/insert_batch", _record(batch, first, last))
+    store.run("cold_store/insert_batch", _record(batch) | _span(store, batch))
     return Loaded(
         rows=sum(batch.rows.values()),
         quarantined=sum(batch.quarantined.values()),
@@ -132,9 +134,8 @@ def _load_quarantine(store: ColdStore, batch: Batch, export: Path) -> None:
         store.load_parquet(folder, table=QUARANTINE_ROWS, batch_id=_place(batch, f"{QUARANTINE}/{name}"))
 
 
-def _check(store: ColdStore, batch: Batch) -> tuple[int, int]:
-    """First and last position of the batch; raises when a key is there twice or a version is missing."""
-    positions = []
+def _check(store: ColdStore, batch: Batch) -> None:
+    """Raises `PostConditionFailed` when a key is there twice or a version is missing."""
     for table in (TABLES[name] for name in batch.rows):
         twice = store.fetch("cold_store/duplicate_keys", current=current_of(table), keys=table.key)
         if not twice.empty:
@@ -144,11 +145,6 @@ def _check(store: ColdStore, batch: Batch) -> tuple[int, int]:
                 "wrote at the same time; only one may (pool cold_store_writers). Clear this task."
             )
         check_versions(store, table, f"batch {batch.batch_id}")
-        counted = store.fetch(
-            "cold_store/batch_positions", {"batch_id": batch.batch_id}, changes=changes_of(table)
-        ).iloc[0]
-        positions += [int(counted["first_position"]), int(counted["last_position"])]
-    return min(positions, default=0), max(positions, default=0)
 
 
 def check_versions(store: ColdStore, table: Table, brought_by: str) -> None:
@@ -163,7 +159,24 @@ def check_versions(store: ColdStore, table: Table, brought_by: str) -> None:
         )
 
 
-def _record(batch: Batch, first_position: int, last_position: int) -> dict[str, Any]:
+def _span(store: ColdStore, batch: Batch) -> dict[str, Any]:
+    """First and last log position and commit time of what the batch brought; without a commit time `None`."""
+    asked = {"batch_id": batch.batch_id}
+    spans = [store.fetch("cold_store/batch_positions", asked, changes=changes_of(TABLES[name])) for name in batch.rows]
+
+    def found(name: str) -> list[Any]:
+        return [span[name].iloc[0] for span in spans if pd.notna(span[name].iloc[0])]
+
+    first, last = min(found("first_committed_at"), default=None), max(found("last_committed_at"), default=None)
+    return {
+        "first_position": int(min(found("first_position"), default=0)),
+        "last_position": int(max(found("last_position"), default=0)),
+        "first_committed_at": None if first is None else first.to_pydatetime(),
+        "last_committed_at": None if last is None else last.to_pydatetime(),
+    }
+
+
+def _record(batch: Batch) -> dict[str, Any]:
     return {
         "batch_id": batch.batch_id,
         "generation": batch.generation,
@@ -172,8 +185,6 @@ def _record(batch: Batch, first_position: int, last_position: int) -> dict[str, 
         "rows_read": batch.rows_read,
         "rows_loaded": sum(batch.rows.values()),
         "rows_quarantined": sum(batch.quarantined.values()),
-        "first_position": first_position,
-        "last_position": last_position,
         "checksum": batch.checksum,
     }
 

@@ -120,6 +120,20 @@ def test_a_snapshot_announces_its_newest_date_and_a_later_batch_each_closed_one(
     assert world.load(2, *CHANGES).business_dates == [FIRST + timedelta(days=1)]
 
 
+def test_a_batch_says_from_when_to_when_its_changes_were_committed(world):
+    world.load(1, *SNAPSHOT)
+    world.load(2, *CHANGES)
+    world.load(3, [order(7, position=30) | {"committed_at": None}], [])
+    asked = (
+        "SELECT first_position, last_position, first_committed_at, last_committed_at FROM OPERATIONS.BATCHES ORDER BY 2"
+    )
+    first, second, third = world.store.connection.execute(asked).fetchall()
+    close = datetime.combine(FIRST, time(23, 59, 59))
+    assert first == (0, 0, datetime.combine(FIRST, time(9, 1)), close)
+    assert second == (5, 12, datetime.combine(FIRST, time(9, 1)), close + DAY)
+    assert third == (30, 30, None, None)
+
+
 def test_current_rows_are_the_newest_versions(world):
     assert load_batch.last_drain(world.store) == load_batch.Drain()
     world.load(1, *SNAPSHOT)
@@ -457,6 +471,7 @@ def test_a_row_that_is_still_bad_stays_in_quarantine(world):
     ]
     world.load(1, ORDERS, [], bad=bad)
     assert replay(world.store) == Replayed(merged=1, still_bad=2)
+    assert replay(world.store) == Replayed(merged=0, still_bad=2)
     left = world.store.connection.execute("SELECT row_key FROM QUARANTINE.BAD_ROWS ORDER BY 1").fetchall()
     assert left == [("97",), ("98",)]
     assert orders_of(world, "order_id")[-2:] == [(60,), (99,)]
