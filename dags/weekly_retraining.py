@@ -11,7 +11,8 @@ with params.
 
 ### Re-running safely
 A frame that exists for this run is used again, not made again; the MLflow run is found by the Airflow run's id; the
-same frame and seed give the same model. A second run for the same decision of the governor is not started.
+same frame and seed give the same model. A job that a killed task left behind is waited for. A second run for the same
+decision of the governor is not started.
 
 ### When it fails
 *Nothing to train on yet* is a skip: the history is too short for the folds. *Frame changed*: the frozen file was

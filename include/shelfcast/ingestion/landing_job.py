@@ -6,10 +6,7 @@ anew from the Delta log each time.
 """
 
 import argparse
-import fcntl
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +17,7 @@ from pyspark.sql import functions as F  # noqa: N812 - PySpark's own name for it
 from shelfcast.ingestion.batch import QUARANTINE, Batch, drains
 from shelfcast.ingestion.change_files import ChangeFolder
 from shelfcast.ingestion.row_checks import SPARK_TYPES, cast, reason
+from shelfcast.only_one import only_one
 from shelfcast.sources.shop_schema import TABLES, Table
 
 APPLICATION = "shelfcast.landing"
@@ -40,21 +38,13 @@ def main() -> None:
     parser.add_argument("--export", type=Path, required=True)
     options = parser.parse_args()
     spark = SparkSession.builder.appName(APPLICATION).getOrCreate()
-    with only_one(options.landing):
+    with only_one(options.landing / "landing.lock"):
         land(spark, options.landing, options.generation)
         changes = unloaded(spark, options.landing, options.generation, options.after_drain)
         first, last = drains(options.landing, options.generation, after_drain=options.after_drain)
         batch = Batch(batch_id=options.batch_id, generation=options.generation, first_drain=first, last_drain=last)
         export(changes, options.export, batch)
     spark.stop()
-
-
-@contextmanager
-def only_one(landing: Path) -> Iterator[None]:
-    """Waits until no other landing job writes here; the lock goes with its process, however that ends."""
-    with (landing / "landing.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def land(spark: SparkSession, landing: Path, generation: int) -> None:

@@ -21,6 +21,7 @@ from pyspark import BarrierTaskContext, SparkContext
 from pyspark.sql import SparkSession
 
 from shelfcast.errors import TrainingError
+from shelfcast.only_one import only_one
 from shelfcast.training import declaration as declarations
 from shelfcast.training.calibration import calibrate
 from shelfcast.training.declaration import ModelDeclaration
@@ -31,6 +32,7 @@ from shelfcast.training.frame import FRAME, FrameManifest, columns_of, verify
 from shelfcast.training.rows import model_features
 
 APPLICATION = "shelfcast.training"
+LOCK = "training.lock"
 COLLECTIVE_MINUTES = 5
 """How long a worker waits for the others before it gives up."""
 
@@ -46,10 +48,11 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=None, help="one a machine unless told")
     parser.add_argument("--seed", type=int, default=7)
     options = parser.parse_args()
-    spark = SparkSession.builder.appName(APPLICATION).getOrCreate()
-    crew = crew_of(spark.sparkContext, options.workers)
-    run(spark.sparkContext, options.frame, options.out, options.releases, crew=crew, seed=options.seed)
-    spark.stop()
+    with only_one(options.frame / LOCK):
+        spark = SparkSession.builder.appName(APPLICATION).getOrCreate()
+        crew = crew_of(spark.sparkContext, options.workers)
+        run(spark.sparkContext, options.frame, options.out, options.releases, crew=crew, seed=options.seed)
+        spark.stop()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,5 +1,6 @@
 """The training job in real Spark: the same on one worker and on two, and nothing half done."""
 
+import fcntl
 import json
 import os
 import subprocess
@@ -70,6 +71,28 @@ def watched(job):
         time.sleep(0.05)
     assert job.returncode == 0, job.stdout.read()[-3000:]
     return found
+
+
+def test_a_job_waits_for_one_that_a_killed_task_left_in_the_folder(frozen, tmp_path):
+    out, path = tmp_path / "second", frozen / "training.lock"
+    with path.open("w") as left_behind:
+        fcntl.flock(left_behind, fcntl.LOCK_EX)
+        job = submitted(frozen, out)
+        while job.poll() is None and not has_open(job, path):
+            time.sleep(0.05)
+        assert job.poll() is None, "it trained beside the other one"
+        assert not out.exists()
+    said, _ = job.communicate(timeout=LIMIT_SECONDS)
+    assert job.returncode == 0, said[-3000:]
+    assert {file.name for file in out.iterdir()} == PARTS
+
+
+def has_open(job, path):
+    """Whether a job or one of its children holds a file open."""
+    with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+        family = [psutil.Process(job.pid), *psutil.Process(job.pid).children(recursive=True)]
+        return any(str(path) == file.path for process in family for file in process.open_files())
+    return False
 
 
 def test_too_few_slots_end_it_at_once_with_advice(frozen, tmp_path):
