@@ -11,7 +11,7 @@ import httpx
 from rich.console import Console
 from rich.table import Table
 
-from shelfcast_local import airflow, cold_store, mlflow_server
+from shelfcast_local import airflow, cold_store, demo_stages, mlflow_server
 from shelfcast_local.configuration import HOST
 from shelfcast_local.mail import USER as MAIL_USER
 from shelfcast_local.stack import Stack
@@ -68,12 +68,11 @@ def collect(stack: Stack, days_played: list[date]) -> Report:
 
     with ColdStoreHook() as store:
         latest = latest_business_date(store)
-        stages = _stages(store, latest)
+        stages = demo_stages.measure(stack, store, latest)
         series_id = _best_seller(store, latest)
         decisions = store.fetch("registry/newest_gate_decisions").to_dict("records")
     request, answer = _ask(stack, series_id)
     measured = _measured(stack)
-    stages = _with_training(stages, stack)
     return Report(
         stages=stages,
         forecast_request=request,
@@ -132,17 +131,6 @@ def _show_forecast(console: Console, report: Report) -> None:
     console.print(table)
 
 
-def _stages(store: "ColdStoreHook", latest: date | None) -> dict[str, dict[str, int]]:
-    for name in ("serving/create_ledger", "monitoring/create_scores", "registry/create_decisions"):
-        store.run(name)
-    found = store.fetch("cold_store/stage_counts", {"business_date": latest})
-    counts = found.set_index("stage").fillna(0).astype(int)
-    return {
-        str(stage): {"rows_in": int(row["rows_in"]), "rows_out": int(row["rows_out"])}
-        for stage, row in counts.iterrows()
-    }
-
-
 def _best_seller(store: "ColdStoreHook", latest: date | None) -> str:
     rows = store.fetch("hot_store/demand_vectors", {"business_date": latest})
     return str(rows.sort_values("units_mean_28", ascending=False)["series_id"].iloc[0])
@@ -183,18 +171,6 @@ def _measured(stack: Stack) -> dict[str, Any]:
         made = (artifacts / "training" / MODEL).glob("*/candidate/training.json")
         folder = max(made, key=lambda path: path.stat().st_mtime).parent
     return dict(json.loads((folder / "metrics.json").read_text()))
-
-
-def _with_training(stages: dict[str, dict[str, int]], stack: Stack) -> dict[str, dict[str, int]]:
-    """The stages in flow order, with those that leave files."""
-    training = stack.home / "artifacts" / "training"
-    frames = [json.loads(path.read_text())["rows"] for path in training.glob("*/*/frame.json")]
-    bundles = list((stack.home / "artifacts" / "releases").glob("*/*/manifest.json"))
-    candidates = list(training.glob("*/*/candidate/training.json"))
-    stages["training"] = {"rows_in": sum(frames), "rows_out": len(candidates)}
-    stages["deployment"] = {"rows_in": len(candidates), "rows_out": len(bundles)}
-    order = ("ingestion", "cold_store", "hot_store", "training", "deployment", "serving", "monitoring", "retraining")
-    return {name: stages[name] for name in order}
 
 
 def _addresses(stack: Stack) -> dict[str, Any]:

@@ -1,12 +1,8 @@
--- What each stage took in and gave out, over everything that is there.
+-- What the stages that leave rows in the cold store took in and gave out, over everything that is there.
 SELECT 'ingestion' AS stage, SUM(rows_read) AS rows_in, SUM(rows_loaded) AS rows_out FROM OPERATIONS.BATCHES
 UNION ALL
 SELECT 'cold_store' AS stage, (SELECT COUNT(*) FROM FEATURES.DAILY_SALES) AS rows_in, COUNT(*) AS rows_out
 FROM FEATURES.DEMAND
-UNION ALL
-SELECT 'hot_store' AS stage, COUNT(*) AS rows_in, COUNT(CASE WHEN is_active THEN 1 END) AS rows_out
-FROM FEATURES.DEMAND
-WHERE business_date = :business_date
 UNION ALL
 SELECT
     'serving' AS stage,

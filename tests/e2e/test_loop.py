@@ -23,6 +23,10 @@ STARTED_BY_THE_LOOP = {"scheduled", "asset_triggered", "operator_triggered"}
 def test_the_demo_says_what_it_did(home, stack):
     report = json.loads((home / "demo.json").read_text())
     assert (home / "demo.json").stat().st_mode & 0o777 == 0o600
+    assert " ".join(report["stages"]) == (
+        "sources ingestion cold_store hot_store training registry deployment serving monitoring retraining"
+    )
+    assert report["stages"]["hot_store"]["rows_out"] == report["stages"]["hot_store"]["rows_in"]
     assert all(rows["rows_in"] > 0 for name, rows in report["stages"].items() if name != "retraining")
     assert report["wape"] < report["strongest_simple_wape"]
     assert report["level"] == "item × store × day"

@@ -20,9 +20,11 @@ from shelfcast.sources.simulation_settings import SimulationSettings
 from shelfcast_local import postgres
 from shelfcast_local.cli import app
 from shelfcast_local.configuration import HOST, Configuration
+from shelfcast_local.demo_stages import rows_in_shop
 from shelfcast_local.shop import Shop
 from shelfcast_local.simulator.command import load, next_day, open_history, simulate
 from shelfcast_local.simulator.simulator import Simulator
+from shelfcast_local.stack import Stack
 from shelfcast_local.supervisor import Supervisor
 
 pytestmark = pytest.mark.integration
@@ -385,3 +387,8 @@ def test_load_takes_a_declaration_and_the_folder_of_its_files(address: str, home
         present = played_shop(shop)
         assert present is not None
         assert (present.history_name, present.settings["data"]) == ("mine", str(data))
+
+
+def test_the_rows_of_the_shop_are_counted_in_its_own_database(shop: Connection, address: str, home: Path) -> None:
+    written = Simulator(SETTINGS).write_history(shop)
+    assert rows_in_shop(Stack(home)) == sum(written.rows.values())
