@@ -1,0 +1,50 @@
+"""What Airflow finds of the provider package through its entry point."""
+
+import importlib
+from importlib.metadata import entry_points, version
+
+import pytest
+from airflow.providers_manager import ProvidersManager
+from airflow.sdk.bases.operatorlink import BaseOperatorLink
+
+from shelfcast_provider.get_provider_info import get_provider_info
+
+HOOKS = {
+    "shelfcast_debezium": ("DebeziumHook", "Shelfcast change log"),
+    "shelfcast_mlflow": ("MLflowHook", "Shelfcast MLflow"),
+    "shelfcast_forecaster": ("ForecasterHook", "Shelfcast forecaster"),
+}
+
+
+def test_the_entry_point_leads_to_the_description():
+    (found,) = [point for point in entry_points(group="apache_airflow_provider") if point.dist.name == "shelfcast"]
+    assert found.load() is get_provider_info
+
+
+def test_airflow_lists_the_package_with_its_version():
+    found = ProvidersManager().providers["shelfcast"]
+    assert found.version == version("shelfcast")
+    assert found.data["name"] == "Shelfcast"
+
+
+@pytest.mark.parametrize("connection_type", HOOKS)
+def test_airflow_knows_each_connection_type_and_its_hook(connection_type):
+    class_name, shown = HOOKS[connection_type]
+    found = ProvidersManager().hooks[connection_type]
+    assert (found.package_name, found.hook_name, found.connection_type) == ("shelfcast", shown, connection_type)
+    module, _, name = found.hook_class_name.rpartition(".")
+    hook = getattr(importlib.import_module(module), name)
+    assert (name, hook.conn_type) == (class_name, connection_type)
+
+
+def test_no_connection_type_is_declared_without_a_test():
+    assert {each["connection-type"] for each in get_provider_info()["connection-types"]} == set(HOOKS)
+
+
+@pytest.mark.parametrize("path", get_provider_info()["extra-links"])
+def test_airflow_offers_each_extra_link(path):
+    module, _, name = path.rpartition(".")
+    assert path in ProvidersManager().extra_links_class_names
+    link = getattr(importlib.import_module(module), name)
+    assert issubclass(link, BaseOperatorLink)
+    assert link.name
