@@ -1,7 +1,5 @@
 """Airflow's REST API as the demo uses it: the same calls that the web UI makes."""
 
-import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
@@ -80,25 +78,6 @@ class AirflowClient:
         path = f"/dags/{run.dag_id}/dagRuns/{quote(run.run_id, safe='')}/taskInstances/{task_id}/logs/{try_number}"
         lines = self._call("GET", path, params={"full_content": "true"})["content"]
         return "\n".join(str(line.get("event", line)) if isinstance(line, dict) else str(line) for line in lines)
-
-    def changes(self, *, poll_seconds: float = 1.0, until: float) -> Iterator[tuple[Run, str, str]]:
-        """Yields (run, task, state) for every change of a task's state until the monotonic time `until`."""
-        seen: dict[tuple[str, str, str], str] = {}
-        closed: set[tuple[str, str]] = set()
-        while time.monotonic() < until:
-            for run in self.runs():
-                if (run.dag_id, run.run_id) in closed:
-                    continue
-                for task in self.task_instances(run):
-                    key = (run.dag_id, run.run_id, task["task_id"])
-                    if task["state"] and seen.get(key) != task["state"]:
-                        seen[key] = task["state"]
-                        yield run, task["task_id"], task["state"]
-                if run.is_finished:
-                    closed.add((run.dag_id, run.run_id))
-                    yield run, "", run.state
-            yield Run(dag_id="", run_id="", state="", run_type="", partition_key=None), "", ""
-            time.sleep(poll_seconds)
 
     def _all_rows(self, path: str, name: str, **parameters: str) -> list[dict[str, Any]]:
         """The rows of every page; a page may be shorter than asked for, so only the server's total ends the reading."""
