@@ -29,13 +29,12 @@ class ExportedShop:
 
     Args:
         folder: Where the batches go, each into a folder of its name.
+        settings: The shop; a tiny one that deletes orders too if `None`.
     """
 
-    def __init__(self, folder):
-        base = SimulationSettings(stores=2, items=5, history_days=HISTORY_DAYS, units_per_day=4.0)
-        late = Fault(kind="duplicate_orders", first_day=base.last_history_date, amount=0.2)
+    def __init__(self, folder, settings=None):
         self.folder = folder
-        self.simulator = Simulator(base.model_copy(update={"faults": (late,)}))
+        self.simulator = Simulator(settings or tiny())
         self.rows = {name: {} for name in TABLES}
         self.position = 0
         self.batches = 0
@@ -109,6 +108,12 @@ class ExportedShop:
         numbers = {"first_drain": self.batches, "last_drain": self.batches, "generation": generation}
         Batch(batch_id=name, **numbers, rows=counts, quarantined=quarantined).save(folder)
         return folder
+
+
+def tiny():
+    base = SimulationSettings(stores=2, items=5, history_days=HISTORY_DAYS, units_per_day=4.0)
+    late = Fault(kind="duplicate_orders", first_day=base.last_history_date, amount=0.2)
+    return base.model_copy(update={"faults": (late,)})
 
 
 def key_of(name, row):

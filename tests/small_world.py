@@ -1,5 +1,6 @@
 """A small world for the pure tests: a synthetic training frame, a fitted candidate, a release bundle."""
 
+import json
 from datetime import date, timedelta
 
 import numpy as np
@@ -123,7 +124,12 @@ def settings(demand):
 
 @pytest.fixture(scope="session")
 def candidate(frame, demand, settings):
-    """(model text, fold rows with quantiles, metrics) of a model fitted on the synthetic frame."""
+    """A model fitted on the synthetic frame (see `fitted`)."""
+    return fitted(frame, demand, settings)
+
+
+def fitted(frame, demand, settings):
+    """(model text, fold rows with quantiles, metrics) of a model fitted on a frame of demand."""
     columns = columns_of(frame)
     days = [pd.to_datetime(frame[name]).to_numpy().astype("datetime64[D]") for name in ("business_date", "sales_date")]
     parts = []
@@ -146,15 +152,17 @@ def calibrated(rows, declaration):
 @pytest.fixture(scope="session")
 def parts(tmp_path_factory, candidate, frame, demand):
     """A folder with the files that a candidate is."""
-    import json
+    return written(tmp_path_factory.mktemp("candidate"), candidate, frame, demand, cutoff=date(2024, 6, 30))
 
+
+def written(folder, candidate, frame, demand, *, cutoff):
+    """Writes the files that a candidate is into a folder, which is answered."""
     text, rows, metrics = candidate
-    folder = tmp_path_factory.mktemp("candidate")
     manifest = freeze(
         frame,
         folder / "frame",
         model="demand",
-        cutoff=date(2024, 6, 30),
+        cutoff=cutoff,
         folds=2,
         horizon_days=28,
         reason="a test",
