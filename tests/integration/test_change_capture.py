@@ -300,6 +300,31 @@ def test_what_is_landed_and_loaded_is_what_the_shop_holds(reader, landing, conne
     assert store.connection.execute(versions).fetchone() == (1,)
 
 
+def test_a_change_made_during_the_snapshot_is_landed_after_it(reader, landing, connection, spark_jars, tmp_path):
+    """No transaction was seen before it whose position could be its own."""
+    reader.begin(landing)
+    wait_for_the_snapshot(connection)
+    connection.execute("UPDATE sales.stores SET store_group = store_group || '!'")
+    reader.answer()
+    assert [event["op"] for event in changes(landing, 1)].count("u") > 0, "the change came after the mark"
+    submit(landing, tmp_path / "b1", spark_jars)
+    store = DuckDBStore()
+    load_batch.prepare(store)
+    load_batch.load(store, tmp_path / "b1")
+    groups = "SELECT store_id, store_group FROM {}.stores ORDER BY 1"
+    found = store.connection.execute(groups.format("RAW")).fetchall()
+    assert found == connection.execute(groups.format("sales")).fetchall()
+
+
+def wait_for_the_snapshot(connection):
+    """Until the slot is made: with it, what the snapshot sees is settled."""
+    deadline = time.monotonic() + 60
+    made = "SELECT 1 FROM pg_replication_slots WHERE confirmed_flush_lsn IS NOT NULL"
+    while not connection.execute(made).fetchone():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 def deliver_again(landing):
     """The second drain's changes once more, as a reader that was killed before it confirmed them would bring them."""
     folder = ChangeFolder(landing)

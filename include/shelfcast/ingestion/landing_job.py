@@ -70,7 +70,8 @@ def parsed(lines: DataFrame, generation: int) -> DataFrame:
     """
     event = lines.select(F.from_json("value", ENVELOPE).alias("_"), "file").select("_.*", "file")
     own = F.col("source.lsn")
-    before = F.get_json_object("source.sequence", "$[0]").cast("bigint")
+    # Debezium puts the numbers in quotes; get_json_object would make the text "null" of the first transaction's null
+    before = F.from_json("source.sequence", "ARRAY<STRING>")[0].cast("bigint")
     began = F.regexp_extract("file", FILE_NAME, 2).cast("bigint")
     is_snapshot = F.col("op") == "r"
     return event.select(
