@@ -139,6 +139,7 @@ def _airflow(home: Path, configuration: Configuration) -> dict[str, str]:
         "SCHEDULER__MP_START_METHOD": "forkserver",
         "SCHEDULER__ENABLE_HEALTH_CHECK": "False",
         "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "120",
+        "SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "30",  # what a killed scheduler left is taken up soon
         "API__HOST": HOST,
         "API__PORT": str(ports["airflow"]),
         "API__BASE_URL": url,
