@@ -66,9 +66,16 @@ def write(tmp_path):
             rows = pd.DataFrame([{"batch_id": name, "table_name": "orders", **refused}] * bad)
             rows.to_parquet(folder / "quarantine" / "orders" / "part.parquet")
         counts = {table: len(rows) for table, rows in tables.items()}
-        quarantined = {"orders": bad} if bad else {}
+        of_orders = {"orders": bad} if bad else {}
         Batch(
-            batch_id=name, generation=1, first_drain=drain, last_drain=drain, rows=counts, quarantined=quarantined
+            batch_id=name,
+            generation=1,
+            first_drain=drain,
+            last_drain=drain,
+            rows=counts,
+            quarantined=of_orders,
+            keys={name: count + of_orders.get(name, 0) for name, count in counts.items()} if bad else {},
+            bad_keys=of_orders,
         ).save(folder)
         return str(folder)
 
