@@ -32,11 +32,13 @@ def stack(home):
     from shelfcast_local.stack import Stack
 
     os.environ["SHELFCAST_HOME"] = str(home)
-    demo.run(None, days=2, home=home)
     running = Stack(home)
-    os.environ.update(running.environment())
-    yield running
-    running.down()
+    try:
+        demo.run(None, days=2, home=home)
+        os.environ.update(running.environment())
+        yield running
+    finally:
+        running.down()
     assert not running.process_ids()
 
 
