@@ -2,13 +2,12 @@
 
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 
 import pytest
+from undisturbed_run import UndisturbedRun
 
 LIMIT_SECONDS = 600
 
@@ -123,41 +122,8 @@ def fetch(store):
 
 
 @pytest.fixture
-def replay(stack, tmp_path):
-    """An undisturbed run over the same change log: lands and loads all of it at once, then builds a day's features."""
-
-    def build(day):
-        from shelfcast.cold_store import feature_views, load_batch
-        from shelfcast.cold_store.duckdb_store import DuckDBStore
-        from shelfcast.ingestion.change_files import ChangeFolder
-        from shelfcast.training import declaration
-
-        landed = ChangeFolder(stack.home / "landing").generation_folder(1)
-        shutil.copytree(landed, ChangeFolder(tmp_path / "landing").generation_folder(1))
-        land(tmp_path / "landing", tmp_path / "batch", stack.environment())
-        store = DuckDBStore()
-        load_batch.prepare(store)
-        load_batch.load(store, tmp_path / "batch")
-        feature_views.build_partitions(store, day, horizon_days=declaration.load("demand").horizon)
-        return store.connection
-
-    return build
-
-
-def land(landing, export, environment):
-    """Runs the landing job as the Spark operator does."""
-    import shelfcast
-    from shelfcast.ingestion.batch import landing_arguments
-    from shelfcast_provider.spark_job_operator import DELTA, LAPTOP
-
-    conf = {**LAPTOP, **DELTA, "spark.driver.memory": "1g", "spark.jars": environment["SHELFCAST_SPARK_JARS"]}
-    options = [part for name, value in conf.items() for part in ("--conf", f"{name}={value}")]
-    job = Path(shelfcast.__file__).parent / "ingestion" / "landing_job.py"
-    told = landing_arguments(
-        landing=str(landing), generation="1", after_drain="0", batch_id=export.name, export=str(export)
-    )
-    command = [Path(sys.executable).parent / "spark-submit", "--master", "local[2]", *options, job, *told]
-    done = subprocess.run(
-        command, env={**os.environ, **environment}, check=False, capture_output=True, text=True, timeout=300
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
+def undisturbed(stack, tmp_path):
+    """Runs the loop's steps beside the loop, from here on."""
+    made = UndisturbedRun(stack, tmp_path)
+    yield made
+    made.end()

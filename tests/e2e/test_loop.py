@@ -5,18 +5,36 @@ The tests build on one another and run in the order of this file (`make test-e2e
 
 import hashlib
 import json
+import signal
 import time
+from dataclasses import asdict
 from datetime import date, timedelta
 from decimal import Decimal
+from pathlib import Path
 
 import httpx
+import pandas as pd
+import psutil
 import pytest
 
 from shelfcast.errors import ShelfcastError
+from shelfcast.ingestion.change_files import UNFINISHED, ChangeFolder
 from shelfcast.sources.shop_schema import TABLES
 from shelfcast_local import postgres
 
 pytestmark = pytest.mark.e2e
+WHAT_TO_DO = (
+    "trigger it by hand with the date as partition key",
+    "a missing business date is loaded by clearing <code>cdc_ingestion</code>, then this run.",
+)
+"""The end of the error's own text, and of the runbook's section for a failure."""
+LINE_OF_A_DAY = """
+    SELECT l.order_id, l.line_number, l.item_id || '@' || o.store_id, o.store_id, l.quantity
+    FROM sales.order_lines l JOIN sales.orders o USING (order_id)
+    WHERE o.ordered_at::date = %(day)s AND o.status = 'completed' AND o.store_id <> %(other_than)s
+    ORDER BY 1, 2 LIMIT 1
+"""
+REQUESTS = "SELECT decision_id FROM OPERATIONS.DECISIONS WHERE kind = 'governor' AND outcome = 'request'"
 STARTED_BY_THE_LOOP = {"scheduled", "asset_triggered", "operator_triggered"}
 
 
@@ -49,52 +67,46 @@ def test_forecasts_and_reasons_cover_every_active_series(fetch):
     assert all(told[day] == dict(owed)[day] for day in told)
 
 
-def test_a_change_reaches_the_vector_and_the_forecast_and_leaves_the_frozen_frame(stack, shop, fetch, play_day):
-    from shelfcast.training.frame import verify
-
-    frames = [path.parent for path in (stack.home / "artifacts" / "training" / "demand").glob("*/frame.json")]
-    digests = {folder: verify(folder).digest for folder in frames}
+def test_a_change_reaches_the_vector_and_the_forecast_and_leaves_the_frozen_frame(
+    stack, store, shop, fetch, play_day, tmp_path
+):
     day = shop.next_day() - timedelta(days=1)
+    long_ago = day - timedelta(days=20)
     with postgres.connect(stack.configuration, "shop") as connection:
-        order, line, item, sold_at, quantity = connection.execute(
-            "SELECT l.order_id, l.line_number, l.item_id, o.store_id, l.quantity FROM sales.order_lines l "
-            "JOIN sales.orders o USING (order_id) WHERE o.ordered_at::date = %s AND o.status = 'completed' LIMIT 1",
-            [day],
-        ).fetchone()
-        gone, _gone_item = connection.execute(
-            "SELECT o.order_id, min(l.item_id) FROM sales.orders o JOIN sales.order_lines l USING (order_id) "
-            "WHERE o.ordered_at::date = %s AND o.status = 'completed' AND o.order_id <> %s GROUP BY 1 LIMIT 1",
-            [day, order],
-        ).fetchone()
-        old, old_line = connection.execute(
-            "SELECT l.order_id, l.line_number FROM sales.order_lines l JOIN sales.orders o USING (order_id) "
-            "WHERE o.ordered_at::date = %s AND o.status = 'completed' LIMIT 1",
-            [day - timedelta(days=20)],
-        ).fetchone()
+        of_day, long_past = {"day": day, "other_than": ""}, {"day": long_ago, "other_than": ""}
+        order, line, series, sold_at, quantity = connection.execute(LINE_OF_A_DAY, of_day).fetchone()
+        elsewhere = {"day": day, "other_than": sold_at}
+        gone, _, gone_series, *_ = connection.execute(LINE_OF_A_DAY, elsewhere).fetchone()
+        old, old_line, old_series, *_ = connection.execute(LINE_OF_A_DAY, long_past).fetchone()
         change = "UPDATE sales.order_lines SET quantity = quantity + 500 WHERE order_id = %s AND line_number = %s"
         connection.execute(change, [order, line])
         connection.execute(change, [old, old_line])
         connection.execute("DELETE FROM sales.order_lines WHERE order_id = %s", [gone])
         connection.execute("DELETE FROM sales.orders WHERE order_id = %s", [gone])
-    series = f"{item}@{sold_at}"
-    before = fetch("SELECT units_mean_7 FROM FEATURES.DEMAND WHERE series_id = %s AND business_date = %s", series, day)
+
+    def versions(series_id, sales_date):
+        text = "SELECT units_sold FROM FEATURES.DAILY_SALES WHERE series_id = %s AND sales_date = %s ORDER BY known_at"
+        return [units for (units,) in fetch(text, series_id, sales_date)]
+
+    def means(series_id, business_date):
+        text = "SELECT units_mean_7, units_mean_28 FROM FEATURES.DEMAND WHERE series_id = %s AND business_date = %s"
+        return fetch(text, series_id, business_date)[0]
+
+    sold = {(name, on): versions(name, on) for name, on in ((series, day), (gone_series, day), (old_series, long_ago))}
+    before, old_before = means(series, day), means(old_series, day)
     played = play_day(shop)
 
     current = fetch("SELECT quantity FROM RAW.ORDER_LINES WHERE order_id = %s AND line_number = %s", order, line)
     assert current == [(quantity + 500,)]
     assert fetch("SELECT COUNT(*) FROM RAW.ORDERS WHERE order_id = %s", gone) == [(0,)]
-    versions = fetch(
-        "SELECT COUNT(*) FROM FEATURES.DAILY_SALES WHERE series_id = %s AND sales_date = %s",
-        series,
-        day,
-    )
-    assert versions[0][0] >= 2
-    kept = fetch("SELECT units_mean_7 FROM FEATURES.DEMAND WHERE series_id = %s AND business_date = %s", series, day)
-    assert kept == before
-    after = fetch(
-        "SELECT units_mean_7 FROM FEATURES.DEMAND WHERE series_id = %s AND business_date = %s", series, played
-    )
-    assert after[0][0] > before[0][0] + 40
+    for (name, on), earlier in sold.items():
+        *kept, newest = versions(name, on)
+        assert kept == earlier
+        assert newest < earlier[-1] if name == gone_series else newest == earlier[-1] + 500
+    assert (means(series, day), means(old_series, day)) == (before, old_before)
+    after = means(series, played)
+    assert after[0] > before[0] + 40
+    assert means(old_series, played)[1] > old_before[1] + 15
     vintages = fetch(
         "SELECT business_date, SUM(mean) FROM FORECASTS.LEDGER WHERE series_id = %s AND business_date >= %s "
         "GROUP BY 1 ORDER BY 1",
@@ -103,8 +115,29 @@ def test_a_change_reaches_the_vector_and_the_forecast_and_leaves_the_frozen_fram
     )
     assert vintages[-1][0] == played
     assert vintages[-1][1] > vintages[0][1]
-    assert hot_units_mean_7(series) == pytest.approx(after[0][0], rel=1e-5)
-    assert {folder: verify(folder).digest for folder in frames} == digests
+    assert hot_units_mean_7(series) == pytest.approx(after[0], rel=1e-5)
+    assert_frames_are_read_again(stack, store, tmp_path, (old_series, long_ago, sold[old_series, long_ago][-1]))
+
+
+def assert_frames_are_read_again(stack, store, folder, restated):
+    """What was known at a frozen frame's cutoff is still read to the byte, though a day in it is known otherwise now."""
+    from shelfcast.training import declaration
+    from shelfcast.training.frame import freeze, verify
+    from shelfcast_provider.training.freeze_frame_operator import read_frame
+
+    series_id, sales_date, units_sold = restated
+    frozen = [verify(path.parent) for path in (stack.home / "artifacts" / "training" / "demand").glob("*/frame.json")]
+    assert frozen
+    for number, manifest in enumerate(frozen):
+        about, cutoff = asdict(manifest), date.fromisoformat(manifest.cutoff)
+        frame = read_frame(store, declaration.load("demand"), cutoff, horizon_days=manifest.horizon_days)
+        on_the_day = frame[
+            (frame["series_id"] == series_id) & (pd.to_datetime(frame["sales_date"]).dt.date == sales_date)
+        ]
+        assert set(on_the_day["units_sold"]) == {units_sold}
+        settings = {name: about[name] for name in ("folds", "horizon_days", "reason", "is_forced")}
+        again = freeze(frame, folder / f"again-{number}", model="demand", cutoff=cutoff, **settings)
+        assert again.digest == manifest.digest
 
 
 def hot_units_mean_7(series):
@@ -119,22 +152,53 @@ def hot_units_mean_7(series):
 
 
 def test_the_trigger_form_refuses_values_outside_it(airflow):
-    for wrong in ({"folds": 0}, {"folds": "three"}, {"reason": "x"}, {"cutoff": "yesterday"}, {"force": "yes"}):
+    for wrong in (
+        *({"folds": 0}, {"folds": "three"}, {"reason": "x"}, {"cutoff": "yesterday"}, {"force": "yes"}),
+        *({"horizon_days": 0}, {"horizon_days": 29}),
+    ):
         with pytest.raises(ShelfcastError, match="400"):
             airflow.trigger("weekly_retraining_demand", wrong)
+    with pytest.raises(ShelfcastError, match="400"):
+        airflow.trigger("cdc_ingestion", {"take_snapshot": "maybe"})
 
 
-def test_a_retraining_by_hand_makes_a_candidate_and_a_decision_with_reasons(airflow, fetch, wait, finished):
+def test_a_retraining_by_hand_makes_a_candidate_and_a_release_or_a_named_hold(stack, airflow, fetch, wait, finished):
     decided = {row[0] for row in fetch("SELECT decision_id FROM OPERATIONS.DECISIONS WHERE kind = 'gate'")}
     deployed = len(finished("model_deployment_demand"))
+    before = assert_release_serves(stack, fetch)
     run = airflow.trigger("weekly_retraining_demand", {"reason": "a test by hand", "folds": 2})
     wait(lambda: finished("weekly_retraining_demand", run_id=run.run_id, state="success"), what="the retraining")
     wait(lambda: len(finished("model_deployment_demand", state="success")) > deployed, what="the decision")
     rows = fetch("SELECT decision_id, outcome, reason FROM OPERATIONS.DECISIONS WHERE kind = 'gate'")
     made = [row for row in rows if row[0] not in decided and "__demand__" in row[0]]
     assert len(made) == 1
-    assert made[0][1] in ("release", "hold")
-    assert made[0][2]
+    decision_id, outcome, reason = made[0]
+    assert outcome in ("release", "hold")
+    assert reason
+    after = assert_release_serves(stack, fetch)
+    if outcome == "release":
+        assert decision_id == f"gate__demand__v{after['version']}"
+    else:
+        assert after == before
+
+
+def assert_release_serves(stack, fetch):
+    """Pointer, forecaster, champion and `OPERATIONS.RELEASES` name one release of demand; it is answered."""
+    from shelfcast.deployment import pointer
+    from shelfcast_provider.training.mlflow_hook import CHAMPION, MLflowHook
+
+    current = pointer.read(stack.home / "artifacts" / "releases" / "demand").current
+    configuration = stack.configuration
+    ready = httpx.get(
+        f"http://127.0.0.1:{configuration.ports['forecaster']}/readyz",
+        headers={"Authorization": f"Bearer {configuration.passwords['forecaster']}"},
+        trust_env=False,
+    )
+    assert ready.json()["releases"]["demand"] == current
+    version = str(MLflowHook().version("demand", CHAMPION).version)
+    promoted = fetch("SELECT version, outcome FROM OPERATIONS.RELEASES WHERE release_id = %s", current)
+    assert promoted == [(version, "promoted")]
+    return {"release_id": current, "version": version}
 
 
 def test_a_failing_task_sends_exactly_one_mail(stack, airflow, wait, finished):
@@ -148,40 +212,59 @@ def test_a_failing_task_sends_exactly_one_mail(stack, airflow, wait, finished):
     time.sleep(10)
     mails = httpx.get(page, auth=login, trust_env=False).json()
     assert len(mails) == before + 1
-    text = mails[0]["subject"] + mails[0]["body"]
-    for part in ("feature_views", "build", run.run_id, "http://127.0.0.1"):
+    text = " ".join((mails[0]["subject"] + mails[0]["body"]).split())
+    for part in ("feature_views", "build", run.run_id, "http://127.0.0.1", *WHAT_TO_DO):
         assert part in text
 
 
-def test_a_killed_scheduler_leaves_what_an_undisturbed_run_leaves(stack, airflow, shop, fetch, wait, finished, replay):
+def test_a_killed_scheduler_leaves_what_an_undisturbed_run_leaves(
+    stack, airflow, shop, fetch, wait, finished, undisturbed
+):
     day = shop.next_day()
     shop.write_day(day)
-    wait(
-        lambda: any(
-            task["state"] == "running"
-            for run in airflow.runs("cdc_ingestion")[-1:]
-            for task in airflow.task_instances(run)
-        ),
-        what="an ingestion under way",
-    )
-    kill_whole_session(stack.status()["airflow_scheduler"])
+    landing = wait(lambda: running_task(airflow, "cdc_ingestion", "land"), what="the landing of the day")
+    kill_with_all_children(stack.status()["airflow_scheduler"])
     stack.up()
     wait(
         lambda: finished("drift_monitoring", partition_key=day.isoformat(), state="success"),
         what="the loop's end",
     )
+    assert tries(airflow, landing, "land") == 2
+    assert_raw_is_the_shop(stack, fetch)
+    [(release_id,)] = fetch("SELECT DISTINCT release_id FROM FORECASTS.LEDGER WHERE business_date = %s", day)
+    expected = undisturbed.run(day, release_id=release_id).connection
+    for name, query in left_by(day).items():
+        rows = fetch(query)
+        assert len(rows) == len(set(rows)), name
+        assert digest(rows) == digest(expected.execute(query).fetchall()), name
+    assert {model: served(model) for model in ("demand", "order_value")} == {
+        model: (day.isoformat(), *undisturbed.published(model, day)) for model in ("demand", "order_value")
+    }
+
+
+def running_task(airflow, dag_id, task_id):
+    """The run in which that task runs right now."""
+    for run in airflow.runs(dag_id)[-1:]:
+        states = {task["task_id"]: task["state"] for task in airflow.task_instances(run)}
+        if states.get(task_id) == "running":
+            return run
+    return None
+
+
+def tries(airflow, run, task_id):
+    return next(task["try_number"] for task in airflow.task_instances(run) if task["task_id"] == task_id)
+
+
+def assert_raw_is_the_shop(stack, fetch):
     with postgres.connect(stack.configuration, "shop") as connection:
         for table in TABLES.values():
             rows = f"SELECT {', '.join(table.column_names)} FROM {{}}.{table.name}"
             in_shop = connection.execute(rows.format("sales")).fetchall()
             assert digest(fetch(rows.format("RAW"))) == digest(in_shop), table.name
-    undisturbed = replay(day)
-    for name, rows in of_one_day(day).items():
-        assert digest(fetch(rows)) == digest(undisturbed.execute(rows).fetchall()), name
 
 
-def of_one_day(day):
-    """What a business day leaves in the cold store, by table; the names of batches, which may differ, left out."""
+def left_by(day):
+    """Queries for what a business day leaves in the cold store; the names of batches and runs are left out."""
     features = {
         name: f"SELECT * FROM FEATURES.{name} WHERE business_date = '{day}'"
         for name in ("DEMAND", "DEMAND_AHEAD", "ORDER_TOTAL")
@@ -191,7 +274,21 @@ def of_one_day(day):
         f"FROM RAW.{table.name}_CHANGES WHERE position > 0"
         for table in TABLES.values()
     }
-    return {**features, **history, "DAILY_SALES": f"SELECT * FROM FEATURES.DAILY_SALES WHERE sales_date = '{day}'"}
+    return {
+        **history,
+        **features,
+        "DAILY_SALES": f"SELECT * FROM FEATURES.DAILY_SALES WHERE sales_date = '{day}'",
+        "LEDGER": "SELECT series_id, store_id, item_id, sales_date, horizon_days, release_id, mean, q05, q25, q50, q75, "
+        f"q95, reason_code FROM FORECASTS.LEDGER WHERE business_date = '{day}'",
+    }
+
+
+def served(model):
+    """Business date, count and checksum of the vectors that are read."""
+    from shelfcast_provider.hot_store.hot_store_hook import HotStoreHook
+
+    manifest = HotStoreHook().current(model)
+    return manifest.business_date, manifest.count, manifest.checksum
 
 
 def digest(rows):
@@ -203,11 +300,8 @@ def plain(row):
     return tuple(f"{float(value):.9g}" if isinstance(value, int | float | Decimal) else str(value) for value in row)
 
 
-def kill_whole_session(pid):
+def kill_with_all_children(pid):
     """Kills a service with everything it started, as a crash of the machine would."""
-    import signal
-
-    import psutil
 
     parent = psutil.Process(pid)
     for process in [parent, *parent.children(recursive=True)]:
@@ -217,16 +311,87 @@ def kill_whole_session(pid):
             continue
 
 
-def test_a_shift_of_demand_starts_one_retraining(stack, airflow, fetch, play_day):
+def test_a_shift_of_demand_starts_one_retraining(stack, fetch, play_day, wait, finished):
     from shelfcast_local.shop import open_shop
 
     shifted = open_shop(stack, faults=["distribution_shift=1.8"])
-    for _ in range(4):
+    for _ in range(3):
         play_day(shifted)
-    asked = fetch("SELECT COUNT(*) FROM OPERATIONS.DECISIONS WHERE kind = 'governor' AND outcome = 'request'")
-    assert asked == [(1,)]
-    started = [run for run in airflow.runs("weekly_retraining_demand") if run.run_id.startswith("retraining_request__")]
-    assert len(started) == 1
+    [(asked,)] = fetch(REQUESTS)
+    wait(
+        lambda: finished("weekly_retraining_demand", run_id=f"retraining_request__{asked}", state="success"),
+        what="the retraining that was asked for",
+    )
+
+
+def test_three_days_written_at_once_give_a_vintage_each_and_no_failed_run(airflow, shop, fetch, wait, finished):
+    failed = len(finished("~", state="failed"))
+    days = []
+    for _ in range(3):
+        days.append(shop.next_day())
+        shop.write_day(days[-1])
+    wait(
+        lambda: (
+            finished("drift_monitoring", partition_key=days[-1].isoformat())
+            and all(run.is_finished for run in airflow.runs())
+        ),
+        what=f"the monitoring of {days[-1]} and the end of all runs",
+    )
+    assert len(finished("~", state="failed")) == failed
+    counts = {
+        name: dict(fetch(f"SELECT business_date, {rows} GROUP BY 1"))
+        for name, rows in {
+            "owed": "COUNT(*) FROM FEATURES.DEMAND WHERE is_active",
+            "told": "COUNT(DISTINCT series_id) FROM FORECASTS.LEDGER",
+        }.items()
+    }
+    assert [counts["told"].get(day) for day in days] == [counts["owed"][day] for day in days]
+
+
+def test_the_shift_is_asked_for_once_while_it_lasts(airflow, fetch):
+    [(asked,)] = fetch(REQUESTS)
+    started = [run.run_id for run in airflow.runs("weekly_retraining_demand")]
+    assert [name for name in started if name.startswith("retraining_request__")] == [f"retraining_request__{asked}"]
+
+
+def test_a_drain_killed_in_the_middle_of_a_snapshot_is_made_good_by_its_retry(stack, airflow, fetch, wait, finished):
+    folder = ChangeFolder(stack.home / "landing")
+    before = folder.last_complete()
+    run = airflow.trigger("cdc_ingestion", {"take_snapshot": True})
+    drain = wait(lambda: writer_of_a_change_file(stack.status()["airflow_scheduler"]), what="a snapshot under way")
+    drain.kill()
+    assert folder.last_complete() == before
+    with postgres.connect(stack.configuration, "shop") as connection:
+        gone = connection.execute("SELECT min(order_id) FROM sales.orders").fetchone()[0]
+        for table in ("order_lines", "orders"):
+            connection.execute(f"DELETE FROM sales.{table} WHERE order_id = %s", [gone])
+    wait(lambda: finished("cdc_ingestion", run_id=run.run_id, state="success"), what="the retry's end")
+    assert tries(airflow, run, "drain") == 2
+    assert folder.last_complete() == before + 2
+    assert not folder.is_complete(before + 1)
+    assert fetch("SELECT COUNT(*) FROM RAW.ORDERS WHERE order_id = %s", gone) == [(0,)]
+    assert_raw_is_the_shop(stack, fetch)
+
+
+def writer_of_a_change_file(scheduler):
+    """The process below the scheduler that has an unfinished change file open with something in it."""
+    for process in psutil.Process(scheduler).children(recursive=True):
+        try:
+            written = [Path(file.path) for file in process.open_files() if file.path.endswith(UNFINISHED)]
+            if any(path.stat().st_size for path in written):
+                return process
+        except (psutil.Error, FileNotFoundError):
+            continue
+    return None
+
+
+def test_a_second_demo_starts_from_what_is_there(home, stack, shop):
+    from shelfcast_local import demo
+
+    day = shop.next_day()
+    demo.run(None, home=home)
+    assert shop.next_day() == day + timedelta(days=1)
+    assert json.loads((home / "demo.json").read_text())["days_played"] == [day.isoformat()]
 
 
 def test_days_follow_one_another_without_gaps(fetch):
