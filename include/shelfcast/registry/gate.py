@@ -30,13 +30,10 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Decision:
-    """The gate's decision.
+class Measured:
+    """What the gate measured.
 
     Attributes:
-        outcome: `release` or `hold`.
-        reasons: Why, one sentence each; a hold names every rule that was not met.
-        opponent: `champion` or the name of the strongest simple method.
         wape: Of the candidate.
         opponent_wape: Of the opponent on the same rows.
         gain: 1 - candidate's loss / opponent's loss, in the rules' kind of loss; above 0 is better.
@@ -45,12 +42,8 @@ class Decision:
         coverage_90: Of the candidate.
         worst_segment: Segment with the largest relative loss against the opponent.
         worst_segment_loss: That loss, above 0 is worse.
-        is_forced: Whether a person asked to release it whatever the rules say.
     """
 
-    outcome: Outcome
-    reasons: list[str]
-    opponent: str
     wape: float
     opponent_wape: float
     gain: float
@@ -59,6 +52,22 @@ class Decision:
     coverage_90: float
     worst_segment: str
     worst_segment_loss: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision(Measured):
+    """The gate's decision with all its numbers.
+
+    Attributes:
+        outcome: `release` or `hold`.
+        reasons: Why, one sentence each; a hold names every rule that was not met.
+        opponent: `champion` or the name of the strongest simple method.
+        is_forced: Whether a person asked to release it whatever the rules say.
+    """
+
+    outcome: Outcome
+    reasons: list[str]
+    opponent: str
     is_forced: bool
 
     def as_dict(self) -> dict[str, object]:
@@ -102,23 +111,10 @@ def decide(
         obstacle: Why it is held even then.
         is_champion_comparable: Whether a champion that serves could be measured on these rows.
     """
-    has_champion = not rows["champion"].isna().all()
-    opponent = "champion" if has_champion else strongest_simple
-    actual, mean = _floats(rows, "actual"), _floats(rows, "mean")
-    other = _floats(rows, "champion" if has_champion else "strongest_simple")
-    own_wape, other_wape = wape(actual, mean), wape(actual, other)
-    own_loss, other_loss = _losses(actual - mean, rules), _losses(actual - other, rules)
-    gain = 1 - float(own_loss.sum() / other_loss.sum())
-    gain_low = _gain_bound(own_loss, other_loss, _clusters(rows), rules.alpha)
-    segment, loss = _worst_segment(rows, own_loss, other_loss)
-    measured = {
-        "gain_low": gain_low,
-        "bias": bias(actual, mean),
-        "coverage_90": coverage(actual, _floats(rows, "q05"), _floats(rows, "q95")),
-        "worst_segment_loss": loss,
-    }
-    broken = _broken_rules(rules, measured, opponent=opponent, segment=segment)
-    outcome, reasons = _outcome(broken, opponent=opponent, gain=gain, is_forced=is_forced)
+    opponent, other = _opponent(rows, strongest_simple)
+    measured = _measure(rows, other, rules)
+    broken = _broken_rules(rules, measured, opponent=opponent)
+    outcome, reasons = _outcome(broken, opponent=opponent, gain=measured.gain, is_forced=is_forced)
     if obstacle:
         outcome, reasons = Outcome.HOLD, [obstacle, *broken]
     if not is_champion_comparable:
@@ -126,16 +122,29 @@ def decide(
             *reasons,
             f"the champion is not comparable, for it was trained on other features: {opponent} stands in",
         ]
-    return Decision(
-        outcome=outcome,
-        reasons=reasons,
-        opponent=opponent,
-        wape=own_wape,
-        opponent_wape=other_wape,
-        gain=gain,
+    return Decision(outcome=outcome, reasons=reasons, opponent=opponent, is_forced=is_forced, **asdict(measured))
+
+
+def _opponent(rows: pd.DataFrame, strongest_simple: str) -> tuple[str, npt.NDArray[np.float64]]:
+    """Name and forecasts of what the candidate must beat."""
+    if rows["champion"].isna().all():
+        return strongest_simple, _floats(rows, "strongest_simple")
+    return "champion", _floats(rows, "champion")
+
+
+def _measure(rows: pd.DataFrame, other: npt.NDArray[np.float64], rules: GateRules) -> Measured:
+    actual, mean = _floats(rows, "actual"), _floats(rows, "mean")
+    own_loss, other_loss = _losses(actual - mean, rules), _losses(actual - other, rules)
+    segment, loss = _worst_segment(rows, own_loss, other_loss)
+    return Measured(
+        wape=wape(actual, mean),
+        opponent_wape=wape(actual, other),
+        gain=1 - float(own_loss.sum() / other_loss.sum()),
+        gain_low=_gain_bound(own_loss, other_loss, _clusters(rows), rules.alpha),
+        bias=bias(actual, mean),
+        coverage_90=coverage(actual, _floats(rows, "q05"), _floats(rows, "q95")),
         worst_segment=segment,
-        is_forced=is_forced,
-        **measured,
+        worst_segment_loss=loss,
     )
 
 
@@ -151,22 +160,22 @@ def _outcome(broken: list[str], *, opponent: str, gain: float, is_forced: bool) 
     return Outcome.HOLD, broken
 
 
-def _broken_rules(rules: GateRules, measured: dict[str, float], *, opponent: str, segment: str) -> list[str]:
+def _broken_rules(rules: GateRules, measured: Measured, *, opponent: str) -> list[str]:
     low, high = rules.coverage_range
     checks = [
         (
-            measured["gain_low"] > rules.minimum_effect,
-            f"not surely better than {opponent}: the gain is {measured['gain_low']:.2%} at the least, "
+            measured.gain_low > rules.minimum_effect,
+            f"not surely better than {opponent}: the gain is {measured.gain_low:.2%} at the least, "
             f"{rules.minimum_effect:.2%} is asked for",
         ),
-        (abs(measured["bias"]) <= rules.bias_limit, f"bias {measured['bias']:+.1%} is beyond ±{rules.bias_limit:.0%}"),
+        (abs(measured.bias) <= rules.bias_limit, f"bias {measured.bias:+.1%} is beyond ±{rules.bias_limit:.0%}"),
         (
-            low <= measured["coverage_90"] <= high,
-            f"90 % intervals cover {measured['coverage_90']:.1%}, outside {low:.0%} to {high:.0%}",
+            low <= measured.coverage_90 <= high,
+            f"90 % intervals cover {measured.coverage_90:.1%}, outside {low:.0%} to {high:.0%}",
         ),
         (
-            measured["worst_segment_loss"] <= rules.segment_margin,
-            f"worse than {opponent} by {measured['worst_segment_loss']:.1%} in segment {segment}, "
+            measured.worst_segment_loss <= rules.segment_margin,
+            f"worse than {opponent} by {measured.worst_segment_loss:.1%} in segment {measured.worst_segment}, "
             f"{rules.segment_margin:.0%} is allowed",
         ),
     ]

@@ -15,6 +15,9 @@ from shelfcast_provider.links import GateDecisionLink
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from shelfcast.registry.gate import Decision
+    from shelfcast_provider.training.mlflow_hook import MLflowHook
+
 GATE_DECISION = "gate_decision.json"
 
 
@@ -36,12 +39,7 @@ class GateOperator(BaseOperator):
 
     def execute(self, context: "Context") -> dict[str, str]:
         """Reads the candidate's fold forecasts, decides and records it in the cold store and in MLflow."""
-        import pandas as pd
-
-        from shelfcast.registry.decisions import Entry, record
-        from shelfcast.registry.gate import Outcome, decide, obstacle_of
-        from shelfcast.training.evaluation import ChampionState
-        from shelfcast_provider.cold_store.cold_store_hook import ColdStoreHook
+        from shelfcast.registry.gate import Outcome
         from shelfcast_provider.training.mlflow_hook import CANDIDATE, MLflowHook
 
         hook = MLflowHook()
@@ -50,32 +48,10 @@ class GateOperator(BaseOperator):
             raise AirflowSkipException(
                 f"There is no candidate of {self.model}; weekly_retraining_{self.model} makes one."
             )
-        with tempfile.TemporaryDirectory() as folder:
-            parts = Path(hook.download(version.run_id, "candidate", folder))
-            about = json.loads((parts / "training.json").read_text())
-            metrics = json.loads((parts / "metrics.json").read_text())
-            declaration = declarations.load(self.model)
-            decision = decide(
-                pd.read_parquet(parts / "fold_forecasts.parquet"),
-                declaration.gate,
-                strongest_simple=metrics["strongest_simple"],
-                is_forced=bool(about["is_forced"]),
-                obstacle=obstacle_of(about, declaration),
-                is_champion_comparable=about.get("champion") != ChampionState.NOT_COMPARABLE,
-            )
+        decision, cutoff = self._judge(hook, version.run_id)
         decision_id = f"gate__{self.model}__v{version.version}"
         reason = "; ".join(decision.reasons)
-        entry = Entry(
-            decision_id=decision_id,
-            kind="gate",
-            model=self.model,
-            business_date=date.fromisoformat(about["cutoff"]),
-            outcome=decision.outcome.value,
-            reason=reason,
-            details=decision.as_dict(),
-        )
-        with ColdStoreHook() as store:
-            record(store, entry)
+        self._record(decision_id, decision, cutoff)
         self._tell_mlflow(hook, version, decision_id, decision.as_dict())
         self.log.info("%s: %s, because %s", decision_id, decision.outcome, reason)
         answer = {"decision_id": decision_id, "outcome": str(decision.outcome), "reason": reason}
@@ -84,6 +60,44 @@ class GateOperator(BaseOperator):
         if decision.outcome is Outcome.HOLD:
             raise AirflowSkipException(f"The gate holds version {version.version} back: {reason}")
         return {**answer, "mlflow_run_id": version.run_id, "version": str(version.version)}
+
+    def _judge(self, hook: "MLflowHook", run_id: str) -> "tuple[Decision, date]":
+        """The decision about the candidate of an MLflow run, and the run's cutoff."""
+        import pandas as pd
+
+        from shelfcast.registry.gate import decide, obstacle_of
+        from shelfcast.training.evaluation import ChampionState
+
+        declaration = declarations.load(self.model)
+        with tempfile.TemporaryDirectory() as folder:
+            parts = Path(hook.download(run_id, "candidate", folder))
+            about = json.loads((parts / "training.json").read_text())
+            metrics = json.loads((parts / "metrics.json").read_text())
+            decision = decide(
+                pd.read_parquet(parts / "fold_forecasts.parquet"),
+                declaration.gate,
+                strongest_simple=metrics["strongest_simple"],
+                is_forced=bool(about["is_forced"]),
+                obstacle=obstacle_of(about, declaration),
+                is_champion_comparable=about.get("champion") != ChampionState.NOT_COMPARABLE,
+            )
+        return decision, date.fromisoformat(about["cutoff"])
+
+    def _record(self, decision_id: str, decision: "Decision", cutoff: date) -> None:
+        from shelfcast.registry.decisions import Entry, record
+        from shelfcast_provider.cold_store.cold_store_hook import ColdStoreHook
+
+        entry = Entry(
+            decision_id=decision_id,
+            kind="gate",
+            model=self.model,
+            business_date=cutoff,
+            outcome=decision.outcome.value,
+            reason="; ".join(decision.reasons),
+            details=decision.as_dict(),
+        )
+        with ColdStoreHook() as store:
+            record(store, entry)
 
     def _tell_mlflow(self, hook: Any, version: Any, decision_id: str, details: dict[str, object]) -> None:
         client = hook.get_conn()

@@ -4,158 +4,27 @@ import math
 from datetime import date, datetime, time, timedelta
 
 import numpy as np
-import pandas as pd
 import pytest
+from features_world import (
+    CLOSED,
+    EMPTY,
+    FIRST,
+    HORIZON,
+    LATER_DAYS,
+    PRICES,
+    PROMOTED,
+    SERIES,
+    SNAPSHOT_DAYS,
+    World,
+    close,
+    day,
+    same,
+)
 
 from shelfcast.cold_store import feature_views, load_batch
 from shelfcast.cold_store.duckdb_store import DuckDBStore
 from shelfcast.errors import NothingToDo, PostConditionFailed
 from shelfcast.sources.shop_schema import TABLES
-
-FIRST = date(2024, 1, 1)
-SNAPSHOT_DAYS, LATER_DAYS = 60, 6
-HORIZON = 5
-SERIES = [("milk", "S1"), ("milk", "S2"), ("soap", "S1")]
-CLOSED = {("S1", FIRST + timedelta(days=20)), ("S1", FIRST + timedelta(days=62))}
-EMPTY = {("soap", "S1", FIRST + timedelta(days=30))}
-PROMOTED = {
-    ("milk", "S1"): [
-        (FIRST + timedelta(days=10), FIRST + timedelta(days=16)),
-        (FIRST + timedelta(days=58), FIRST + timedelta(days=64)),
-    ]
-}
-PRICES = {("milk", "S1"): [(FIRST - timedelta(days=9), 2.0), (FIRST + timedelta(days=40), 2.5)]}
-
-
-def day(number):
-    return FIRST + timedelta(days=number)
-
-
-def close(on):
-    return datetime.combine(on, time(23, 59, 59))
-
-
-class World:
-    """A shop with a snapshot of 60 days and some days after it, written row by row into RAW."""
-
-    def __init__(self):
-        self.store = DuckDBStore()
-        load_batch.prepare(self.store)
-        self.position = 0
-        self.order_id = 0
-        rng = np.random.default_rng(5)
-        for name, row in self.masters():
-            self.add(name, "r", FIRST, **row)
-        for number in range(SNAPSHOT_DAYS + LATER_DAYS):
-            is_snapshot = number < SNAPSHOT_DAYS
-            for item, store in SERIES:
-                if (
-                    (store, day(number)) not in CLOSED
-                    and (item, store, day(number)) not in EMPTY
-                    and rng.random() < 0.8
-                ):
-                    self.sell(item, store, day(number), int(rng.integers(1, 9)), op="r" if is_snapshot else "c")
-            self.close(day(number), is_snapshot=is_snapshot)
-
-    def masters(self):
-        yield from (
-            ("stores", {"store_id": store, "region": "north", "store_group": "a", "opened_on": FIRST})
-            for store in ("S1", "S2")
-        )
-        yield from (("items", {"item_id": item, "category": "c", "introduced_on": FIRST}) for item in ("milk", "soap"))
-        announced = datetime.combine(FIRST - timedelta(days=60), time())
-        for store, on in CLOSED:
-            yield "store_closures", {"store_id": store, "closed_on": on, "reason": "r", "announced_at": announced}
-        for item, store, on in EMPTY:
-            yield "stock_levels", {"store_id": store, "item_id": item, "stock_date": on, "units_on_hand": 0.0}
-        for number, ((item, store), spans) in enumerate(PROMOTED.items()):
-            for part, (start, end) in enumerate(spans):
-                yield (
-                    "promotions",
-                    {
-                        "promotion_id": 10 * number + part,
-                        "store_id": store,
-                        "item_id": item,
-                        "starts_on": start,
-                        "ends_on": end,
-                        "discount": 0.2,
-                        "announced_at": close(start - timedelta(days=3)),
-                    },
-                )
-        for (item, store), steps in PRICES.items():
-            for on, price in steps:
-                yield (
-                    "prices",
-                    {
-                        "store_id": store,
-                        "item_id": item,
-                        "valid_from": on,
-                        "price": price,
-                        "announced_at": close(on - timedelta(days=2)),
-                    },
-                )
-
-    def add(self, name, op, known_on, /, known_at=None, **row):
-        """Writes a version; rows of the snapshot are known when they happened, others at their day's close."""
-        table = TABLES[name]
-        self.position += 1
-        if op == "r":
-            known = row.get(table.known_column) if table.known_column else datetime(1970, 1, 1)
-            known = known if isinstance(known, datetime) else datetime.combine(known, time())
-            position = ordinal = 0
-        else:
-            known, position, ordinal = known_at or close(known_on), self.position, self.position
-        values = [row.get(column.name) for column in table.columns]
-        marks = ", ".join("?" for _ in [*values, *range(7)])
-        self.store.connection.execute(
-            f"INSERT INTO RAW.{name.upper()}_CHANGES VALUES ({marks})",
-            [*values, op, position, ordinal, 1, None, known, "b"],
-        )
-
-    def sell(self, item, store, on, units, *, op="c", status="completed", known_on=None):
-        self.order_id += 1
-        at = datetime.combine(on, time(10))
-        head = {"order_id": self.order_id, "customer_id": self.order_id % 3, "store_id": store, "ordered_at": at}
-        self.add("orders", op, known_on or on, **head, status=status, order_amount=2.0 * units)
-        line = {
-            "order_id": self.order_id,
-            "line_number": 1,
-            "item_id": item,
-            "quantity": float(units),
-            "unit_price": 2.0,
-        }
-        self.add("order_lines", op, known_on or on, **line)
-        return head, line
-
-    def close(self, on, *, is_snapshot=False):
-        self.position += 1
-        self.store.connection.execute(
-            "INSERT INTO OPERATIONS.BUSINESS_DATES VALUES (?, ?, ?, 1, 'b')",
-            [on, close(on), 0 if is_snapshot else self.position],
-        )
-
-    def build(self, on):
-        return feature_views.build_partitions(self.store, on, horizon_days=HORIZON)
-
-    def rows(self, table, on):
-        order = "series_id" if table != "FEATURES.ORDER_TOTAL" else "customer_id"
-        text = f"SELECT * FROM {table} WHERE business_date = ? ORDER BY {order}"
-        return self.store.connection.execute(text, [on]).df()
-
-    def known_units(self, on):
-        """Units by (item, store, day) as known at the close of `on`: the loop that the SQL is held against."""
-        orders, lines = {}, {}
-        for name, key, found in (("orders", "order_id", orders), ("order_lines", "order_id", lines)):
-            text = f"SELECT * FROM RAW.{name.upper()}_CHANGES WHERE known_at <= ? ORDER BY position_ordinal"
-            for row in self.store.connection.execute(text, [close(on)]).df().to_dict("records"):
-                found[row[key]] = row
-        units = {}
-        for number, line in lines.items():
-            order = orders.get(number)
-            if order and order["op"] != "d" and line["op"] != "d" and order["status"] != "cancelled":
-                key = (line["item_id"], order["store_id"], order["ordered_at"].date())
-                units[key] = units.get(key, 0.0) + line["quantity"]
-        return units
 
 
 @pytest.fixture(scope="module")
@@ -310,10 +179,6 @@ def test_days_ahead_are_told_as_they_were_announced():
     assert ahead.loc["soap@S1", "promotion_day"].tolist() == [0, 1, 2, 0, 0]
 
 
-def same(left, right):
-    pd.testing.assert_frame_equal(left.reset_index(drop=True), right.reset_index(drop=True))
-
-
 def test_a_late_restatement_changes_today_and_no_earlier_partition():
     world = World()
     before, last = day(SNAPSHOT_DAYS + 3), day(SNAPSHOT_DAYS + LATER_DAYS - 1)
@@ -419,130 +284,6 @@ def test_series_of_a_deleted_item_or_store_end_when_it_is_known(name, key, gone)
     for when, ended in ((before, []), (on, gone)):
         rows = world.rows("FEATURES.DEMAND", when)
         assert sorted(rows.loc[~rows["is_active"], "series_id"]) == ended
-
-
-def test_order_totals_are_those_of_completed_orders(world):
-    on = day(65)
-    found = world.rows("FEATURES.ORDER_TOTAL", on).set_index("customer_id")
-    orders = world.store.connection.execute("SELECT * FROM RAW.ORDERS_CHANGES WHERE known_at <= ?", [close(on)]).df()
-    for customer, own in orders.groupby("customer_id"):
-        assert found.loc[customer, "purchase_count"] == len(own)
-        assert found.loc[customer, "total_spent"] == pytest.approx(float(own["order_amount"].astype(float).sum()))
-
-
-def test_an_order_of_the_next_day_that_was_written_before_the_close_is_none_of_this_day():
-    world = World()
-    on = day(SNAPSHOT_DAYS + 4)
-    world.build(on)
-    kept = world.rows("FEATURES.ORDER_TOTAL", on)
-    head, _ = world.sell("milk", "S1", on + timedelta(days=1), 1, known_on=on)
-    world.build(on)
-    same(world.rows("FEATURES.ORDER_TOTAL", on), kept)
-    moved = {**head, "ordered_at": datetime.combine(on, time(10))}
-    world.add("orders", "u", on, **moved, status="completed", order_amount=2.0)
-    world.build(on)
-    assert world.rows("FEATURES.ORDER_TOTAL", on)["total_spent"].sum() == kept["total_spent"].sum() + 2.0
-
-
-def order_value_frame(world, on):
-    asked = {"cutoff": on, "known_until": close(on)}
-    return world.store.fetch("training/order_value_frame", asked).set_index("order_id")
-
-
-def spent(world, customer, on):
-    """Total and number of the completed orders up to a day, as known at its close: the loop."""
-    newest = {}
-    text = "SELECT * FROM RAW.ORDERS_CHANGES WHERE known_at <= ? ORDER BY position_ordinal"
-    for row in world.store.connection.execute(text, [close(on)]).df().to_dict("records"):
-        newest[row["order_id"]] = row
-    amounts = [
-        float(row["order_amount"])
-        for row in newest.values()
-        if row["op"] != "d"
-        and row["status"] == "completed"
-        and row["customer_id"] == customer
-        and row["ordered_at"].date() <= on
-    ]
-    return sum(amounts), len(amounts)
-
-
-def totals_by_loop(world, frame):
-    """(total, number) of each order of a frame by the loop, at the close of the day before the order's."""
-    wanted = [(row.customer_id, row.ordered_at.date() - timedelta(days=1)) for row in frame.itertuples()]
-    found = {key: spent(world, *key) for key in set(wanted)}
-    return [found[key] for key in wanted]
-
-
-def totals_of(frame):
-    return list(zip(frame["total_spent"], frame["purchase_count"], strict=True))
-
-
-def restated_world():
-    """Orders of the snapshot and of later days that are returned, deleted, moved and brought twice, each some days on."""
-    world = World()
-    on = [day(SNAPSHOT_DAYS + number) for number in range(LATER_DAYS)]
-    orders = "SELECT order_id, customer_id, store_id, ordered_at, order_amount::DOUBLE FROM RAW.ORDERS_CHANGES WHERE op = 'r'"
-    names = ("order_id", "customer_id", "store_id", "ordered_at", "order_amount")
-    rows = [dict(zip(names, row, strict=True)) for row in world.store.connection.execute(orders).fetchall()]
-    world.add("orders", "u", on[1], **rows[40], status="returned")
-    world.add("orders", "u", on[3], **rows[40], status="completed")
-    world.add("orders", "d", on[2], order_id=rows[50]["order_id"])
-    world.add("orders", "u", on[4], **{**rows[60], "customer_id": 7, "order_amount": 99.5}, status="completed")
-    head, _ = world.sell("milk", "S1", on[2], 3, known_on=on[1])
-    world.add("orders", "u", on[3], **head, status="returned", order_amount=6.0)
-    world.sell("milk", "S1", on[0], 5, known_on=on[4])
-    return world
-
-
-def test_the_order_value_frame_and_the_served_totals_are_those_of_the_loop():
-    world, last = restated_world(), day(SNAPSHOT_DAYS + LATER_DAYS - 1)
-    frame = order_value_frame(world, last)
-    assert totals_of(frame) == totals_by_loop(world, frame)
-    for on in (day(SNAPSHOT_DAYS - 1 + number) for number in range(LATER_DAYS + 1)):
-        world.build(on)
-        served = world.rows("FEATURES.ORDER_TOTAL", on).set_index("customer_id")
-        wanted = {customer: spent(world, customer, on) for customer in (0, 1, 2, 7)}
-        assert dict(zip(served.index, totals_of(served), strict=True)) == {
-            customer: total for customer, total in wanted.items() if total[1]
-        }
-
-
-def test_an_order_is_learnt_from_what_serving_would_have_read_on_its_day():
-    world, last = restated_world(), day(SNAPSHOT_DAYS + LATER_DAYS - 1)
-    frame = order_value_frame(world, last)
-    for on in (day(SNAPSHOT_DAYS - 1 + number) for number in range(LATER_DAYS)):
-        world.build(on)
-        served = world.rows("FEATURES.ORDER_TOTAL", on).set_index("customer_id")
-        of_next_day = frame[frame["ordered_at"].dt.date == on + timedelta(days=1)]
-        assert totals_of(served.reindex(of_next_day["customer_id"], fill_value=0.0)) == totals_of(of_next_day)
-
-
-def test_a_return_changes_the_features_of_later_orders_and_of_no_earlier_one():
-    world = World()
-    returned_on, last = day(SNAPSHOT_DAYS + 3), day(SNAPSHOT_DAYS + LATER_DAYS - 1)
-    head, _ = world.sell("milk", "S2", day(SNAPSHOT_DAYS), 1000)
-    frozen, before = order_value_frame(world, day(SNAPSHOT_DAYS + 2)), order_value_frame(world, last)
-    world.add("orders", "u", returned_on, **head, status="returned", order_amount=0.0)
-    pd.testing.assert_frame_equal(order_value_frame(world, day(SNAPSHOT_DAYS + 2)), frozen)
-    after = order_value_frame(world, last)
-    change = after["total_spent"] - before.loc[after.index, "total_spent"]
-    own = after["customer_id"] == head["customer_id"]
-    is_later = after["ordered_at"].dt.date > returned_on
-    assert (change[own & is_later] == -2000.0).all()
-    assert (own & is_later).any()
-    assert (change[~(own & is_later)] == 0).all()
-
-
-def test_an_order_of_the_same_day_does_not_count_and_one_of_the_day_before_does():
-    world, on = World(), day(SNAPSHOT_DAYS + 3)
-    heads = [world.sell("milk", "S2", on, 500)[0] for _ in range(4)]
-    later = [world.sell("milk", "S2", on + timedelta(days=1), 1)[0] for _ in range(3)]
-    frame = order_value_frame(world, on + timedelta(days=1))
-    same_customer = [head["order_id"] for head in (heads[0], heads[3])]
-    (first, second) = totals_of(frame.loc[same_customer])
-    assert first == second
-    (next_day,) = (head["order_id"] for head in later if head["customer_id"] == heads[0]["customer_id"])
-    assert frame.loc[next_day, "total_spent"] >= first[0] + 2000.0
 
 
 def test_a_date_that_is_not_closed_is_nothing_to_do(world):

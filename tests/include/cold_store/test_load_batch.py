@@ -1,112 +1,18 @@
 """Loading batches: each change once in effect, however often and in whatever pieces it is delivered."""
 
-import json
 import shutil
-from contextlib import suppress
-from datetime import date, datetime, time, timedelta
+from datetime import datetime, time, timedelta
 
-import pandas as pd
 import pytest
+from batches import CHANGES, DAY, FIRST, SNAPSHOT, Dying, World, closed, order
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from shelfcast.cold_store import load_batch
 from shelfcast.cold_store.duckdb_store import DuckDBStore
-from shelfcast.cold_store.replay_quarantine import Replayed, replay
 from shelfcast.cold_store.statements import statement
 from shelfcast.errors import BatchRefused, ConfigurationError, PostConditionFailed
 from shelfcast.ingestion.batch import Batch
-from shelfcast.sources import shop_schema
-
-FIRST = date(2024, 1, 1)
-DAY = timedelta(days=1)
-TABLES = ("RAW.ORDERS", "RAW.ORDERS_CHANGES", "OPERATIONS.BUSINESS_DATES", "QUARANTINE.BAD_ROWS")
-
-
-def order(number, *, op="c", position, amount=10.0, generation=1):
-    at = datetime.combine(FIRST, time(9)) + timedelta(minutes=number)
-    known = {"op": op, "position": position, "position_ordinal": position, "generation": generation, "committed_at": at}
-    row = {"order_id": number, "customer_id": 1, "store_id": "S1", "ordered_at": at, "status": "completed"}
-    empty = dict.fromkeys(("customer_id", "store_id", "ordered_at", "status", "order_amount"))
-    return {**row, "order_amount": amount, **known} | (empty if op == "d" else {})
-
-
-def closed(number, *, position, op="c", generation=1):
-    on = FIRST + timedelta(days=number)
-    at = datetime.combine(on, time(23, 59, 59))
-    known = {"op": op, "position": position, "position_ordinal": position, "generation": generation, "committed_at": at}
-    return {"business_date": on, "closed_at": at, **known}
-
-
-SNAPSHOT = ([order(1, op="r", position=0), order(2, op="r", position=0)], [closed(0, op="r", position=0)])
-CHANGES = (
-    [
-        order(1, op="u", position=5, amount=20.0),
-        order(3, position=6),
-        order(2, op="d", position=7),
-        order(3, op="u", position=12, amount=30.0),
-    ],
-    [closed(1, position=10)],
-)
-
-
-class World:
-    """A cold store and batches for it."""
-
-    def __init__(self, folder, store=None):
-        self.folder = folder
-        self.store = store or DuckDBStore()
-        load_batch.prepare(self.store)
-
-    def export(self, number, orders, days, *, bad=(), generation=1):
-        folder = self.folder / f"b{number}"
-        rows = {"orders": pd.DataFrame(orders), "business_days": pd.DataFrame(days)}
-        for name, frame in rows.items():
-            if len(frame):
-                (folder / name).mkdir(parents=True)
-                frame.assign(batch_id=f"b{number}").to_parquet(folder / name / "part.parquet")
-        if bad:
-            (folder / "quarantine" / "orders").mkdir(parents=True)
-            pd.DataFrame(bad).to_parquet(folder / "quarantine" / "orders" / "part.parquet")
-        folder.mkdir(parents=True, exist_ok=True)
-        counts = {name: len(frame) for name, frame in rows.items() if len(frame)}
-        quarantined = {"orders": len(bad)} if bad else {}
-        Batch(
-            batch_id=f"b{number}",
-            generation=generation,
-            first_drain=number,
-            last_drain=number,
-            rows=counts,
-            quarantined=quarantined,
-            **self.keys(orders, bad),
-        ).save(folder)
-        return folder
-
-    def keys(self, orders, bad):
-        """The landing job's counts, by a loop: the keys, and those whose newest version is bad."""
-        newest = {}
-        versions = [(row["position_ordinal"], str(row["order_id"]), False) for row in orders]
-        for _, key, is_bad in sorted(versions + [(row["position_ordinal"], row["row_key"], True) for row in bad]):
-            newest[key] = is_bad
-        return {"keys": {"orders": len(newest)}, "bad_keys": {"orders": sum(newest.values())}} if bad else {}
-
-    def load(self, number, orders, days, **about):
-        return load_batch.load(self.store, self.export(number, orders, days, **about))
-
-    def content(self):
-        """Rows of every table in no order, without the name of the batch that brought them."""
-        return {
-            name: sorted(
-                map(
-                    repr,
-                    self.store.connection.execute(f"SELECT * FROM {name}")
-                    .df()
-                    .drop(columns="batch_id", errors="ignore")
-                    .values.tolist(),
-                )
-            )
-            for name in TABLES
-        }
 
 
 @pytest.fixture
@@ -166,27 +72,6 @@ def test_what_is_delivered_twice_or_in_pieces_or_backwards_is_once_in_effect(wor
     other.load(3, orders + orders[:2], days)
     other.load(4, orders[1:], days)
     assert other.content() == world.content()
-
-
-class Dying(DuckDBStore):
-    """Fails at the n-th statement, once."""
-
-    def __init__(self, after):
-        super().__init__()
-        self.left = after
-
-    def run(self, name, parameters=None, **names):
-        self.left -= 1
-        if self.left == 0:
-            raise RuntimeError("killed")
-        return super().run(name, parameters, **names)
-
-
-@pytest.fixture
-def two_tables(monkeypatch):
-    """Only the tables that the test fills: the statements are the same for each."""
-    kept = {name: shop_schema.TABLES[name] for name in ("orders", "business_days")}
-    monkeypatch.setattr(load_batch, "TABLES", kept)
 
 
 SECOND = ([order(1, op="r", position=0, generation=2)], [closed(2, op="r", position=0, generation=2)])
@@ -422,111 +307,3 @@ def test_a_version_that_did_not_arrive_is_missed(tmp_path):
     with pytest.raises(PostConditionFailed, match=r"RAW.ORDERS_CHANGES lacks 1 of the versions that batch b2.*\[3\]"):
         world.load(2, *CHANGES)
     assert load_batch.last_drain(world.store).drain == 1
-
-
-def refused(number, *, position, batch=1, generation=1, op="c", **changes):
-    """A row that a check refused which is no longer in force; `changes` to it are text as Debezium writes it."""
-    row = {"order_id": number, "customer_id": 1, "store_id": "S1", "ordered_at": "2024-01-01T09:30:00Z"}
-    row |= {"status": "completed", "order_amount": "12.50"} | changes
-    log = {"op": op, "position": position, "position_ordinal": position, "generation": generation}
-    about = {"batch_id": f"b{batch}", "table_name": "orders", "row_key": str(number), "reason": "r"}
-    return about | log | {"committed_at": datetime.combine(FIRST, time(10)), "row_json": json.dumps(row)}
-
-
-ORDERS = [order(number, position=number) for number in range(1, 61)]
-
-
-def orders_of(world, *columns):
-    return world.store.connection.execute(f"SELECT {', '.join(columns)} FROM RAW.ORDERS ORDER BY order_id").fetchall()
-
-
-def test_a_row_that_passes_now_is_replayed_once_however_often(world):
-    world.load(1, ORDERS, [closed(0, position=80)], bad=[refused(99, position=70)])
-    assert replay(world.store) == Replayed(merged=1, still_bad=0)
-    content = world.content()
-    assert orders_of(world, "order_id", "order_amount::DOUBLE", "position_ordinal")[-1] == (99, 12.5, 70)
-    assert content["QUARANTINE.BAD_ROWS"] == []
-    assert replay(world.store) == Replayed(merged=0, still_bad=0)
-    assert world.content() == content
-    load_batch.load(world.store, world.folder / "b1")  # brings the row to quarantine once more
-    replay(world.store)
-    assert world.content() == content
-
-
-@pytest.mark.parametrize("newer", [order(99, op="u", position=75, amount=5.0), order(99, op="d", position=75)])
-def test_a_quarantined_row_that_was_superseded_since_changes_nothing(world, newer):
-    world.load(1, ORDERS, [closed(0, position=80)], bad=[refused(99, position=70)])
-    world.load(2, [newer], [closed(1, position=90)])
-    before = world.content()["RAW.ORDERS"]
-    assert replay(world.store).merged == 1
-    assert world.content()["RAW.ORDERS"] == before
-    assert world.content()["QUARANTINE.BAD_ROWS"] == []
-
-
-def test_a_row_that_is_still_bad_stays_in_quarantine(world):
-    bad = [
-        refused(97, position=70, order_amount="NaN"),
-        refused(98, position=71, store_id=None),
-        refused(99, position=72),
-    ]
-    world.load(1, ORDERS, [], bad=bad)
-    assert replay(world.store) == Replayed(merged=1, still_bad=2)
-    assert replay(world.store) == Replayed(merged=0, still_bad=2)
-    left = world.store.connection.execute("SELECT row_key FROM QUARANTINE.BAD_ROWS ORDER BY 1").fetchall()
-    assert left == [("97",), ("98",)]
-    assert orders_of(world, "order_id")[-2:] == [(60,), (99,)]
-
-
-@pytest.mark.parametrize("op", ["c", "r"])
-def test_a_replayed_row_is_known_after_the_newest_close_and_to_the_next(world, op):
-    world.load(1, ORDERS, [closed(0, position=80)], bad=[refused(99, position=0 if op == "r" else 70, op=op)])
-    replay(world.store)
-    world.load(2, [], [closed(1, position=90)])
-    known = world.store.connection.execute("SELECT known_at FROM RAW.ORDERS_CHANGES WHERE order_id = 99").fetchone()[0]
-    closes = [datetime.combine(FIRST + number * DAY, time(23, 59, 59)) for number in (0, 1)]
-    assert closes[0] < known < closes[1]
-
-
-def test_what_a_snapshot_or_the_next_batch_brings_anew_is_not_replayed(world):
-    world.load(1, ORDERS, [], bad=[refused(98, position=70)])
-    snapshot = [order(number, op="r", position=0, generation=2) for number in range(1, 61)]
-    world.load(2, snapshot, [], generation=2)
-    waiting = refused(99, position=75, batch=3, generation=2)
-    with pytest.raises(BatchRefused):
-        world.load(3, [order(1, op="u", position=76, generation=2)], [], bad=[waiting], generation=2)
-    before = world.content()
-    assert replay(world.store) == Replayed(merged=0, still_bad=0)
-    assert world.content() == before
-
-
-@pytest.mark.usefixtures("two_tables")
-def test_a_replay_that_was_killed_anywhere_comes_to_the_same_end(tmp_path):
-    endings, after = [], 0
-    while not endings or endings[-1][1] <= 0:
-        after += 1
-        store = Dying(10_000)
-        world = World(tmp_path / f"at{after}", store)
-        world.load(1, ORDERS, [closed(0, position=80)], bad=[refused(99, position=70)])
-        store.left = after
-        with suppress(RuntimeError):
-            replay(store)
-        replay(store)
-        endings.append((world.content(), store.left))
-    assert all(content == endings[-1][0] for content, _ in endings)
-    assert orders_of(world, "order_id")[-1] == (99,)
-    assert after > 4
-
-
-def test_a_replayed_row_that_did_not_arrive_is_missed_and_stays(tmp_path):
-    class Losing(DuckDBStore):
-        def run(self, name, parameters=None, **names):
-            changed = super().run(name, parameters, **names)
-            if name == "cold_store/merge_changes":
-                self.connection.execute("DELETE FROM RAW.ORDERS_CHANGES WHERE order_id = 99")
-            return changed
-
-    world = World(tmp_path, Losing())
-    world.load(1, ORDERS, [], bad=[refused(99, position=70)])
-    with pytest.raises(PostConditionFailed, match=r"lacks 1 of the versions that the replay .*\[99\]"):
-        replay(world.store)
-    assert len(world.content()["QUARANTINE.BAD_ROWS"]) == 1

@@ -1,4 +1,4 @@
-"""Real servers and releases for the operators of serving."""
+"""Real servers and releases for the tests of the operators."""
 
 from served_world import (
     artifacts,
