@@ -269,8 +269,10 @@ def left_by(day):
         name: f"SELECT * FROM FEATURES.{name} WHERE business_date = '{day}'"
         for name in ("DEMAND", "DEMAND_AHEAD", "ORDER_TOTAL")
     }
+    # a drain's first transaction is placed where its slot last was, which differs from slot to slot: order is what counts
+    order = "DENSE_RANK() OVER (ORDER BY position)"
     history = {
-        table.name: f"SELECT {', '.join(table.column_names)}, op, position, position_ordinal, generation, known_at "
+        table.name: f"SELECT {', '.join(table.column_names)}, op, {order}, position_ordinal, generation, known_at "
         f"FROM RAW.{table.name}_CHANGES WHERE position > 0"
         for table in TABLES.values()
     }
