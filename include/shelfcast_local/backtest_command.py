@@ -13,7 +13,7 @@ from shelfcast.training.backtest import BacktestPlan, BacktestReport
 from shelfcast.training.backtest import run as measure
 
 GIB = 1024**3
-NUMBERS = ("rows", "WAPE", "bias", "RMSSE", "pinball", "in 90 %", "simple", "ratio")
+NUMBERS = ("rows", "WAPE", "bias", "RMSPE", "RMSSE", "pinball", "in 90 %", "simple", "ratio")
 
 
 def run(
@@ -82,6 +82,7 @@ def _cells(row: dict[object, float]) -> list[str]:
         f"{row['rows']:,.0f}",
         f"{row['wape']:.2%}",
         f"{row['bias']:+.2%}",
+        f"{row['rmspe']:.3f}",
         f"{row['rmsse']:.3f}",
         f"{row['pinball']:.4g}",
         f"{row['coverage_90']:.1%}",

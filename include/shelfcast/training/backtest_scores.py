@@ -28,7 +28,7 @@ def scores(rows: pd.DataFrame, scale: pd.DataFrame, declaration: ModelDeclaratio
         declaration: The model.
 
     Returns:
-        `segment`, `rows`, `wape`, `bias`, `rmsse`, `pinball`, `coverage_90`, `strongest_simple`,
+        `segment`, `rows`, `wape`, `bias`, `rmspe`, `rmsse`, `pinball`, `coverage_90`, `strongest_simple`,
         `strongest_simple_wape` (of the method that is strongest over all rows) and `ratio` of the two WAPEs.
     """
     joined = rows.merge(scale, on="series_id", how="left")
@@ -73,6 +73,7 @@ def _errors(rows: pd.DataFrame, best: str, declaration: ModelDeclaration) -> dic
         "rows": len(rows),
         "wape": wape,
         "bias": metrics.bias(actual, mean),
+        "rmspe": metrics.rmspe(actual, mean),
         "rmsse": _rmsse(rows, actual - mean),
         "pinball": float(np.mean([metrics.pinball(actual, value, level) for level, value in quantiles.items()])),
         "coverage_90": metrics.coverage(actual, low, high),

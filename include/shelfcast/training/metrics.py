@@ -23,6 +23,12 @@ def rmse(actual: Floats, forecast: Floats) -> float:
     return float(np.sqrt(np.mean((actual - forecast) ** 2))) if len(actual) else float("nan")
 
 
+def rmspe(actual: Floats, forecast: Floats) -> float:
+    """Root mean squared percentage error over the actuals above 0, as of the Rossmann competition; NaN without one."""
+    sold = actual > 0
+    return float(np.sqrt(np.mean((1 - forecast[sold] / actual[sold]) ** 2))) if sold.any() else float("nan")
+
+
 def pinball(actual: Floats, quantile: Floats, level: float) -> float:
     """Mean pinball loss of a quantile forecast at `level`, 0 to 1 (Koenker and Bassett, 1978)."""
     error = actual - quantile

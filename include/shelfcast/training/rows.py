@@ -60,7 +60,7 @@ CAPPED = {"days_since_first_sale": 182.0, "days_since_last_sale": 56.0}
 """Days after which a series is as old, or as quiet, as any; uncapped they would only tell the date."""
 
 SELECTED = ("weekday_mean", "weekday_regular_mean", "weekday_promotion_mean")
-CALENDAR = ("weekday", "day_of_month", "day_of_year")
+CALENDAR = ("weekday", "day_of_month", "workdays_left_in_month", "day_of_year")
 FORECAST_FEATURES = (
     "log_baseline",
     "price_ratio",
@@ -109,12 +109,15 @@ def _expected_units(columns: Columns) -> Floats:
 def _forecast_rows(columns: Columns) -> Floats:
     expected = _expected_units(columns)
     dates = columns["sales_date"].astype("datetime64[D]")
+    month = dates.astype("datetime64[M]")
     selected = {name: _of_weekday(columns, name) for name in SELECTED}
     values = {
         "log_baseline": np.log(expected),
         "price_ratio": _floats(columns["price"]) / _floats(columns["price_mean_56"]),
         "weekday": _weekday(columns).astype(float),
-        "day_of_month": (dates - dates.astype("datetime64[M]")).astype(float) + 1,
+        "day_of_month": (dates - month).astype(float) + 1,
+        # wages come at the end of a month, on its last day of work: shops see the days before and after
+        "workdays_left_in_month": np.busday_count(dates, (month + 1).astype("datetime64[D]")).astype(float),
         "day_of_year": (dates - dates.astype("datetime64[Y]")).astype(float) + 1,
         **{name: _floats(columns[name]) for name in PLAIN},
         **{name: np.minimum(_floats(columns[name]), days) for name, days in CAPPED.items()},

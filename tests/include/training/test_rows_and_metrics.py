@@ -2,6 +2,7 @@
 
 import json
 import math
+from calendar import monthrange
 from datetime import date
 
 import numpy as np
@@ -59,6 +60,9 @@ def test_the_calendar_and_the_ratios_are_those_of_the_row(some, demand):
         assert found["weekday"][number] == row["sales_date"].isoweekday()
         assert found["day_of_month"][number] == row["sales_date"].day
         assert found["day_of_year"][number] == row["sales_date"].timetuple().tm_yday
+        rest = list(range(row["sales_date"].day, monthrange(row["sales_date"].year, row["sales_date"].month)[1] + 1))
+        weekdays = [row["sales_date"].replace(day=day).isoweekday() for day in rest]
+        assert found["workdays_left_in_month"][number] == sum(weekday <= 5 for weekday in weekdays)
         ratio = (row["units_mean_28"] + SMALLEST_BASELINE) / (expected[number] + SMALLEST_BASELINE)
         assert found["units_mean_28_ratio"][number] == pytest.approx(math.log(ratio))
         assert found["days_since_first_sale"][number] == 182, "older series are all as old"
@@ -122,11 +126,20 @@ def test_metrics_equal_their_loops(pairs):
     assert metrics.coverage(actual, forecast, forecast + 1) == pytest.approx(
         sum(f <= a <= f + 1 for a, f in pairs) / len(pairs)
     )
+    sold = [(a, f) for a, f in pairs if a > 0]
+    if sold and min(a for a, _ in sold) > 1e-100:  # a square must fit a float
+        mean = sum(((a - f) / a) ** 2 for a, f in sold) / len(sold)
+        assert metrics.rmspe(actual, forecast) == pytest.approx(math.sqrt(mean))
 
 
 def test_metrics_of_nothing_are_not_a_number():
     none = np.array([])
-    found = [metrics.rmse(none, none), metrics.coverage(none, none, none), metrics.pinball(none, none, 0.5)]
+    found = [
+        metrics.rmse(none, none),
+        metrics.rmspe(none, none),
+        metrics.coverage(none, none, none),
+        metrics.pinball(none, none, 0.5),
+    ]
     assert all(math.isnan(value) for value in found)
 
 
