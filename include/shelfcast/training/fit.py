@@ -10,6 +10,9 @@ import numpy.typing as npt
 from shelfcast.training.declaration import ModelDeclaration
 from shelfcast.training.rows import Columns, Floats, assemble, baseline, model_features
 
+MACHINES = ("machines", "num_machines", "local_listen_port", "time_out", "tree_learner")
+"""LightGBM's parameters that connect machines."""
+
 _TOPOLOGY = re.compile(
     r"^\[(machines|local_listen_port|num_machines|machine_list_filename|time_out|num_threads): .*\]\n", re.MULTILINE
 )
@@ -56,28 +59,48 @@ def parameters(declaration: ModelDeclaration, *, seed: int, num_threads: int) ->
     }
 
 
-def train(sample: Sample, declaration: ModelDeclaration, *, settings: dict[str, Any]) -> str:
+def train(
+    sample: Sample, declaration: ModelDeclaration, *, settings: dict[str, Any], reference: Sample | None = None
+) -> str:
     """Fits one model; answers its native text, free of anything that depends on where it was fitted.
 
     Args:
         sample: This machine's rows.
         declaration: The model.
         settings: `parameters`, with the machines' addresses if there are several.
+        reference: Rows that bin boundaries and the smallest leaf are taken from, the same on every machine; its own rows
+            if `None`. Machines that each cut bins of their own rows would add up histograms of different bins.
     """
     import lightgbm
 
+    # built before the machines are connected, or each would cut the bins of a part of the columns by its own rows
+    settings = {**settings, **_smallest_leaf(reference or sample, declaration)}
+    own = {name: value for name, value in settings.items() if name not in MACHINES}
+    bins = None if reference is None else lightgbm.Dataset(reference.rows, params=own).construct()
     data = lightgbm.Dataset(
         sample.rows,
         label=sample.target,
         init_score=_offset(sample, declaration),
+        reference=bins,
         feature_name=list(model_features(declaration)),
-        params=settings,
+        params=own,
         free_raw_data=True,
-    )
+    ).construct()
     booster = lightgbm.train(settings, data, num_boost_round=declaration.fit.num_boost_round)
     text = _TOPOLOGY.sub("", booster.model_to_string())
     booster.free_network()
     return text
+
+
+def _smallest_leaf(sample: Sample, declaration: ModelDeclaration) -> dict[str, float]:
+    """`min_data_in_leaf` as a sum of hessians, that of so many average rows.
+
+    LightGBM estimates the rows of a split from its hessians, in another way on several machines than on one; sums of
+    hessians are the same on both. For counts they are the better measure too: what is known of a mean grows with the
+    units that were sold, not with the rows.
+    """
+    of_a_row = float(sample.target.mean()) if declaration.kind == "forecast" else 1.0
+    return {"min_data_in_leaf": 1, "min_sum_hessian_in_leaf": declaration.fit.min_data_in_leaf * of_a_row}
 
 
 def predict(

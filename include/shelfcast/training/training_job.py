@@ -35,6 +35,8 @@ APPLICATION = "shelfcast.training"
 LOCK = "training.lock"
 COLLECTIVE_MINUTES = 5
 """How long a worker waits for the others before it gives up."""
+REFERENCE_ROWS = 200_000
+"""Rows, roughly, that the boundaries of bins are taken from, as many as LightGBM itself samples."""
 
 
 def main() -> None:
@@ -160,7 +162,7 @@ def _worker(folder: str, origin: str | None, crew: Crew, seed: int) -> Callable[
     def task(_: Iterable[int]) -> Iterator[str]:
         context = BarrierTaskContext.get()
         rank = context.partitionId()
-        sample, declaration = _share(Path(folder), origin, rank, crew.workers)
+        declaration, sample, reference = _share(Path(folder), origin, rank, crew.workers)
         with socket.socket() as held:
             held.bind(("", 0))
             own = {"host": _host(context, rank), "port": held.getsockname()[1], "rows": len(sample.target)}
@@ -177,15 +179,15 @@ def _worker(folder: str, origin: str | None, crew: Crew, seed: int) -> Callable[
                 "local_listen_port": own["port"],
                 "time_out": COLLECTIVE_MINUTES,
             }
-        text = train(sample, declaration, settings=settings)
+        text = train(sample, declaration, settings=settings, reference=reference)
         context.barrier()
         yield text if rank == 0 else ""
 
     return task
 
 
-def _share(folder: Path, origin: str | None, rank: int, workers: int) -> tuple[Sample, ModelDeclaration]:
-    """A worker's rows: every `workers`-th one, so that all shares look alike."""
+def _share(folder: Path, origin: str | None, rank: int, workers: int) -> tuple[ModelDeclaration, Sample, Sample]:
+    """A worker's rows, every `workers`-th one so that all shares look alike, and the rows that all cut their bins by."""
     manifest = verify(folder)
     declaration = declarations.load(manifest.model)
     frame = pd.read_parquet(folder / FRAME)
@@ -193,7 +195,10 @@ def _share(folder: Path, origin: str | None, rank: int, workers: int) -> tuple[S
     if origin is not None:
         (fold,) = [fold for fold in folds_of(frame, declaration, manifest) if str(fold.origin) == origin]
         chosen &= fold.train
-    return Sample.of(columns_of(frame[chosen].iloc[rank::workers]), declaration), declaration
+    rows = frame[chosen]
+    own = Sample.of(columns_of(rows.iloc[rank::workers]), declaration)
+    every = len(rows) // REFERENCE_ROWS + 1
+    return declaration, own, Sample.of(columns_of(rows.iloc[::every]), declaration)
 
 
 def _host(context: BarrierTaskContext, rank: int) -> str:

@@ -54,10 +54,51 @@ def wape(out):
 
 
 def test_one_machine_trains_without_listening_and_two_workers_find_as_good_a_model(frozen, tmp_path):
-    assert watched(submitted(frozen, tmp_path / "alone")) <= {"127.0.0.1", "::ffff:127.0.0.1"}
-    assert {path.name for path in (tmp_path / "alone").iterdir()} == PARTS
-    assert "0.0.0.0" in watched(submitted(frozen, tmp_path / "pair", "--workers", "2")), "the watch would not see it"
-    assert wape(tmp_path / "pair") == pytest.approx(wape(tmp_path / "alone"), rel=0.02)
+    alone, pair, again = (tmp_path / name for name in ("alone", "pair", "again"))
+    assert watched(submitted(frozen, alone)) <= {"127.0.0.1", "::ffff:127.0.0.1"}
+    assert {path.name for path in alone.iterdir()} == PARTS
+    assert "0.0.0.0" in watched(submitted(frozen, pair, "--workers", "2")), "the watch would not see it"
+    watched(submitted(frozen, again, "--workers", "2"))
+    assert (again / "model.txt").read_bytes() == (pair / "model.txt").read_bytes()
+    assert splits_of_first_tree(pair) == splits_of_first_tree(alone), "their bins or smallest leaves differ"
+    assert wape(pair) == pytest.approx(wape(alone), rel=0.02)
+
+
+def splits_of_first_tree(out):
+    tree = (out / "model.txt").read_text().split("\nTree=")[1]
+    return [line for line in tree.splitlines() if line.startswith(("split_feature=", "threshold="))]
+
+
+@pytest.mark.parametrize("victim", ["executor", "Python worker"])
+def test_a_lost_worker_is_made_good_by_spark(frozen, tmp_path, victim):
+    job = submitted(frozen, tmp_path / "mended", "--workers", "2", master="local-cluster[2,1,1024]")
+    worker = wait_for_a_worker_at_work(job)
+    killed = worker if victim == "Python worker" else next(p for p in worker.parents() if p.name() == "java")
+    killed.kill()
+    said, _ = job.communicate(timeout=LIMIT_SECONDS)
+    assert job.returncode == 0, said[-3000:]
+    assert {path.name for path in (tmp_path / "mended").iterdir()} == PARTS
+
+
+def test_a_killed_driver_leaves_no_candidate_and_nobody_at_work(frozen, tmp_path):
+    job = submitted(frozen, tmp_path / "none", "--workers", "2", master="local-cluster[2,1,1024]")
+    wait_for_a_worker_at_work(job)
+    family = psutil.Process(job.pid).children(recursive=True)
+    job.kill()
+    _, alive = psutil.wait_procs(family, timeout=LIMIT_SECONDS)
+    assert alive == []
+    assert not (tmp_path / "none" / "training.json").exists()
+
+
+def wait_for_a_worker_at_work(job):
+    """A Python worker below an executor that has computed for a while."""
+    while job.poll() is None:
+        with suppress(psutil.NoSuchProcess):
+            for process in psutil.Process(job.pid).children(recursive=True):
+                if "pyspark.daemon" in " ".join(process.cmdline()) and process.cpu_times().user > 1:
+                    return process
+        time.sleep(0.05)
+    raise AssertionError(f"no worker came to work: {job.stdout.read()[-3000:]}")
 
 
 def watched(job):
