@@ -35,10 +35,13 @@ class GateRules(BaseModel):
     Attributes:
         loss: What is compared, `absolute` or `squared` errors; a mean is judged by squared ones.
         minimum_effect: Smallest relative gain in loss that counts, such as 0.005 for half a percent.
-        segment_margin: Largest relative rise of the loss that a segment may suffer.
+        segment_margin: Relative rise of the loss by which a segment must be shown not to suffer.
         bias_limit: Largest absolute bias, as a share of the actual total.
         coverage_range: Share of actuals within the 5 % and 95 % quantiles that is accepted.
-        alpha: Error rate of the paired test.
+        segment_coverage_margin: How far from 90 % that share may lie in a segment.
+        size_limit_bytes: Largest model text.
+        prediction_limit_microseconds: Most processor time for the prediction of one row.
+        alpha: Error rate of each test.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -48,7 +51,10 @@ class GateRules(BaseModel):
     segment_margin: Annotated[float, Field(ge=0, lt=1)]
     bias_limit: Annotated[float, Field(gt=0, lt=1)]
     coverage_range: tuple[Share, Share]
-    alpha: Share
+    segment_coverage_margin: Share = 0.05
+    size_limit_bytes: Annotated[int, Field(gt=0)] = 64 * 2**20
+    prediction_limit_microseconds: Annotated[float, Field(gt=0)] = 150.0
+    alpha: Annotated[float, Field(gt=0, le=0.25)]
 
 
 class ModelDeclaration(BaseModel):

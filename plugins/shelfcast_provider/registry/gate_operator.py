@@ -52,8 +52,11 @@ class GateOperator(BaseOperator):
         decision_id = f"gate__{self.model}__v{version.version}"
         reason = "; ".join(decision.reasons)
         self._record(decision_id, decision, cutoff)
-        self._tell_mlflow(hook, version, decision_id, decision.as_dict())
+        self._tell_mlflow(hook, version, decision_id, decision)
         self.log.info("%s: %s, because %s", decision_id, decision.outcome, reason)
+        for segment in decision.segments:
+            self.log.info("%s", segment)
+        self.log.info("%s", decision.figures())
         answer = {"decision_id": decision_id, "outcome": str(decision.outcome), "reason": reason}
         context["ti"].xcom_push(key="decision", value=answer)
         context["ti"].xcom_push(key=GateDecisionLink.key, value=hook.artifact_url(version.run_id, GATE_DECISION))
@@ -65,6 +68,7 @@ class GateOperator(BaseOperator):
         """The decision about the candidate of an MLflow run, and the run's cutoff."""
         import pandas as pd
 
+        from shelfcast.registry.candidate_cost import measure
         from shelfcast.registry.gate import decide, obstacle_of
         from shelfcast.training.evaluation import ChampionState
 
@@ -77,6 +81,7 @@ class GateOperator(BaseOperator):
                 pd.read_parquet(parts / "fold_forecasts.parquet"),
                 declaration.gate,
                 strongest_simple=metrics["strongest_simple"],
+                cost=measure(parts / "model.txt"),
                 is_forced=bool(about["is_forced"]),
                 obstacle=obstacle_of(about, declaration),
                 is_champion_comparable=about.get("champion") != ChampionState.NOT_COMPARABLE,
@@ -99,8 +104,13 @@ class GateOperator(BaseOperator):
         with ColdStoreHook() as store:
             record(store, entry)
 
-    def _tell_mlflow(self, hook: Any, version: Any, decision_id: str, details: dict[str, object]) -> None:
-        client = hook.get_conn()
-        client.set_model_version_tag(self.model, version.version, "gate", str(details["outcome"]))
+    def _tell_mlflow(self, hook: Any, version: Any, decision_id: str, decision: "Decision") -> None:
+        client, outcome = hook.get_conn(), decision.outcome.value
+        client.set_model_version_tag(self.model, version.version, "gate", outcome)
         client.set_model_version_tag(self.model, version.version, "decision_id", decision_id)
-        client.log_dict(version.run_id, details, GATE_DECISION)
+        client.update_model_version(
+            self.model, version.version, description=f"{outcome}: {'; '.join(decision.reasons)}"
+        )
+        for name, value in decision.figures().items():
+            client.log_metric(version.run_id, name, value)
+        client.log_dict(version.run_id, decision.as_dict(), GATE_DECISION)

@@ -25,7 +25,7 @@ class Registry:
     def __init__(self, folder):
         self.folder = folder
         self.candidate = SimpleNamespace(run_id="abc", version="3")
-        self.tags, self.logged = {}, {}
+        self.tags, self.logged, self.descriptions, self.metrics = {}, {}, {}, {}
 
     def version(self, model, alias):
         assert (model, alias) == ("demand", "candidate")
@@ -41,6 +41,12 @@ class Registry:
     def set_model_version_tag(self, model, version, name, value):
         self.tags[model, version, name] = value
 
+    def update_model_version(self, model, version, *, description):
+        self.descriptions[model, version] = description
+
+    def log_metric(self, run_id, name, value):
+        self.metrics[run_id, name] = value
+
     def log_dict(self, run_id, details, name):
         self.logged[run_id, name] = details
 
@@ -49,9 +55,10 @@ class Registry:
 
 
 @pytest.fixture
-def registry(tmp_path, monkeypatch):
+def registry(tmp_path, monkeypatch, candidate):
     made = Registry(tmp_path / "candidate")
     made.folder.mkdir()
+    (made.folder / "model.txt").write_text(candidate[0])
     monkeypatch.setattr(mlflow_hook, "MLflowHook", lambda *_: made)
     register(made)
     return made
@@ -63,7 +70,8 @@ def register(registry, *, skill=0.7, champion_state="none", **about):
     actual = rng.gamma(5, 4, 4000)
     mean, other = actual + rng.normal(0, 4 * skill, 4000), actual + rng.normal(0, 4, 4000)
     rows = pd.DataFrame({"store_id": rng.integers(0, 20, 4000), "actual": actual, "mean": mean})
-    rows = rows.assign(strongest_simple=other, champion=np.nan)
+    rows = rows.assign(strongest_simple=other, champion=np.nan, fold=np.arange(4000) % 6, horizon_days=14)
+    rows = rows.assign(sales_date=np.datetime64("2025-01-13") + 28 * (5 - np.arange(4000) % 6) + np.arange(4000) % 28)
     rows = rows.assign(q05=mean - 1.645 * 4 * skill, q95=mean + 1.645 * 4 * skill)
     rows.to_parquet(registry.folder / "fold_forecasts.parquet", index=False)
     (registry.folder / "metrics.json").write_text(json.dumps({"strongest_simple": "weekday_mean"}))
@@ -98,6 +106,11 @@ def test_a_better_candidate_is_released_and_the_decision_is_kept_once(cold_store
     assert kept(cold_store) == [("gate__demand__v3", "gate", "demand", "2025-06-30", "release", answer["reason"])]
     assert registry.tags["demand", "3", "gate"] == "release"
     assert registry.logged["abc", "gate_decision.json"]["opponent"] == "weekday_mean"
+    assert registry.descriptions["demand", "3"] == f"release: {answer['reason']}"
+    assert registry.metrics["abc", "gate_gain_low"] > 0.1
+    assert registry.metrics["abc", "gate_model_bytes"] == (registry.folder / "model.txt").stat().st_size
+    ((details,),) = cold_store.connection.execute("SELECT details_json FROM OPERATIONS.DECISIONS").fetchall()
+    assert json.loads(details).keys() == registry.logged["abc", "gate_decision.json"].keys()
     assert left[GateDecisionLink.key] == "http://mlflow/abc/gate_decision.json"
 
 
@@ -134,6 +147,13 @@ def test_a_candidate_of_fewer_days_than_are_served_is_held_even_by_force(cold_st
     with pytest.raises(AirflowSkipException, match=f"trained for {trained['horizon_days']} of 28 days ahead"):
         gate()
     assert [row[4] for row in kept(cold_store)] == ["hold"]
+
+
+def test_a_damaged_model_is_held(cold_store, registry):
+    (registry.folder / "model.txt").write_text("tree\nversion=v4\n")
+    with pytest.raises(AirflowSkipException, match="could not be run to take its time"):
+        gate()
+    assert "microseconds" not in str(registry.metrics)
 
 
 def test_without_a_candidate_there_is_nothing_to_judge(cold_store, registry):

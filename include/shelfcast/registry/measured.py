@@ -1,0 +1,85 @@
+"""What the gate measures of a candidate beside its opponent."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from shelfcast.registry.candidate_cost import CandidateCost
+from shelfcast.registry.panel_test import Panel, TestOfMeans, diebold_mariano, draw_gains, textbook_t
+from shelfcast.registry.segments import Segment, judge
+from shelfcast.training.declaration import GateRules
+from shelfcast.training.metrics import Floats, bias, coverage, wape
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """What the gate measured.
+
+    Attributes:
+        wape: Of the candidate.
+        opponent_wape: Of the opponent on the same rows.
+        gain: 1 - candidate's loss / opponent's loss, in the rules' kind of loss; above 0 is better.
+        gain_low: The least that the gain may be at the rules' error rate, by the cluster bootstrap; `None` if it
+            cannot tell.
+        cluster: Column whose values the bootstrap drew.
+        clusters: How many of them there are.
+        blocks: How many stretches of days it drew from.
+        diebold_mariano: Test of the days' totals for a gain above the minimum effect.
+        textbook_t: The plain paired t-test over all rows. It is reported, no rule reads it.
+        bias: Of the candidate.
+        coverage_90: Of the candidate.
+        segments: What was found in each that has enough rows.
+        worst_segment: Segment with the largest relative loss against the opponent; `all` where there is none.
+        worst_segment_loss: That loss, above 0 is worse.
+        cost: Size of the model and time of a prediction.
+    """
+
+    wape: float
+    opponent_wape: float
+    gain: float
+    gain_low: float | None
+    cluster: str
+    clusters: int
+    blocks: int
+    diebold_mariano: TestOfMeans
+    textbook_t: TestOfMeans
+    bias: float
+    coverage_90: float
+    segments: list[Segment]
+    worst_segment: str
+    worst_segment_loss: float
+    cost: CandidateCost
+
+
+def measure(rows: pd.DataFrame, other: Floats, rules: GateRules, cost: CandidateCost) -> Measured:
+    """Measures fold forecasts beside the opponent's, `other`, on the same rows."""
+    actual, mean = _floats(rows, "actual"), _floats(rows, "mean")
+    panel = Panel.of(rows, own=_losses(actual - mean, rules), other=_losses(actual - other, rules))
+    drawn, segments = draw_gains(panel), judge(rows, panel, rules)
+    worst_loss, worst = max(((segment.rise, segment.name) for segment in segments), default=(-panel.gain, "all"))
+    return Measured(
+        wape=wape(actual, mean),
+        opponent_wape=wape(actual, other),
+        gain=panel.gain,
+        gain_low=drawn.bound(rules.alpha),
+        cluster=drawn.cluster,
+        clusters=drawn.clusters,
+        blocks=drawn.blocks,
+        diebold_mariano=diebold_mariano(panel, minimum_effect=rules.minimum_effect),
+        textbook_t=textbook_t(panel),
+        bias=bias(actual, mean),
+        coverage_90=coverage(actual, _floats(rows, "q05"), _floats(rows, "q95")),
+        segments=segments,
+        worst_segment=worst,
+        worst_segment_loss=worst_loss,
+        cost=cost,
+    )
+
+
+def _losses(error: Floats, rules: GateRules) -> Floats:
+    return np.abs(error) if rules.loss == "absolute" else error**2
+
+
+def _floats(rows: pd.DataFrame, name: str) -> Floats:
+    return rows[name].to_numpy(dtype=float)

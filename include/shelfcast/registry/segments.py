@@ -1,0 +1,125 @@
+"""Segments in which a candidate must not be worse than its opponent, and what was found in each."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from shelfcast.registry.panel_test import DAYS_A_WEEK, Panel, draw_gains
+from shelfcast.training.backtest_scores import demand_class
+from shelfcast.training.declaration import GateRules
+from shelfcast.training.evaluation import AS_OF_DEMAND
+from shelfcast.training.metrics import Floats, coverage
+
+FEWEST_ROWS = 200
+FEWEST_BLOCKS = 4
+"""Of fewer stretches of days no test says anything; the rise that was found is judged as it is."""
+
+STORE_GROUPS = ("small stores", "medium stores", "large stores")
+PROMISED, TAIL = 0.90, 0.05
+"""What lies between the 5 % and the 95 % quantile, and above the latter."""
+
+Booleans = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Segment:
+    """What was found in a segment.
+
+    Attributes:
+        name: Of the segment.
+        rows: In it.
+        rise: Candidate's loss over opponent's loss, minus 1; above 0 is worse.
+        rise_high: The most that the rise may be at the rules' error rate; `None` where no test can tell.
+        coverage_90: Share of actuals within the 90 % intervals.
+        coverage_high: The largest share that is accepted.
+        is_no_worse: Whether the loss may be taken not to rise by more than the margin.
+        is_covered: Whether the coverage is accepted.
+    """
+
+    name: str
+    rows: int
+    rise: float
+    rise_high: float | None
+    coverage_90: float
+    coverage_high: float
+    is_no_worse: bool
+    is_covered: bool
+
+
+def judge(rows: pd.DataFrame, panel: Panel, rules: GateRules) -> list[Segment]:
+    """Judges each segment that has enough rows.
+
+    A candidate must be shown to be no worse by the margin in every segment. Each test has the rules' error rate, and
+    since all must be passed none of them needs a correction for their number (Berger, 1982): a candidate that is worse by
+    the margin in any segment passes at most that often.
+    """
+    return [
+        _judged(name, rows[chosen], panel.part(chosen), rules)
+        for name, chosen in segments_of(rows).items()
+        if chosen.sum() >= FEWEST_ROWS and panel.other[chosen].sum() > 0
+    ]
+
+
+def segments_of(rows: pd.DataFrame) -> dict[str, Booleans]:
+    """The rows of each segment that fold forecasts allow."""
+    found: dict[str, Booleans] = {}
+    if "on_promotion" in rows:
+        promoted = (rows["on_promotion"] > 0).to_numpy()
+        found |= {"on promotion": promoted, "without promotion": ~promoted}
+    if "horizon_days" in rows:
+        week = ((rows["horizon_days"] - 1) // DAYS_A_WEEK + 1).to_numpy()
+        found |= {f"week {number} ahead": week == number for number in np.unique(week)}
+    if "store_id" in rows and rows["store_id"].nunique() >= len(STORE_GROUPS):
+        found |= _store_groups(rows)
+    if set(AS_OF_DEMAND) <= set(rows.columns):
+        kind = _demand_classes(rows)
+        found |= {f"{name} demand": (kind == name).to_numpy() for name in sorted(kind.unique())}
+    return found
+
+
+def _judged(name: str, rows: pd.DataFrame, panel: Panel, rules: GateRules) -> Segment:
+    drawn = draw_gains(panel)
+    low = drawn.bound(rules.alpha) if drawn.blocks >= FEWEST_BLOCKS else None
+    rise, rise_high = -drawn.gain, None if low is None else -low
+    q05, covered = _floats(rows, "q05"), coverage(_floats(rows, "actual"), _floats(rows, "q05"), _floats(rows, "q95"))
+    margin = rules.segment_coverage_margin
+    # a day whose lower end is zero cannot be missed below: its interval promises the lower tail as well
+    coverage_high = PROMISED + margin + TAIL * float(np.mean(q05 <= 0))
+    return Segment(
+        name=name,
+        rows=len(rows),
+        rise=rise,
+        rise_high=rise_high,
+        coverage_90=covered,
+        coverage_high=coverage_high,
+        is_no_worse=(rise if rise_high is None else rise_high) <= rules.segment_margin,
+        is_covered=PROMISED - margin <= covered <= coverage_high,
+    )
+
+
+def _store_groups(rows: pd.DataFrame) -> dict[str, Booleans]:
+    """Thirds of the stores by what they sold."""
+    sold = rows.groupby("store_id")["actual"].transform("sum").to_numpy(dtype=float)
+    totals = rows.groupby("store_id")["actual"].sum().to_numpy(dtype=float)
+    group = np.searchsorted(np.quantile(totals, [1 / 3, 2 / 3]), sold, side="left")
+    return {name: group == number for number, name in enumerate(STORE_GROUPS)}
+
+
+def _demand_classes(rows: pd.DataFrame) -> "pd.Series[str]":
+    """Classes of Syntetos and Boylan from the four weeks before the origin.
+
+    With the share p of selling days, mean m and standard deviation s of all days, a selling day sells m / p and the mean
+    square of its units is (s² + m²) / p.
+    """
+    zero_share, mean, deviation = (_floats(rows, name) for name in AS_OF_DEMAND)
+    selling = np.where(zero_share < 1, 1 - zero_share, np.nan)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        variation = np.sqrt(np.maximum(selling * (deviation**2 + mean**2) / mean**2 - 1, 0))
+    scale = pd.DataFrame({"demand_interval": 1 / selling, "size_variation": variation}, index=rows.index)
+    return demand_class(scale)
+
+
+def _floats(rows: pd.DataFrame, name: str) -> Floats:
+    return rows[name].to_numpy(dtype=float)
