@@ -38,6 +38,7 @@ def synthetic_frame(*, series=12, origins=20, horizon=28, seed=3):
                         "business_date": business_date,
                         "series_id": f"I{number:02d}@S{number % 4}",
                         "store_id": f"S{number % 4}",
+                        "store_group": "corner" if number % 4 == 3 else "market",
                         "item_id": f"I{number:02d}",
                         **as_of,
                         **ahead_covariates(promoted),

@@ -11,16 +11,25 @@ closures_known AS (
     FROM RAW.STORE_CLOSURES_CHANGES
     WHERE known_at <= :known_until
     QUALIFY ROW_NUMBER() OVER (PARTITION BY store_id, closed_on ORDER BY generation DESC, position_ordinal DESC) = 1
+),
+-- no feature: what errors are compared across
+stores_known AS (
+    SELECT store_id, store_group
+    FROM RAW.STORES_CHANGES
+    WHERE known_at <= :known_until
+    QUALIFY ROW_NUMBER() OVER (PARTITION BY store_id ORDER BY generation DESC, position_ordinal DESC) = 1
 )
 SELECT
     f.*,
     a.* EXCLUDE (business_date, series_id),
+    COALESCE(t.store_group, 'unknown') AS store_group,
     COALESCE(s.units_sold, 0) AS units_sold,
     COALESCE(c.op, 'd') = 'd' AND NOT COALESCE(s.is_stocked_out, FALSE) AS is_countable
 FROM FEATURES.DEMAND f
 INNER JOIN FEATURES.DEMAND_AHEAD a ON f.business_date = a.business_date AND f.series_id = a.series_id
 LEFT JOIN sales_known s ON a.series_id = s.series_id AND a.sales_date = s.sales_date
 LEFT JOIN closures_known c ON f.store_id = c.store_id AND a.sales_date = c.closed_on
+LEFT JOIN stores_known t ON f.store_id = t.store_id
 WHERE
     f.business_date BETWEEN :first_origin AND :cutoff
     AND MOD(DATEDIFF(DAY, f.business_date, :cutoff::DATE), :origin_step_days) = 0

@@ -5,13 +5,13 @@ steps AS (
     {% include "cold_store/order_total_steps.sql" %}
 ),
 orders_known AS (
-    SELECT order_id, customer_id, ordered_at, order_amount::DOUBLE AS order_amount, status, op
+    SELECT order_id, customer_id, store_id, ordered_at, order_amount::DOUBLE AS order_amount, status, op
     FROM RAW.ORDERS_CHANGES
     WHERE known_at <= :known_until
     QUALIFY ROW_NUMBER() OVER (PARTITION BY order_id ORDER BY generation DESC, position_ordinal DESC) = 1
 ),
 orders AS (
-    SELECT order_id, customer_id, ordered_at, order_amount
+    SELECT order_id, customer_id, store_id, ordered_at, order_amount
     FROM orders_known
     WHERE op <> 'd' AND status = 'completed' AND ordered_at::DATE <= :cutoff
 ),
@@ -59,8 +59,23 @@ totals AS (
             ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
         )::DOUBLE AS purchase_count
     FROM moments
+),
+-- no feature: what errors are compared across
+stores_known AS (
+    SELECT store_id, store_group
+    FROM RAW.STORES_CHANGES
+    WHERE known_at <= :known_until
+    QUALIFY ROW_NUMBER() OVER (PARTITION BY store_id ORDER BY generation DESC, position_ordinal DESC) = 1
 )
-SELECT order_id, customer_id, ordered_at, order_amount, total_spent, purchase_count
-FROM totals
-WHERE order_id IS NOT NULL
-ORDER BY ordered_at, order_id
+SELECT
+    t.order_id,
+    t.customer_id,
+    t.ordered_at,
+    t.order_amount,
+    t.total_spent,
+    t.purchase_count,
+    COALESCE(s.store_group, 'unknown') AS store_group
+FROM totals t
+INNER JOIN orders o ON t.order_id = o.order_id
+LEFT JOIN stores_known s ON o.store_id = s.store_id
+ORDER BY t.ordered_at, t.order_id

@@ -15,7 +15,7 @@ from shelfcast.training.frame import columns_of
 from shelfcast.training.rows import Floats
 
 QUANTILE_NAMES = {0.05: "q05", 0.25: "q25", 0.5: "q50", 0.75: "q75", 0.95: "q95"}
-KEYS = ("store_id", "business_date", "horizon_days", "sales_date", "ordered_at", "on_promotion")
+KEYS = ("store_id", "store_group", "business_date", "horizon_days", "sales_date", "ordered_at", "on_promotion")
 AS_OF_DEMAND = ("zero_share_28", "units_mean_28", "units_std_28")
 """Of them the gate tells how intermittent a series was at the origin."""
 

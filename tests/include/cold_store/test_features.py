@@ -224,6 +224,19 @@ def test_a_frame_of_an_earlier_cutoff_does_not_see_what_came_later():
     assert world.store.fetch("training/demand_frame", today)["units_sold"].max() >= 300
 
 
+def test_a_frame_says_which_group_a_store_was_known_to_be_of():
+    world, cutoff = World(), day(SNAPSHOT_DAYS + 2)
+    world.build(cutoff)
+    world.add("stores", "u", day(SNAPSHOT_DAYS + 1), store_id="S2", region="north", store_group="b", opened_on=FIRST)
+    world.add("stores", "u", day(SNAPSHOT_DAYS + 3), store_id="S1", region="north", store_group="z", opened_on=FIRST)
+    feature_views.ensure_ahead(world.store, [cutoff - timedelta(days=7)], horizon_days=HORIZON)
+    asked = {"cutoff": cutoff, "known_until": close(cutoff)}
+    origins = {"first_origin": cutoff - timedelta(days=7), "origin_step_days": 7, "horizon_days": HORIZON}
+    frame = world.store.fetch("training/demand_frame", asked | origins)
+    assert set(zip(frame["store_id"], frame["store_group"], strict=True)) == {("S1", "a"), ("S2", "b")}
+    assert set(world.store.fetch("training/order_value_frame", asked)["store_group"]) == {"a", "b"}
+
+
 def test_history_in_one_statement_equals_day_by_day(world):
     other = World()
     other.store.connection.execute("UPDATE OPERATIONS.BUSINESS_DATES SET position = 1")
