@@ -5,8 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from shelfcast.errors import NothingToDo
+from shelfcast.training.declaration import ModelDeclaration
+from shelfcast.training.frame import FrameManifest, columns_of, countable
 
 Booleans = npt.NDArray[np.bool_]
 
@@ -69,3 +72,19 @@ def regression_folds(moment: npt.NDArray[np.datetime64], *, folds: int) -> Itera
     for number in range(folds):
         start, end = ordered[len(ordered) - (number + 1) * size], ordered[len(ordered) - number * size - 1]
         yield Fold(origin=start, train=moment < start, test=(moment >= start) & (moment <= end))
+
+
+def folds_of(frame: pd.DataFrame, declaration: ModelDeclaration, manifest: FrameManifest) -> list[Fold]:
+    """The frame's rolling origins, newest first."""
+    columns = columns_of(frame)
+    if declaration.kind == "regression":
+        return list(regression_folds(pd.to_datetime(frame["ordered_at"]).to_numpy(), folds=manifest.folds))
+    business_date = pd.to_datetime(frame["business_date"]).to_numpy().astype("datetime64[D]")
+    sales_date = columns["sales_date"].astype("datetime64[D]")
+    return list(forecast_folds(business_date, sales_date, folds=manifest.folds, horizon_days=manifest.horizon_days))
+
+
+def held_out(frame: pd.DataFrame, declaration: ModelDeclaration, manifest: FrameManifest) -> pd.DataFrame:
+    """The rows that a candidate's fold forecasts are about, in the order of `fold_forecasts.parquet`."""
+    counted = countable(frame)
+    return pd.concat([frame[fold.test & counted] for fold in folds_of(frame, declaration, manifest)], ignore_index=True)

@@ -119,6 +119,11 @@ def columns_of(frame: pd.DataFrame) -> dict[str, npt.NDArray[np.generic]]:
     return columns
 
 
+def countable(frame: pd.DataFrame) -> npt.NDArray[np.bool_]:
+    """Whether each row says anything about demand: an order does, a day without stock does not."""
+    return frame["is_countable"].to_numpy(bool) if "is_countable" in frame else np.ones(len(frame), bool)
+
+
 def _narrowed(frame: pd.DataFrame) -> pd.DataFrame:
     """Dates as dates, so that the file does not depend on which server the rows came from."""
     changed = {

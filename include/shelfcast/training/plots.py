@@ -1,4 +1,4 @@
-"""Pictures of a candidate: forecast against actual, error by day ahead, calibration."""
+"""Pictures of a candidate: forecast against actual, error by day ahead, calibration, what its forecasts are made of."""
 
 from pathlib import Path
 
@@ -11,9 +11,11 @@ import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
+from shelfcast.training.explanation import Explanation, summary
 from shelfcast.training.metrics import wape
 
 BLUE, GREY, ORANGE = "#1f6fb2", "#8a8a8a", "#d9822b"
+MOST_FEATURES = 15
 
 
 def draw(rows: pd.DataFrame, folder: Path) -> list[Path]:
@@ -26,6 +28,38 @@ def draw(rows: pd.DataFrame, folder: Path) -> list[Path]:
             _totals(rows, folder / "forecast_against_actual.png"),
         ]
     return made
+
+
+def draw_explanation(explanation: Explanation, gain: "pd.Series[float]", folder: Path) -> list[Path]:
+    """Draws which features a model uses (`gain`, shares by name) and how they move forecasts; answers the PNG files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return [_importance(gain, folder / "importance.png"), _contributions(explanation, folder / "shap_summary.png")]
+
+
+def _importance(gain: "pd.Series[float]", path: Path) -> Path:
+    shown = gain.head(MOST_FEATURES).iloc[::-1]
+    figure, axes = plt.subplots(figsize=(7, 5), layout="constrained")
+    axes.barh([str(name) for name in shown.index], 100 * shown.to_numpy(), color=BLUE)
+    axes.set(title="Importance", xlabel="share of the loss that splits on it took away, %")
+    return _saved(figure, path)
+
+
+def _contributions(explanation: Explanation, path: Path) -> Path:
+    """One line of dots a feature: each a row, right of 0 where it raises the forecast, coloured by the feature's rank."""
+    names = list(summary(explanation)["feature"].head(MOST_FEATURES))[::-1]
+    figure, axes = plt.subplots(figsize=(8, 5.5), layout="constrained")
+    for height, name in enumerate(names):
+        column = explanation.features.index(name)
+        dots = explanation.contributions[:, column]
+        rank = pd.Series(explanation.rows[:, column]).rank(pct=True)
+        spread = height + 0.3 * np.sin(
+            np.arange(len(dots)) * 2.4
+        )  # a fixed pattern: the same picture for the same rows
+        axes.scatter(dots, spread, c=rank, cmap="coolwarm", vmin=0, vmax=1, s=4, plotnonfinite=True)
+    axes.axvline(0, color=GREY, linewidth=0.8)
+    axes.set_yticks(range(len(names)), names)
+    axes.set(title="What moves a forecast (blue: little of it, red: much)", xlabel="contribution to the raw score")
+    return _saved(figure, path)
 
 
 def _totals(rows: pd.DataFrame, path: Path) -> Path:

@@ -27,8 +27,8 @@ from shelfcast.training.calibration import calibrate
 from shelfcast.training.declaration import ModelDeclaration
 from shelfcast.training.evaluation import ChampionState, evaluate, fold_rows
 from shelfcast.training.fit import Sample, feature_names, parameters, predict, train
-from shelfcast.training.folds import Fold, forecast_folds, regression_folds
-from shelfcast.training.frame import FRAME, FrameManifest, columns_of, verify
+from shelfcast.training.folds import folds_of
+from shelfcast.training.frame import FRAME, FrameManifest, columns_of, countable, verify
 from shelfcast.training.rows import model_features
 
 APPLICATION = "shelfcast.training"
@@ -94,7 +94,7 @@ def run(context: SparkContext, folder: Path, out: Path, releases: Path | None, *
     declaration = declarations.load(manifest.model)
     state, champion = champion_of(releases, declaration)
     frame = pd.read_parquet(folder / FRAME)
-    countable = frame["is_countable"].to_numpy(bool) if "is_countable" in frame else np.ones(len(frame), bool)
+    counted = countable(frame)
 
     def fitted(origin: str | None) -> str:
         return train_on_cluster(context, folder, origin, crew=crew, seed=seed)
@@ -102,7 +102,7 @@ def run(context: SparkContext, folder: Path, out: Path, releases: Path | None, *
     parts = []
     for number, fold in enumerate(folds_of(frame, declaration, manifest)):
         text = fitted(str(fold.origin))
-        parts.append(_measured(frame[fold.test & countable], text, champion, declaration, number))
+        parts.append(_measured(frame[fold.test & counted], text, champion, declaration, number))
         print(f"fold {number + 1} of {manifest.folds}: origin {fold.origin}, {len(parts[-1])} rows", flush=True)  # noqa: T201
     rows = pd.concat(parts, ignore_index=True)
     write_candidate(out, fitted(None), rows, declaration, manifest, champion=state, seed=seed)
@@ -120,16 +120,6 @@ def champion_of(releases: Path | None, declaration: ModelDeclaration) -> tuple[C
     text = (releases / str(current) / "model.txt").read_text()
     is_comparable = feature_names(text) == model_features(declaration)
     return (ChampionState.COMPARED, text) if is_comparable else (ChampionState.NOT_COMPARABLE, None)
-
-
-def folds_of(frame: pd.DataFrame, declaration: ModelDeclaration, manifest: FrameManifest) -> list[Fold]:
-    """The frame's rolling origins, newest first."""
-    columns = columns_of(frame)
-    if declaration.kind == "regression":
-        return list(regression_folds(pd.to_datetime(frame["ordered_at"]).to_numpy(), folds=manifest.folds))
-    business_date = pd.to_datetime(frame["business_date"]).to_numpy().astype("datetime64[D]")
-    sales_date = columns["sales_date"].astype("datetime64[D]")
-    return list(forecast_folds(business_date, sales_date, folds=manifest.folds, horizon_days=manifest.horizon_days))
 
 
 def train_on_cluster(context: SparkContext, folder: Path, origin: str | None, *, crew: Crew, seed: int) -> str:
@@ -191,7 +181,7 @@ def _share(folder: Path, origin: str | None, rank: int, workers: int) -> tuple[M
     manifest = verify(folder)
     declaration = declarations.load(manifest.model)
     frame = pd.read_parquet(folder / FRAME)
-    chosen = frame["is_countable"].to_numpy(bool) if "is_countable" in frame else np.ones(len(frame), bool)
+    chosen = countable(frame)
     if origin is not None:
         (fold,) = [fold for fold in folds_of(frame, declaration, manifest) if str(fold.origin) == origin]
         chosen &= fold.train
