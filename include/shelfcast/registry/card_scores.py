@@ -1,0 +1,155 @@
+"""Errors of a candidate by segment, each with an interval that respects that the rows of a store rise and fall together.
+
+Stores are drawn with replacement (cluster bootstrap; Cameron, Gelbach and Miller, 2008); where rows have no store, customers.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from shelfcast.training.evaluation import QUANTILE_NAMES
+from shelfcast.training.metrics import bias, coverage, rmse, wape
+from shelfcast.training.rows import Floats
+
+DRAWS = 1000
+SEED = 20260101
+LEVEL = 0.95
+CLUSTERS = ("store_id", "customer_id")
+THIRDS = ("smallest third", "middle third", "largest third")
+
+Booleans = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interval:
+    """A figure and where it lies in `LEVEL` of the draws; the bounds are NaN where one store, or none, is drawn."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score:
+    """Errors of one segment.
+
+    Attributes:
+        segment: Its name.
+        rows: Rows measured.
+        wape: Of the candidate.
+        bias: Forecast total over actual total, minus 1.
+        rmse: In the units of the target.
+        coverage_90: Share of actuals between the 5 % and 95 % quantiles.
+        simple_wape: Of the strongest simple method.
+        simple_rmse: Of the strongest simple method.
+    """
+
+    segment: str
+    rows: int
+    wape: Interval
+    bias: Interval
+    rmse: Interval
+    coverage_90: float
+    simple_wape: float
+    simple_rmse: float
+
+
+def cluster_name(rows: pd.DataFrame) -> str | None:
+    """The column whose values are drawn; `None` if each row is drawn by itself."""
+    return next((name for name in CLUSTERS if name in rows), None)
+
+
+def segments_of(rows: pd.DataFrame) -> dict[str, Booleans]:
+    """Rows of each segment that the rows allow, without groups of stores (see `store_groups_of`)."""
+    found: dict[str, Booleans] = {}
+    if "on_promotion" in rows:
+        promoted = (rows["on_promotion"] > 0).to_numpy()
+        found |= {"on promotion": promoted, "without promotion": ~promoted}
+    if "horizon_days" in rows:
+        week = ((rows["horizon_days"] - 1) // 7 + 1).to_numpy(dtype=int)
+        found |= {f"week {number} ahead": week == number for number in np.unique(week)}
+    if "store_id" in rows:
+        volume = rows.groupby("store_id")["actual"].sum()
+        rank = volume.rank(method="first").reindex(rows["store_id"])
+        return found | _thirds("stores by volume", rank, len(volume))
+    return found | _thirds("rows by forecast", rows["mean"].rank(method="first"), len(rows))
+
+
+def store_groups_of(rows: pd.DataFrame) -> dict[str, Booleans]:
+    """Rows of each group of stores; none if the rows do not say."""
+    if "store_group" not in rows:
+        return {}
+    groups = rows["store_group"].fillna("unknown").astype(str)
+    return {name: (groups == name).to_numpy() for name in sorted(groups.unique())}
+
+
+def scores(rows: pd.DataFrame, segments: Mapping[str, Booleans]) -> list[Score]:
+    """Scores of the segments that hold any row.
+
+    Args:
+        rows: Fold forecasts with `actual`, `mean`, `strongest_simple` and the quantiles.
+        segments: Rows of each.
+    """
+    shown = {name: member for name, member in segments.items() if member.any()}
+    if not shown:
+        return []
+    low, high = _bounds(rows, list(shown.values()))
+    return [
+        _score(name, rows[member], low[number], high[number]) for number, (name, member) in enumerate(shown.items())
+    ]
+
+
+def shares_below(rows: pd.DataFrame) -> dict[float, float]:
+    """Of each promised quantile the share of actuals at or below it."""
+    return {
+        level: float((rows["actual"] <= rows[name]).mean()) for level, name in QUANTILE_NAMES.items() if name in rows
+    }
+
+
+def _thirds(what: str, rank: "pd.Series[float]", count: int) -> dict[str, Booleans]:
+    """Rows by thirds of what was ranked from 1 to `count`; none if there are fewer than three."""
+    if count < len(THIRDS):
+        return {}
+    third = np.minimum((rank.to_numpy(dtype=float) - 1) * 3 // count, 2)
+    return {f"{what}, {name}": third == number for number, name in enumerate(THIRDS)}
+
+
+def _score(name: str, rows: pd.DataFrame, low: Floats, high: Floats) -> Score:
+    actual, mean, simple = (rows[column].to_numpy(dtype=float) for column in ("actual", "mean", "strongest_simple"))
+    measured = (wape(actual, mean), bias(actual, mean), rmse(actual, mean))
+    intervals = [
+        Interval(value=value, low=float(low[number]), high=float(high[number])) for number, value in enumerate(measured)
+    ]
+    return Score(
+        segment=name,
+        rows=len(rows),
+        wape=intervals[0],
+        bias=intervals[1],
+        rmse=intervals[2],
+        coverage_90=coverage(actual, *(rows[column].to_numpy(dtype=float) for column in ("q05", "q95"))),
+        simple_wape=wape(actual, simple),
+        simple_rmse=rmse(actual, simple),
+    )
+
+
+def _bounds(rows: pd.DataFrame, members: list[Booleans]) -> tuple[Floats, Floats]:
+    """Lower and upper bounds of WAPE, bias and RMSE, each of shape (segments, 3)."""
+    name = cluster_name(rows)
+    cluster = np.arange(len(rows)) if name is None else pd.factorize(rows[name])[0]
+    count = int(cluster.max()) + 1
+    actual, mean = rows["actual"].to_numpy(dtype=float), rows["mean"].to_numpy(dtype=float)
+    parts = (np.abs(actual - mean), np.abs(actual), mean - actual, (actual - mean) ** 2, np.ones(len(rows)))
+    sums = np.column_stack([np.bincount(cluster, part * member, count) for member in members for part in parts])
+    rng = np.random.default_rng(SEED)
+    drawn = np.stack([np.bincount(rng.integers(0, count, count), minlength=count) @ sums for _ in range(DRAWS)])
+    absolute, total, excess, squared, number = np.moveaxis(drawn.reshape(DRAWS, len(members), len(parts)), 2, 0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        found = np.stack([absolute / total, excess / total, np.sqrt(squared / number)], axis=2)
+    edge = (1 - LEVEL) / 2
+    low, high = np.nanquantile(found, [edge, 1 - edge], axis=0)  # a draw may hold none of a segment's stores
+    is_one = np.array([len(np.unique(cluster[member])) < 2 for member in members])
+    low[is_one] = high[is_one] = np.nan
+    return low, high
