@@ -25,6 +25,7 @@ def get_provider_info() -> dict[str, Any]:
         ],
         "extra-links": [
             "shelfcast_provider.links.MLflowRunLink",
+            "shelfcast_provider.links.ModelCardLink",
             "shelfcast_provider.links.GateDecisionLink",
             "shelfcast_provider.links.DriftReportLink",
             "shelfcast_provider.retraining.retraining_trigger_operator.RetrainingLink",

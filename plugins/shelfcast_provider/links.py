@@ -1,11 +1,13 @@
 """Buttons on tasks that lead to the pages the tasks have made."""
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import BaseOperator, BaseOperatorLink
 
 if TYPE_CHECKING:
     from airflow.sdk.types import TaskInstanceKey
+
+    from shelfcast_provider.training.mlflow_hook import MLflowHook
 
 
 class PageLink(BaseOperatorLink):
@@ -31,8 +33,15 @@ class MLflowRunLink(PageLink):
     key = "mlflow_run_url"
 
 
+class ModelCardLink(PageLink):
+    """What a candidate is for, what it was made of, whom it serves how well."""
+
+    name = "Model card"
+    key = "model_card_url"
+
+
 class GateDecisionLink(PageLink):
-    """The gate's numbers and reasons, beside the run that they are about."""
+    """The gate's numbers and reasons, beside the run that they are about; empty until the gate has decided."""
 
     name = "Gate decision"
     key = "gate_decision_url"
@@ -43,3 +52,20 @@ class DriftReportLink(PageLink):
 
     name = "Drift report"
     key = "drift_report_url"
+
+
+CANDIDATE_LINKS = (MLflowRunLink(), ModelCardLink(), GateDecisionLink())
+"""Buttons of each task that is about a candidate."""
+
+
+def leave_candidate_pages(ti: Any, hook: "MLflowHook", run_id: str) -> None:
+    """Leaves the addresses that `CANDIDATE_LINKS` lead to.
+
+    Args:
+        ti: The running task.
+        hook: Of the MLflow server.
+        run_id: The candidate's MLflow run.
+    """
+    ti.xcom_push(key=MLflowRunLink.key, value=hook.run_url(run_id))
+    ti.xcom_push(key=ModelCardLink.key, value=hook.artifact_url(run_id, "model_card.html"))
+    ti.xcom_push(key=GateDecisionLink.key, value=hook.artifact_url(run_id, "gate_decision.json"))

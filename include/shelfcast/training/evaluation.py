@@ -103,6 +103,23 @@ def evaluate(rows: pd.DataFrame, calibration_of_fold: dict[int, Calibration], de
     )
 
 
+def by_fold(rows: pd.DataFrame) -> dict[int, dict[str, float]]:
+    """Metrics of each fold's rows, which `evaluate` has been given."""
+    return {int(fold): _of_fold(rows[rows["fold"] == fold]) for fold in rows["fold"].unique()}
+
+
+def _of_fold(rows: pd.DataFrame) -> dict[str, float]:
+    actual, mean = _column(rows, "actual"), _column(rows, "mean")
+    return {
+        "rows": float(len(rows)),
+        "wape": metrics.wape(actual, mean),
+        "strongest_simple_wape": metrics.wape(actual, _column(rows, "strongest_simple")),
+        "bias": metrics.bias(actual, mean),
+        "rmse": metrics.rmse(actual, mean),
+        "coverage_90": metrics.coverage(actual, _column(rows, "q05"), _column(rows, "q95")),
+    }
+
+
 def _quantiles(rows: pd.DataFrame, calibrations: dict[int, Calibration], declaration: ModelDeclaration) -> Floats:
     """Each fold's quantiles from a calibration that has not seen the fold."""
     found = np.zeros((len(rows), len(declaration.quantiles)))

@@ -10,7 +10,7 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowSkipException
 
 from shelfcast.training import declaration as declarations
-from shelfcast_provider.links import GateDecisionLink
+from shelfcast_provider.links import CANDIDATE_LINKS, leave_candidate_pages
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -31,7 +31,7 @@ class GateOperator(BaseOperator):
         `decision_id`, `outcome`, `reason`, and the candidate's `mlflow_run_id` and `version`.
     """
 
-    operator_extra_links = (GateDecisionLink(),)
+    operator_extra_links = CANDIDATE_LINKS
 
     def __init__(self, *, model: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -59,7 +59,7 @@ class GateOperator(BaseOperator):
         self.log.info("%s", decision.figures())
         answer = {"decision_id": decision_id, "outcome": str(decision.outcome), "reason": reason}
         context["ti"].xcom_push(key="decision", value=answer)
-        context["ti"].xcom_push(key=GateDecisionLink.key, value=hook.artifact_url(version.run_id, GATE_DECISION))
+        leave_candidate_pages(context["ti"], hook, version.run_id)
         if decision.outcome is Outcome.HOLD:
             raise AirflowSkipException(f"The gate holds version {version.version} back: {reason}")
         return {**answer, "mlflow_run_id": version.run_id, "version": str(version.version)}

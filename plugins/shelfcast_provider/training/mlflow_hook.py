@@ -1,5 +1,6 @@
 """MLflow: runs, the registry's aliases and artifacts."""
 
+import math
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -8,7 +9,7 @@ from airflow.sdk import BaseHook
 from shelfcast_provider.connections import MLFLOW, check_extras
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
@@ -65,6 +66,26 @@ class MLflowHook(BaseHook):
         tags = {"airflow_run_id": airflow_run_id.replace("'", "")}
         with mlflow.start_run(run_id=run_id, run_name=airflow_run_id, tags=tags) as run:
             yield run.info.run_id
+
+    def log_part(self, run_id: str, name: str, metrics: "Mapping[str, float]", tags: dict[str, str]) -> str:
+        """Writes a finished run nested in another one; a retry finds the one of this name. Answers its id.
+
+        Metrics that are not finite are left out.
+        """
+        from mlflow.entities import Metric
+
+        client = self.get_conn()
+        parent = client.get_run(run_id).info
+        where = f"tags.`mlflow.parentRunId` = '{run_id}' and attributes.run_name = '{name}'"
+        found = client.search_runs([parent.experiment_id], where, max_results=1)
+        nested = {**tags, "mlflow.parentRunId": run_id}
+        run = found[0] if found else client.create_run(parent.experiment_id, run_name=name, tags=nested)
+        # the time of the run, so that a retry writes the same points and no second ones
+        at = run.info.start_time
+        points = [Metric(key, value, at, 0) for key, value in metrics.items() if math.isfinite(value)]
+        client.log_batch(run.info.run_id, metrics=points)
+        client.set_terminated(run.info.run_id)
+        return str(run.info.run_id)
 
     def version(self, model: str, alias: str) -> "ModelVersion | None":
         """The version that an alias names; `None` if there is none."""

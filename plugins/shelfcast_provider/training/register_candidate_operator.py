@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
-from shelfcast_provider.links import MLflowRunLink
+from shelfcast_provider.links import CANDIDATE_LINKS, leave_candidate_pages
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
 
 class RegisterCandidateOperator(BaseOperator):
-    """Writes an MLflow run with params, metrics, pictures and files, and makes its model the candidate.
+    """Writes an MLflow run with params, metrics, pictures, files and a model card, and makes its model the candidate.
 
     Args:
         model: Name of the model.
@@ -25,7 +25,7 @@ class RegisterCandidateOperator(BaseOperator):
     """
 
     template_fields: Sequence[str] = ("folder",)
-    operator_extra_links = (MLflowRunLink(),)
+    operator_extra_links = CANDIDATE_LINKS
 
     def __init__(self, *, model: str, folder: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -36,43 +36,19 @@ class RegisterCandidateOperator(BaseOperator):
         """Logs and registers; a retry finds the run and the version it made."""
         import mlflow
 
+        from shelfcast_provider.training.candidate_run import log_candidate
         from shelfcast_provider.training.mlflow_hook import MLflowHook
 
         hook, folder = MLflowHook(), Path(self.folder)
         hook.get_conn()
         about = json.loads((folder / "candidate" / "training.json").read_text())
         with hook.run_for(self.model, context["run_id"]) as run_id:
-            self._log(folder, about)
+            log_candidate(hook, run_id, self.model, folder)
             mlflow.set_tag("mlflow.note.content", _note(context, about))
         tags = {name: str(value) for name, value in about.items()}
         version = hook.register(self.model, run_id, tags)
-        context["ti"].xcom_push(key=MLflowRunLink.key, value=hook.run_url(run_id))
+        leave_candidate_pages(context["ti"], hook, run_id)
         return {"mlflow_run_id": run_id, "version": version}
-
-    def _log(self, folder: Path, about: dict[str, Any]) -> None:
-        import mlflow
-        import pandas as pd
-
-        from shelfcast.training import declaration as declarations
-        from shelfcast.training.frame import FRAME
-        from shelfcast.training.plots import draw
-        from shelfcast.training.rows import model_features
-
-        declaration = declarations.load(self.model)
-        candidate = folder / "candidate"
-        metrics = json.loads((candidate / "metrics.json").read_text())
-        mlflow.log_params({**declaration.fit.model_dump(), "seed": about["seed"], "cutoff": about["cutoff"]})
-        mlflow.log_metrics({name: value for name, value in metrics.items() if isinstance(value, int | float)})
-        mlflow.set_tags({"frame_digest": about["frame_digest"], "reason": about["reason"], "level": metrics["level"]})
-        mlflow.log_dict({"features": list(model_features(declaration))}, "features.json")
-        frame = pd.read_parquet(folder / FRAME).head(1000)
-        source = mlflow.data.pandas_dataset.from_pandas(
-            frame, source=str(folder / FRAME), name=f"{self.model}_frame", digest=about["frame_digest"][:32]
-        )
-        mlflow.log_input(source, context="training")
-        mlflow.log_artifacts(str(candidate), "candidate")
-        draw(pd.read_parquet(candidate / "fold_forecasts.parquet"), folder / "plots")
-        mlflow.log_artifacts(str(folder / "plots"), "plots")
 
 
 def _note(context: "Context", about: dict[str, Any]) -> str:

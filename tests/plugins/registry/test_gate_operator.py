@@ -12,7 +12,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowSkipException
 from served_world import cold_store
 
-from shelfcast_provider.links import GateDecisionLink
+from shelfcast_provider.links import GateDecisionLink, MLflowRunLink, ModelCardLink
 from shelfcast_provider.registry.gate_operator import GateOperator
 from shelfcast_provider.training import mlflow_hook
 
@@ -49,6 +49,9 @@ class Registry:
 
     def log_dict(self, run_id, details, name):
         self.logged[run_id, name] = details
+
+    def run_url(self, run_id):
+        return f"http://mlflow/{run_id}"
 
     def artifact_url(self, run_id, path):
         return f"http://mlflow/{run_id}/{path}"
@@ -112,6 +115,8 @@ def test_a_better_candidate_is_released_and_the_decision_is_kept_once(cold_store
     ((details,),) = cold_store.connection.execute("SELECT details_json FROM OPERATIONS.DECISIONS").fetchall()
     assert json.loads(details).keys() == registry.logged["abc", "gate_decision.json"].keys()
     assert left[GateDecisionLink.key] == "http://mlflow/abc/gate_decision.json"
+    assert left[ModelCardLink.key] == "http://mlflow/abc/model_card.html"
+    assert left[MLflowRunLink.key] == "http://mlflow/abc"
 
 
 @pytest.mark.parametrize(("skill", "begins"), [(0.7, "better than weekday_mean"), (1.2, "not surely better than week")])

@@ -1,16 +1,26 @@
 """What goes to MLflow and how one gets there, on MLflow's own store without its server."""
 
 import json
+import re
+import shutil
 from datetime import date
+from importlib.metadata import version
 from pathlib import Path
 
+import lightgbm
+import mlflow
+import numpy as np
+import pandas as pd
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+from small_world import written
 
-from shelfcast.training.frame import freeze
-from shelfcast_provider.links import DriftReportLink, GateDecisionLink, MLflowRunLink
+from shelfcast.training.frame import FRAME, digest, freeze
+from shelfcast.training.metrics import wape
+from shelfcast.training.rows import FORECAST_FEATURES
+from shelfcast_provider.links import DriftReportLink, GateDecisionLink, MLflowRunLink, ModelCardLink
 from shelfcast_provider.monitoring.log_report_operator import LogReportOperator
-from shelfcast_provider.training import mlflow_hook
+from shelfcast_provider.training import candidate_run, mlflow_hook
 from shelfcast_provider.training.mlflow_hook import CANDIDATE, CHAMPION, MLflowHook
 from shelfcast_provider.training.register_candidate_operator import RegisterCandidateOperator
 
@@ -32,60 +42,126 @@ def uri(tmp_path_factory):
     return f"sqlite:///{tmp_path_factory.mktemp('mlflow')}/mlflow.db"
 
 
-@pytest.fixture
-def hook(uri, monkeypatch, tmp_path):
+@pytest.fixture(scope="module")
+def hook(uri, tmp_path_factory):
     """The hook as the operators make it, on a store instead of a server."""
     connection = {"conn_type": "shelfcast_mlflow", "host": "127.0.0.1", "port": 5000, "login": "me", "password": "x"}
-    monkeypatch.setenv("AIRFLOW_CONN_MLFLOW", json.dumps(connection))
-    made = MLflowHook()
-    assert made.url == "http://127.0.0.1:5000"
-    made.url = uri
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(mlflow_hook, "MLflowHook", lambda *_: made)
-    return made
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AIRFLOW_CONN_MLFLOW", json.dumps(connection))
+        made = MLflowHook()
+        assert made.url == "http://127.0.0.1:5000"
+        made.url = uri
+        patch.chdir(tmp_path_factory.mktemp("artifacts"))
+        patch.setattr(mlflow_hook, "MLflowHook", lambda *_: made)
+        yield made
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def context():
     return {"run_id": "manual__it's", "ti": TaskInstance()}
 
 
-@pytest.fixture
-def trained(frame, candidate, tmp_path):
+@pytest.fixture(scope="module")
+def trained(frame, candidate, demand, tmp_path_factory):
     """The folder that a training run leaves."""
-    text, rows, metrics = candidate
-    manifest = freeze(
-        frame, tmp_path, model="demand", cutoff=date(2024, 6, 30), folds=2, horizon_days=28, reason="x", is_forced=False
-    )
+    tmp_path = tmp_path_factory.mktemp("trained")
+    about = {"folds": 2, "horizon_days": 28, "reason": "x", "is_forced": False}
+    manifest = freeze(frame, tmp_path, model="demand", cutoff=date(2024, 6, 30), **about)
     parts = tmp_path / "candidate"
     parts.mkdir()
-    rows.to_parquet(parts / "fold_forecasts.parquet", index=False)
-    (parts / "model.txt").write_text(text)
-    (parts / "metrics.json").write_text(json.dumps(metrics.as_dict()))
-    about = {"seed": 7, "cutoff": "2024-06-30", "frame_digest": manifest.digest, "reason": "a test"}
+    written(parts, candidate, frame, demand, cutoff=date(2024, 6, 30))
+    shutil.rmtree(parts / "frame")
+    candidate[1].to_parquet(parts / "fold_forecasts.parquet", index=False)
+    about = {"model": "demand", "seed": 7, "cutoff": "2024-06-30", "frame_digest": manifest.digest, "reason": "a test"}
     (parts / "training.json").write_text(json.dumps(about))
     return tmp_path
 
 
-def test_a_candidate_is_registered_once_with_what_it_was_made_of(hook, trained, context):
-    registered = [
-        RegisterCandidateOperator(task_id="register", model="demand", folder=str(trained)).execute(context)
-        for _ in range(2)
-    ]
-    assert registered[0] == registered[1]
-    run_id = registered[0]["mlflow_run_id"]
-    assert hook.version("demand", CANDIDATE).run_id == run_id
+@pytest.fixture(scope="module")
+def registered(hook, trained, context):
+    """The id of the MLflow run of a candidate that was registered, and registered again by a retry."""
+    operator = RegisterCandidateOperator(task_id="register", model="demand", folder=str(trained))
+    once, again = operator.execute(context), operator.execute(context)
+    assert once == again
+    return once["mlflow_run_id"]
+
+
+def artifacts(hook, run_id, folder=None):
+    """Paths of all files of a run."""
+    found = []
+    for file in hook.get_conn().list_artifacts(run_id, folder):
+        found += artifacts(hook, run_id, file.path) if file.is_dir else [file.path]
+    return found
+
+
+def test_a_candidate_is_registered_once_with_what_it_was_made_of(hook, registered, trained, context):
+    assert hook.version("demand", CANDIDATE).run_id == registered
     assert hook.version("demand", CHAMPION) is None
-    run = hook.get_conn().get_run(run_id)
+    run = hook.get_conn().get_run(registered)
     assert run.data.metrics["wape"] > 0
-    assert run.inputs.dataset_inputs[0].dataset.name == "demand_frame"
     assert (
         "Airflow run [manual__it's](http://127.0.0.1:8080/dags/d/runs/r), reason: a test"
         in (run.data.tags["mlflow.note.content"])
     )
-    parts = Path(hook.download(run_id, "candidate", str(trained / "again")))
+    parts = Path(hook.download(registered, "candidate", str(trained / "again")))
     assert (parts / "model.txt").read_bytes() == (trained / "candidate" / "model.txt").read_bytes()
-    assert context["ti"].left[MLflowRunLink.key].endswith(f"/runs/{run_id}")
+
+
+def test_the_frozen_frame_is_an_input_of_the_run(hook, registered, trained, frame):
+    (given,) = hook.get_conn().get_run(registered).inputs.dataset_inputs
+    assert given.dataset.name == "demand_frame"
+    assert digest(trained / FRAME).startswith(given.dataset.digest)
+    assert json.loads(given.dataset.profile)["num_rows"] == len(frame)
+    assert str(trained / FRAME) in given.dataset.source
+
+
+def test_each_fold_is_a_nested_run_once(hook, registered, candidate):
+    experiment = hook.get_conn().get_run(registered).info.experiment_id
+    nested = hook.get_conn().search_runs([experiment], f"tags.`mlflow.parentRunId` = '{registered}'")
+    assert sorted(run.info.run_name for run in nested) == ["fold 0, origin 2024-05-13", "fold 1, origin 2024-04-15"]
+    for run in nested:
+        own = candidate[1][candidate[1]["fold"] == int(run.data.tags["fold"])]
+        assert run.data.metrics["wape"] == wape(own["actual"].to_numpy(), own["mean"].to_numpy())
+        assert run.data.metrics["rows"] == len(own)
+        assert run.info.status == "FINISHED"
+        assert len(hook.get_conn().get_metric_history(run.info.run_id, "wape")) == 1
+
+
+def test_pictures_and_the_card_are_among_the_artifacts(hook, registered, trained, context):
+    found = artifacts(hook, registered)
+    pictures = ("calibration", "error_by_horizon", "forecast_against_actual", "importance", "shap_summary")
+    assert {f"plots/{name}.png" for name in pictures} <= set(found)
+    assert {"model_card.md", "model_card.html", "shap_summary.csv"} <= set(found)
+    page = Path(hook.download(registered, "model_card.html", str(trained / "card"))).read_text()
+    assert "Fairness across groups of stores" in page
+    assert page.count("data:image/png") == len(pictures)
+    left = context["ti"].left
+    assert left[MLflowRunLink.key].endswith(f"/runs/{registered}")
+    assert left[ModelCardLink.key].endswith(f"/runs/{registered}/artifacts/model_card.html")
+    assert left[GateDecisionLink.key].endswith(f"/runs/{registered}/artifacts/gate_decision.json")
+
+
+def test_a_candidate_is_loaded_from_the_registry_without_a_pickle(hook, registered, candidate):
+    assert not [path for path in artifacts(hook, registered) if path.endswith((".pkl", ".pickle", ".joblib"))]
+    loaded = mlflow.lightgbm.load_model("models:/demand@candidate")
+    assert loaded.feature_name() == list(FORECAST_FEATURES)
+    rows = np.random.default_rng(1).normal(size=(9, len(FORECAST_FEATURES)))
+    wanted = lightgbm.Booster(model_str=candidate[0]).predict(rows)
+    np.testing.assert_array_equal(loaded.predict(rows), wanted)
+    checked = mlflow.pyfunc.load_model("models:/demand@candidate")
+    assert checked.metadata.get_input_schema().input_names() == list(FORECAST_FEATURES)
+    named = pd.DataFrame(rows, columns=list(FORECAST_FEATURES))
+    np.testing.assert_array_equal(checked.predict(named), wanted)
+    with pytest.raises(mlflow.exceptions.MlflowException, match="log_baseline"):
+        checked.predict(named.drop(columns="log_baseline"))
+
+
+def test_a_run_names_the_code_that_made_it(hook, registered, monkeypatch, tmp_path):
+    named = hook.get_conn().get_run(registered).data.tags["code_version"]
+    assert named == candidate_run.code_version()
+    assert re.fullmatch(r"[0-9a-f]{40}\+?|shelfcast \S+", named)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert candidate_run.code_version() == f"shelfcast {version('shelfcast')}"
 
 
 def test_a_drift_report_is_logged_once_and_linked(hook, context, tmp_path):
@@ -104,7 +180,7 @@ def test_without_a_report_there_is_nothing_to_log(context):
         LogReportOperator(task_id="report", page="file:///nowhere/2025-01-01.html").execute(context)
 
 
-@pytest.mark.parametrize("link", [MLflowRunLink, GateDecisionLink, DriftReportLink])
+@pytest.mark.parametrize("link", [MLflowRunLink, ModelCardLink, GateDecisionLink, DriftReportLink])
 @pytest.mark.parametrize(("left", "leads_to"), [("http://a/b", "http://a/b"), (None, "")])
 def test_a_button_leads_where_the_task_says(monkeypatch, link, left, leads_to):
     asked = []

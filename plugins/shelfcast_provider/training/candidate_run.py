@@ -1,0 +1,141 @@
+"""A candidate as an MLflow run: all that it takes to judge it, load it and make it again is in the run."""
+
+import json
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from shelfcast.training.declaration import ModelDeclaration
+    from shelfcast_provider.training.mlflow_hook import MLflowHook
+
+CANDIDATE_FOLDER = "candidate"
+PICTURES = "plots"
+
+
+def log_candidate(hook: "MLflowHook", run_id: str, model: str, folder: Path) -> None:
+    """Writes what a training run has left into the active MLflow run; a second time changes nothing.
+
+    Args:
+        hook: Of the MLflow server.
+        run_id: The active run.
+        model: Name of the model.
+        folder: Of the training run, with the frozen frame and `candidate/`.
+    """
+    import pandas as pd
+
+    from shelfcast.training import declaration as declarations
+    from shelfcast.training.frame import FRAME
+
+    declaration = declarations.load(model)
+    about = json.loads((folder / CANDIDATE_FOLDER / "training.json").read_text())
+    frame = pd.read_parquet(folder / FRAME)
+    rows = pd.read_parquet(folder / CANDIDATE_FOLDER / "fold_forecasts.parquet")
+    _log_facts(declaration, about, folder)
+    _log_frame(frame, about, folder)
+    _log_folds(hook, run_id, rows)
+    _log_files(run_id, declaration, folder)
+    _log_pictures_and_card(frame, rows, declaration, about, folder)
+
+
+def code_version() -> str:
+    """Commit of the checkout that runs, with a + if files differ from it; the package's version outside a checkout."""
+    root = Path(__file__).resolve().parents[3]
+    asked = ["git", "-C", str(root), "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty=+"]
+    try:
+        found = subprocess.run(asked, capture_output=True, text=True, check=False, timeout=30)  # noqa: S603
+    except (OSError, subprocess.TimeoutExpired):
+        found = None
+    is_known = (root / ".git").exists() and found is not None and found.returncode == 0
+    return found.stdout.strip() if is_known and found else f"shelfcast {version('shelfcast')}"
+
+
+def _log_facts(declaration: "ModelDeclaration", about: dict[str, Any], folder: Path) -> None:
+    import mlflow
+
+    from shelfcast.training.rows import model_features
+
+    metrics = json.loads((folder / CANDIDATE_FOLDER / "metrics.json").read_text())
+    mlflow.log_params({**declaration.fit.model_dump(), "seed": about["seed"], "cutoff": about["cutoff"]})
+    mlflow.log_metrics({name: value for name, value in metrics.items() if isinstance(value, int | float)})
+    tags = {"frame_digest": about["frame_digest"], "reason": about["reason"], "level": metrics["level"]}
+    mlflow.set_tags({**tags, "code_version": code_version()})
+    mlflow.log_dict({"features": list(model_features(declaration))}, "features.json")
+
+
+def _log_frame(frame: "pd.DataFrame", about: dict[str, Any], folder: Path) -> None:
+    """The frozen frame as the run's input: its name, schema, size and digest, not its rows."""
+    import mlflow
+
+    from shelfcast.training.frame import FRAME
+
+    source = mlflow.data.pandas_dataset.from_pandas(
+        frame, source=str(folder / FRAME), name=f"{about['model']}_frame", digest=about["frame_digest"][:32]
+    )
+    mlflow.log_input(source, context="training")
+
+
+def _log_folds(hook: "MLflowHook", run_id: str, rows: "pd.DataFrame") -> None:
+    """A nested run a fold, named by its origin."""
+    from shelfcast.training.evaluation import by_fold
+
+    for fold, metrics in by_fold(rows).items():
+        own = rows[rows["fold"] == fold]
+        origin = f", origin {own['business_date'].iloc[0]}" if "business_date" in own else ""
+        hook.log_part(run_id, f"fold {fold}{origin}", metrics, {"fold": str(fold)})
+
+
+def _log_files(run_id: str, declaration: "ModelDeclaration", folder: Path) -> None:
+    import mlflow
+
+    mlflow.log_artifacts(str(folder / CANDIDATE_FOLDER), CANDIDATE_FOLDER)
+    mlflow.log_text(_model_file(run_id, declaration).to_yaml(), f"{CANDIDATE_FOLDER}/MLmodel")
+
+
+def _model_file(run_id: str, declaration: "ModelDeclaration") -> Any:
+    """What MLflow reads to load the candidate: LightGBM's native text and its signature; there is nothing to unpickle."""
+    import lightgbm
+    from mlflow.models import Model, ModelSignature
+    from mlflow.types import ColSpec, DataType, Schema
+
+    from shelfcast.training.rows import model_features
+
+    inputs = Schema([ColSpec(DataType.double, name) for name in model_features(declaration)])
+    signature = ModelSignature(inputs=inputs, outputs=Schema([ColSpec(DataType.double)]))
+    model = Model(artifact_path=CANDIDATE_FOLDER, run_id=run_id, signature=signature)
+    model.add_flavor(
+        "lightgbm",
+        lgb_version=lightgbm.__version__,
+        data="model.txt",
+        model_class="lightgbm.basic.Booster",
+    )
+    model.add_flavor("python_function", loader_module="mlflow.lightgbm")
+    return model
+
+
+def _log_pictures_and_card(
+    frame: "pd.DataFrame", rows: "pd.DataFrame", declaration: "ModelDeclaration", about: dict[str, Any], folder: Path
+) -> None:
+    import mlflow
+
+    from shelfcast.registry import model_card
+    from shelfcast.training.explanation import explain, gains, summary
+    from shelfcast.training.folds import held_out
+    from shelfcast.training.frame import verify
+    from shelfcast.training.plots import draw, draw_explanation
+
+    text = (folder / CANDIDATE_FOLDER / "model.txt").read_text()
+    explained = explain(text, held_out(frame, declaration, verify(folder)), declaration, seed=int(about["seed"]))
+    weights = summary(explained)
+    pictures = folder / PICTURES
+    draw(rows, pictures)
+    draw_explanation(explained, gains(text), pictures)
+    mlflow.log_artifacts(str(pictures), PICTURES)
+    mlflow.log_text(weights.to_csv(index=False), "shap_summary.csv")
+    for card in model_card.write(
+        folder, pictures, model=declaration.name, code_version=code_version(), weights=weights
+    ):
+        mlflow.log_artifact(str(card))
