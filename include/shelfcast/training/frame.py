@@ -1,6 +1,7 @@
 """Frozen training frames: Parquet whose content has a digest, and a manifest that says what it is.
 
-A frame is written once for its run. Whoever trains on it, today or in a year, checks the digest first.
+A frame is written once for its run, with a pointer for DVC beside it. Whoever trains on it, today or in a year, checks
+the digest first.
 """
 
 import hashlib
@@ -16,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from shelfcast.errors import FrameChanged, NothingToDo, TrainingError
+from shelfcast.training.dvc_pointer import point_at
 
 FRAME = "frame.parquet"
 MANIFEST = "frame.json"
@@ -75,6 +77,7 @@ def freeze(
     folder.mkdir(parents=True, exist_ok=True)
     table = pa.Table.from_pandas(_narrowed(frame), preserve_index=False).replace_schema_metadata(None)
     pq.write_table(table, folder / FRAME, compression="zstd", row_group_size=100_000)
+    point_at(folder / FRAME)
     manifest = FrameManifest(
         model=model,
         cutoff=cutoff.isoformat(),

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 CANDIDATE_FOLDER = "candidate"
 PICTURES = "plots"
+FRAME_FOLDER = "frame"
 
 
 def log_candidate(hook: "MLflowHook", run_id: str, model: str, folder: Path) -> None:
@@ -67,15 +68,18 @@ def _log_facts(declaration: "ModelDeclaration", about: dict[str, Any], folder: P
 
 
 def _log_frame(frame: "pd.DataFrame", about: dict[str, Any], folder: Path) -> None:
-    """The frozen frame as the run's input: its name, schema, size and digest, not its rows."""
+    """The frozen frame as the run's input: its name, schema, size and digest, and what it is found again by; not its rows."""
     import mlflow
 
-    from shelfcast.training.frame import FRAME
+    from shelfcast.training.dvc_pointer import point_at
+    from shelfcast.training.frame import FRAME, MANIFEST
 
     source = mlflow.data.pandas_dataset.from_pandas(
         frame, source=str(folder / FRAME), name=f"{about['model']}_frame", digest=about["frame_digest"][:32]
     )
     mlflow.log_input(source, context="training")
+    for path in (folder / MANIFEST, point_at(folder / FRAME)):
+        mlflow.log_artifact(str(path), FRAME_FOLDER)
 
 
 def _log_folds(hook: "MLflowHook", run_id: str, rows: "pd.DataFrame") -> None:

@@ -113,6 +113,9 @@ def test_the_frozen_frame_is_an_input_of_the_run(hook, registered, trained, fram
     assert digest(trained / FRAME).startswith(given.dataset.digest)
     assert json.loads(given.dataset.profile)["num_rows"] == len(frame)
     assert str(trained / FRAME) in given.dataset.source
+    kept = Path(hook.download(registered, "frame", str(trained / "kept")))
+    for name in ("frame.json", "frame.parquet.dvc"):
+        assert (kept / name).read_bytes() == (trained / name).read_bytes()
 
 
 def test_each_fold_is_a_nested_run_once(hook, registered, candidate):
