@@ -43,7 +43,7 @@ class FolderDeclaration(BaseModel):
         columns: Role of a column of `sales.parquet`, where the inferred one is wrong.
         negative_sales: Whether days below zero (returns) are refused or count as zero.
         duplicate_days: Whether a second row of a series and day is refused or added to the first.
-        outliers: Whether days beyond anything that their series ever sold are refused or kept.
+        outliers: Whether days beyond anything that their series ever sold are refused or ignored.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -52,7 +52,7 @@ class FolderDeclaration(BaseModel):
     columns: dict[str, Role] = {}
     negative_sales: Literal["refuse", "zero"] = "refuse"
     duplicate_days: Literal["refuse", "sum"] = "refuse"
-    outliers: Literal["refuse", "keep"] = "refuse"
+    outliers: Literal["refuse", "ignore"] = "refuse"
 
 
 @dataclass(frozen=True, kw_only=True)

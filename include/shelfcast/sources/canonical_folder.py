@@ -11,6 +11,7 @@ from pathlib import Path
 
 import duckdb
 
+from shelfcast.sources.canonical_checks import FORMS, RowCheck, beside_problems
 from shelfcast.sources.canonical_columns import (
     CALENDAR_COLUMNS,
     DAY_COLUMNS,
@@ -24,13 +25,19 @@ from shelfcast.sources.canonical_columns import (
     read_folder_declaration,
     sales_uses,
 )
+from shelfcast.sources.canonical_notes import history_notes
+from shelfcast.sources.canonical_units import JUDGED, mend
 from shelfcast.sources.dataset_declaration import Problem, dataset_error, nearest
-from shelfcast.sources.dataset_values import column_name, text_literal
+from shelfcast.sources.dataset_values import number, text_literal
+from shelfcast.sources.outliers import IS_OUTLIER, WHAT
 
 SALES = "sales.parquet"
 FUTURE = "future.parquet"
 FLAGS = ("on_promotion", "is_open", "is_public_holiday", "is_school_holiday", "is_stocked_out")
-OUTLIER_FACTOR = 10_000
+DAY = (
+    "CAST(store_id AS VARCHAR) AS store_id, CAST(item_id AS VARCHAR) AS item_id, "
+    "TRY_CAST(sales_date AS DATE) AS sales_date"
+)
 
 
 class CanonicalFolder:
@@ -50,13 +57,15 @@ class CanonicalFolder:
         self.declaration = read_folder_declaration(folder / "dataset.yaml")
         self.connection = duckdb.connect(str(database), config={"threads": num_threads})
         self.connection.execute("SET enable_progress_bar = false")
+        # statistics of Parquet leave NaN out, and DuckDB draws conclusions from them: a column of 0 and NaN is all 0 to it
+        self.connection.execute("SET disabled_optimizers = 'statistics_propagation'")
         self.uses: list[ColumnUse] = []
         self.notes: list[str] = []
         self._refuse(self._open_problems())
         self._refuse(self._sales_problems())
         self._make_others()
         self.first_date, self.last_date = self._span()
-        self._note()
+        self.notes += history_notes(self.connection, used=self.used, has_future=self.has("future"))
 
     @property
     def id_types(self) -> dict[str, str]:
@@ -67,6 +76,11 @@ class CanonicalFolder:
     def role(self, column: str) -> Role:
         """How a column of the days (`sales.parquet`, `future.parquet`) is taken; `not used` if there is none."""
         return next((use.role for use in self.uses if use.file == SALES and use.column == column), "not used")
+
+    @property
+    def used(self) -> list[str]:
+        """Columns of the days that are used."""
+        return [name for name in DAY_COLUMNS if self.role(name) != "not used"]
 
     def has(self, table: str) -> bool:
         """Whether the file of that name is there."""
@@ -116,98 +130,73 @@ class CanonicalFolder:
     def _sales_problems(self) -> Iterator[Problem]:
         self.uses, problems = sales_uses(self.columns("sales"), self.columns("future"), self.declaration)
         yield from problems
-        used = [name for name in DAY_COLUMNS if self.role(name) != "not used"]
         for table in ("sales", "future"):
+            yield from self._type_problems(table)
+        for table in FORMS:
             if self.has(table):
-                yield from self._type_problems(table, [name for name in used if name in self.columns(table)])
+                yield from beside_problems(self.connection, table, self.columns(table))
         if problems:
             return
-        self._make_days(used)
-        yield from self._value_problems(used)
+        self._make_sales()
+        self.notes += mend(self.connection, self.declaration)
+        self._make_future()
+        yield from self._value_problems()
 
-    def _type_problems(self, table: str, numbers: list[str]) -> Iterator[Problem]:
-        typed = {"sales_date": "DATE", **dict.fromkeys(numbers, "DOUBLE")}
+    def _type_problems(self, table: str) -> Iterator[Problem]:
+        if not self.has(table):
+            return
+        numbers = [name for name in self.used if name in self.columns(table)]
+        types = {"sales_date": "DATE", **dict.fromkeys(numbers, "DOUBLE")}
         if table == "sales":
-            typed[TARGET] = "DOUBLE"
-        for name, kind in typed.items():
-            quoted = column_name(name)
-            condition = f"{quoted} IS NOT NULL AND TRY_CAST({quoted} AS {kind}) IS NULL"
-            yield from self._rows(f"given_{table}", condition, f"{table}.parquet", name, f"no {kind}", f"a {kind}")
-        for name in SALES_KEY:
-            condition = f"{column_name(name)} IS NULL"
-            yield from self._rows(f"given_{table}", condition, f"{table}.parquet", name, "NULL", "a value in every row")
+            types[TARGET] = "DOUBLE"
+        yield from self._check(f"given_{table}", table).typed(types, SALES_KEY)
 
-    def _make_days(self, used: list[str]) -> None:
-        """Makes `sales` and `future`; rows of the past file without units after the last sale are of the future."""
-        ids = "CAST(store_id AS VARCHAR) AS store_id, CAST(item_id AS VARCHAR) AS item_id"
-        days = f"{ids}, TRY_CAST(sales_date AS DATE) AS sales_date"
-        chosen = "".join(
-            f", CAST(nullif(TRY_CAST({column_name(name)} AS DOUBLE), 'nan') AS DOUBLE) AS {name}"
-            if name in used
-            else f", CAST(NULL AS DOUBLE) AS {name}"
+    def _make_sales(self) -> None:
+        chosen = ", ".join(
+            f"{number(name)} AS {name}" if name in self.used else f"CAST(NULL AS DOUBLE) AS {name}"
             for name in DAY_COLUMNS
         )
-        units = "TRY_CAST(units_sold AS DOUBLE)"
-        if self.declaration.negative_sales == "zero":
-            units = f"greatest({units}, 0)"
         self.connection.execute(
-            f"CREATE OR REPLACE TABLE sales AS SELECT {days}, {units} AS units_sold{chosen} FROM given_sales"  # noqa: S608
+            f"CREATE OR REPLACE TABLE sales AS SELECT {DAY}, TRY_CAST(units_sold AS DOUBLE) AS units_sold, {chosen} "  # noqa: S608
+            "FROM given_sales"
         )
-        if self.declaration.duplicate_days == "sum":
-            rest = ", ".join(f"max({name}) AS {name}" for name in DAY_COLUMNS)
-            key = ", ".join(SALES_KEY)
-            self.connection.execute(
-                f"CREATE OR REPLACE TABLE sales AS SELECT {key}, sum(units_sold) AS units_sold, {rest} "  # noqa: S608
-                f"FROM sales GROUP BY {key}"
-            )
+
+    def _make_future(self) -> None:
+        """Makes `future` of its file and of the rows of the past file without units after the last sale."""
         last = "(SELECT max(sales_date) FROM sales WHERE units_sold IS NOT NULL AND NOT isnan(units_sold))"
         self.connection.execute(
             f"CREATE OR REPLACE TABLE future AS SELECT * EXCLUDE (units_sold) FROM sales "  # noqa: S608
             f"WHERE sales_date > {last} AND (units_sold IS NULL OR isnan(units_sold))"
         )
         self.connection.execute(f"DELETE FROM sales WHERE sales_date > {last}")  # noqa: S608
-        if self.has("future"):
-            known = [name for name in self.columns("future") if self.role(name) == "known-ahead"]
-            listed = "".join(
-                f", CAST(nullif(CAST({column_name(name)} AS DOUBLE), 'nan') AS DOUBLE) AS {name}" for name in known
-            )
-            self.connection.execute(
-                f"INSERT INTO future BY NAME SELECT {days}{listed} FROM given_future WHERE sales_date > {last}"  # noqa: S608
-            )
+        if not self.has("future"):
+            return
+        known = [name for name in self.columns("future") if self.role(name) == "known-ahead"]
+        listed = "".join(f", {number(name)} AS {name}" for name in known)
+        self.connection.execute(
+            f"INSERT INTO future BY NAME SELECT * FROM (SELECT {DAY}{listed} FROM given_future) WHERE sales_date > {last}"  # noqa: S608
+        )
 
-    def _value_problems(self, used: list[str]) -> Iterator[Problem]:
-        mend = "sum the rows, or write `duplicate_days: sum` into dataset.yaml"
-        key = ", ".join(SALES_KEY)
+    def _value_problems(self) -> Iterator[Problem]:
         for table in ("sales", "future"):
-            twice = f"(SELECT {key}, count(*) AS times FROM {table} GROUP BY ALL HAVING times > 1)"  # noqa: S608
-            yield from self._rows(twice, "TRUE", f"{table}.parquet", key, "keys in more than one row", mend)
-        missing = "a number in every row, or leave the row out: a day without a row is a day without sale"
-        yield from self._rows("sales", "units_sold IS NULL OR isnan(units_sold)", SALES, TARGET, "NULL or NaN", missing)
-        yield from self._rows("sales", "isinf(units_sold)", SALES, TARGET, "infinite", "a finite number")
-        returns = "returns as rows of their own file, or `negative_sales: zero` into dataset.yaml"
-        yield from self._rows("sales", "units_sold < 0", SALES, TARGET, "below 0", returns)
-        if self.declaration.outliers == "refuse":
-            usual = "median(units_sold) FILTER (units_sold > 0) OVER (PARTITION BY store_id, item_id)"
-            judged = f"(SELECT *, {usual} AS usual FROM sales)"  # noqa: S608
-            condition = f"units_sold > {OUTLIER_FACTOR} * greatest(usual, 1) AND isfinite(units_sold)"
-            what = f"more than {OUTLIER_FACTOR:,} times the median of their series"
-            advice = "what was sold, or `outliers: keep` into dataset.yaml if it is true: it will bend every forecast"
-            yield from self._rows(judged, condition, SALES, TARGET, what, advice)
-        for name in used:
-            for table in ("sales", "future"):
-                file = f"{table}.parquet"
-                yield from self._rows(table, f"isinf({name})", file, name, "infinite", "a finite number or NULL")
+            check = self._check(table, table)
+            yield from check.unique(write="sum the rows, or write `duplicate_days: sum` into dataset.yaml")
+            yield from check.finite(self.used)
+            for name in self.used:
                 floor = "0, 1 or true, false" if name in FLAGS else "0 or more"
-                yield from self._rows(table, f"{name} < 0", file, name, "below 0", floor)
+                yield from check.problems(f"{name} < 0", field=name, what="below 0", write=floor)
+        units = self._check("sales", "sales")
+        missing = "a number in every row, or leave the row out: a day without a row is a day without sale"
+        is_missing = "units_sold IS NULL OR isnan(units_sold)"
+        yield from units.problems(is_missing, field=TARGET, what="NULL or NaN", write=missing)
+        yield from units.problems("isinf(units_sold)", field=TARGET, what="infinite", write="a finite number")
+        returns = "returns as rows of their own file, or `negative_sales: zero` into dataset.yaml"
+        yield from units.problems("units_sold < 0", field=TARGET, what="below 0", write=returns)
+        advice = "what was sold, or `outliers: ignore` into dataset.yaml: it would bend every series' forecast"
+        yield from self._check(JUDGED, "sales").problems(IS_OUTLIER, field=TARGET, what=WHAT, write=advice)
 
-    def _rows(self, table: str, condition: str, file: str, field: str, what: str, write: str) -> Iterator[Problem]:
-        """A problem that counts the rows for which a condition holds, with the first of them."""
-        key = ", ".join(f"CAST({name} AS VARCHAR)" for name in SALES_KEY)
-        row = self.connection.execute(
-            f"SELECT count(*), min(concat_ws(' ', {key})) FROM {table} WHERE {condition}"  # noqa: S608
-        ).fetchone()
-        if row and row[0]:
-            yield Problem(file=file, field=field, found=f"{row[0]} rows {what}, such as {row[1]}", write=write)
+    def _check(self, table: str, file: str) -> RowCheck:
+        return RowCheck(connection=self.connection, table=table, file=f"{file}.parquet")
 
     def _make_others(self) -> None:
         if self.has("future"):
@@ -231,14 +220,3 @@ class CanonicalFolder:
             raise dataset_error(self.declaration.name, [problem])
         last = self.connection.execute("SELECT max(sales_date) FROM sales").fetchone()
         return row[0], last[0] if last else row[1]
-
-    def _note(self) -> None:
-        series, rows, sold, days = self.connection.execute(
-            "SELECT count(DISTINCT (store_id, item_id)), count(*), count(*) FILTER (units_sold > 0), "
-            "count(DISTINCT sales_date) FROM sales"
-        ).fetchone() or (0, 0, 0, 0)
-        self.notes.append(
-            f"{series:,} series, {rows:,} rows, {sold / max(rows, 1):.0%} of them with a sale, {days:,} days."
-        )
-        if rows < 0.95 * series * days:
-            self.notes.append("A series' days without a row count as days without sale and without promotion.")

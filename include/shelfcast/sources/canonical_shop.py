@@ -8,7 +8,7 @@ from pathlib import Path
 
 from shelfcast.sources.canonical_columns import CALENDAR_COLUMNS
 from shelfcast.sources.canonical_folder import CanonicalFolder
-from shelfcast.sources.dataset_values import text_literal
+from shelfcast.sources.dataset_values import number, text_literal
 
 DAYS = "(SELECT * EXCLUDE (units_sold) FROM sales UNION ALL BY NAME SELECT * FROM future)"
 
@@ -58,8 +58,8 @@ SELECT s.item_id, 'all' AS category, {opened} AS introduced_on, {closed} AS disc
 FROM (SELECT item_id, min(sales_date) AS first_on FROM sales GROUP BY item_id) AS s {join}"""
 WEATHER = """
 SELECT s.store_id AS region, CAST(w.issued_at AS TIMESTAMP) AS issued_at, CAST(w.target_date AS DATE) AS target_date,
-    avg(CAST(w.temperature_celsius AS DOUBLE)) AS temperature_celsius,
-    avg(CAST(w.precipitation_mm AS DOUBLE)) AS precipitation_mm
+    avg(CAST(w.temperature_celsius AS DOUBLE)) FILTER (NOT isnan(CAST(w.temperature_celsius AS DOUBLE))) AS temperature_celsius,
+    avg(CAST(w.precipitation_mm AS DOUBLE)) FILTER (NOT isnan(CAST(w.precipitation_mm AS DOUBLE))) AS precipitation_mm
 FROM given_weather_forecasts AS w JOIN {stores} AS s ON {match} GROUP BY ALL"""
 BUSINESS_DAYS = """
 SELECT CAST(day AS DATE) AS business_date, day + INTERVAL 86399 SECOND AS closed_at
@@ -118,7 +118,7 @@ def _closed(folder: CanonicalFolder) -> str:
     if folder.role("is_open") != "not used":
         parts.append(f"SELECT store_id, sales_date, is_open FROM {DAYS} WHERE is_open IS NOT NULL")  # noqa: S608
     if "is_open" in folder.columns("calendar"):
-        parts.append(_calendar("is_open", "is_open IS NOT NULL"))
+        parts.append(_calendar("is_open", f"{number('is_open')} IS NOT NULL"))
     return " UNION ALL ".join(parts)
 
 
@@ -127,14 +127,14 @@ def _holidays(folder: CanonicalFolder, kind: str) -> list[str]:
     if folder.role(column) != "not used":
         found.append(HOLIDAYS.format(kind=kind, days=f"SELECT * FROM {DAYS} WHERE {column} > 0"))  # noqa: S608
     if column in folder.columns("calendar"):
-        found.append(HOLIDAYS.format(kind=kind, days=_calendar(column, f"CAST({column} AS DOUBLE) > 0")))
+        found.append(HOLIDAYS.format(kind=kind, days=_calendar(column, f"{number(column)} > 0")))
     return found
 
 
 def _calendar(column: str, condition: str) -> str:
     assert column in CALENDAR_COLUMNS  # noqa: S101 - names come from this module
     return (
-        f"SELECT store_id, CAST(sales_date AS DATE) AS sales_date, CAST({column} AS DOUBLE) AS {column} "  # noqa: S608
+        f"SELECT store_id, CAST(sales_date AS DATE) AS sales_date, {number(column)} AS {column} "  # noqa: S608
         f"FROM given_calendar, (SELECT DISTINCT store_id FROM sales) WHERE {condition}"
     )
 

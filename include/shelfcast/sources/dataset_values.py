@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 import duckdb
 
 from shelfcast.sources.dataset_declaration import Problem
+from shelfcast.sources.outliers import IS_OUTLIER, WHAT, judged
 from shelfcast.sources.shop_schema import MONEY, NUMBER, Column, Table
 
 DUCKDB_TYPES = {NUMBER: "DOUBLE", MONEY: "DECIMAL(14,2)"}
@@ -31,12 +32,16 @@ The day a store opened and an item was introduced is its first sale; `NULL` here
 """
 
 
+UNITS = {"sales": ("units", ("store_id", "item_id")), "order_lines": ("quantity", ("item_id",))}
+"""Units of a table, and the columns that tell the series that they belong to."""
+
+
 def value_problems(connection: duckdb.DuckDBPyConnection, table: Table, *, field: str, file: str) -> list[Problem]:
-    """What is wrong with the values of `shop.given_<table>`: types, gaps, bounds, choices and doubled keys."""
+    """What is wrong with the values of `shop.given_<table>`: types, gaps, bounds, outliers, choices, doubled keys."""
     problems: list[Problem] = []
     for column in table.columns:
-        for condition, what in _conditions(table, column):
-            count, example = _count(connection, table, column, condition)
+        for source, condition, what in _conditions(table, column):
+            count, example = _count(connection, source, column, condition)
             if count:
                 shown = f"{count} {what}" + (f", such as {example!r}" if example is not None else "")
                 advice = "an expression {sql: …} that mends them, or a `where:` that leaves these rows out"
@@ -49,6 +54,12 @@ def column_name(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
+def number(name: str) -> str:
+    """A column as a number, NULL where it is none or NaN."""
+    typed = f"TRY_CAST({column_name(name)} AS DOUBLE)"
+    return f"if(isnan({typed}), NULL, {typed})"
+
+
 def text_literal(value: str) -> str:
     """A text quoted for DuckDB."""
     return "'" + value.replace("'", "''") + "'"
@@ -59,27 +70,29 @@ def duckdb_type(column: Column) -> str:
     return DUCKDB_TYPES.get(column.type, column.type)
 
 
-def _conditions(table: Table, column: Column) -> Iterator[tuple[str, str]]:
-    """Conditions that a bad value fulfils, with words for them."""
-    name = column_name(column.name)
+def _conditions(table: Table, column: Column) -> Iterator[tuple[str, str, str]]:
+    """Sources of rows and conditions that a bad value fulfils there, with words for them."""
+    name, given = column_name(column.name), f"shop.given_{table.name}"
     typed = f"TRY_CAST({name} AS {duckdb_type(column)})"
-    yield f"{name} IS NOT NULL AND {typed} IS NULL", f"values that are no {duckdb_type(column)}"
+    yield given, f"{name} IS NOT NULL AND {typed} IS NULL", f"values that are no {duckdb_type(column)}"
     if column.required and DEFAULTS.get((table.name, column.name)) != "NULL":
-        yield f"{name} IS NULL", "rows without a value"
+        yield given, f"{name} IS NULL", "rows without a value"
+    if column.type == NUMBER:
+        yield given, f"NOT isfinite({typed})", "values that are NaN or infinite"
     if column.minimum is not None:
-        yield f"{typed} < {column.minimum}", f"values below {column.minimum}"
+        yield given, f"{typed} < {column.minimum}", f"values below {column.minimum}"
+    units, series = UNITS.get(table.name, ("", ()))
+    if column.name == units:
+        yield judged(given, series, units=units), IS_OUTLIER, f"values of {WHAT}"
     if column.choices:
         listed = ", ".join(map(text_literal, column.choices))
-        yield f"CAST({name} AS VARCHAR) NOT IN ({listed})", f"values other than {listed}"
+        yield given, f"CAST({name} AS VARCHAR) NOT IN ({listed})", f"values other than {listed}"
 
 
 def _count(
-    connection: duckdb.DuckDBPyConnection, table: Table, column: Column, condition: str
+    connection: duckdb.DuckDBPyConnection, source: str, column: Column, condition: str
 ) -> tuple[int, str | None]:
-    query = (
-        f"SELECT count(*), min(CAST({column_name(column.name)} AS VARCHAR)) "  # noqa: S608
-        f"FROM shop.given_{table.name} WHERE {condition}"
-    )
+    query = f"SELECT count(*), min(CAST({column_name(column.name)} AS VARCHAR)) FROM {source} WHERE {condition}"  # noqa: S608
     return connection.execute(query).fetchone() or (0, None)
 
 

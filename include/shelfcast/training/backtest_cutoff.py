@@ -3,15 +3,17 @@
 from collections.abc import Callable, Sequence
 from datetime import date, timedelta
 
+import numpy as np
 import pandas as pd
 
-from shelfcast.cold_store.feature_views import closed_at
-from shelfcast.errors import DatasetError, TrainingError, first_offenders
+from shelfcast.cold_store.feature_views import DEMAND, closed_at
+from shelfcast.errors import DatasetError, PostConditionFailed, TrainingError, first_offenders
 from shelfcast.training.backtest_fit import collect, fit, forecast
 from shelfcast.training.backtest_input import History
 from shelfcast.training.backtest_scores import scores
 from shelfcast.training.backtest_store import END_OF_TIME, BacktestStore
 from shelfcast.training.declaration import ModelDeclaration
+from shelfcast.training.evaluation import QUANTILE_NAMES
 
 Say = Callable[[str], None]
 
@@ -65,6 +67,7 @@ class CutoffRun:
         declared = self.declaration
         say(f"{cutoff}: features")
         origins = self.store.build_features(cutoff, declared, most_rows=self.most_rows)
+        active = self._active_series(cutoff)
         say(f"{cutoff}: frame")
         learned = {
             "cutoff": cutoff,
@@ -74,10 +77,10 @@ class CutoffRun:
             "horizon_days": declared.horizon,
         }
         rows = collect(self.store.batches(declared.frame_statement, learned), declared)
-        if rows is None:
+        if rows is None or not active:
             raise TrainingError(
-                f"No series was active in the weeks before {cutoff}, so there is nothing to learn from. Choose a cutoff "
-                "within the selling season."
+                f"No series was active {'at' if rows else 'in the weeks before'} {cutoff}, so there is nothing to "
+                f"{'forecast' if rows else 'learn from'}. Choose a cutoff within the selling season."
             )
         fitted = fit(
             rows,
@@ -89,7 +92,9 @@ class CutoffRun:
         del rows
         say(f"{cutoff}: forecast")
         parts = self.store.batches(declared.frame_statement, self._ahead(cutoff))
-        return forecast(parts, fitted, declared, num_threads=self.num_threads)
+        found = forecast(parts, fitted, declared, num_threads=self.num_threads)
+        self._check_forecasts(cutoff, found, active=active)
+        return found
 
     def scored(self, cutoff: date, rows: pd.DataFrame) -> pd.DataFrame:
         """Errors on the days that are over; no rows if none is."""
@@ -106,16 +111,38 @@ class CutoffRun:
     def silent(self, cutoff: date, rows: pd.DataFrame) -> pd.DataFrame:
         """`store_id` and `item_id` of the series that were there at a cutoff but not active; they get 0 for each day."""
         known = self.history.series if self.history.series is not None else self.store.series()
-        known = known.loc[pd.to_datetime(known["first_on"]).dt.date <= cutoff, ["store_id", "item_id"]]
+        is_known = pd.to_datetime(known["first_on"]).dt.date <= cutoff
+        if not is_known.all():
+            self.notes.append(
+                f"{cutoff}: {(~is_known).sum()} of {len(known)} series were first seen after it, so nobody could have "
+                f"forecast them: no row in the file, not scored: {_names(known[~is_known])}."
+            )
+        known = known.loc[is_known, ["store_id", "item_id"]]
         merged = known.merge(rows[["store_id", "item_id"]].drop_duplicates(), how="left", indicator=True)
         missing = merged.loc[merged["_merge"] == "left_only", ["store_id", "item_id"]]
         if len(missing):
-            names = first_offenders((missing["item_id"] + "@" + missing["store_id"]).sort_values())
             self.notes.append(
                 f"{cutoff}: {len(missing)} of {len(known)} series are not active (no sale in 56 days, discontinued, or "
-                f"their store is given up): forecast 0, not scored: {names}."
+                f"their store is given up): forecast 0, not scored: {_names(missing)}."
             )
         return missing
+
+    def _active_series(self, cutoff: date) -> int:
+        names = {"table": DEMAND, "entity": "series_id", "has_activity": "TRUE"}
+        return int(self.store.fetch("cold_store/count_partition", {"business_date": cutoff}, **names)["active"].iloc[0])
+
+    def _check_forecasts(self, cutoff: date, rows: pd.DataFrame, *, active: int) -> None:
+        """Raises `PostConditionFailed` unless each active series has a number for each day ahead."""
+        numbers = rows[["mean", *(QUANTILE_NAMES[level] for level in self.declaration.quantiles)]].to_numpy()
+        is_good = (np.isfinite(numbers) & (numbers >= 0)).all(axis=1)
+        wanted = active * self.declaration.horizon
+        if is_good.sum() != wanted:
+            names = _names(rows[~is_good].drop_duplicates("series_id")) or "none of those that are there"
+            raise PostConditionFailed(
+                f"{cutoff}: {is_good.sum()} finite forecasts for {wanted} days of {active} active series; not finite: "
+                f"{names}. Errors taken from them would mean nothing. Look for units or covariates beyond belief in "
+                "these series."
+            )
 
     def _ahead(self, cutoff: date) -> dict[str, object]:
         """Parameters of the frame's statement that give one origin, the cutoff, with what was sold in its horizon.
@@ -130,3 +157,8 @@ class CutoffRun:
             "origin_step_days": horizon,
             "horizon_days": horizon,
         }
+
+
+def _names(series: pd.DataFrame) -> str:
+    """The first few series, by name."""
+    return first_offenders((series["item_id"] + "@" + series["store_id"]).sort_values()) if len(series) else ""

@@ -5,6 +5,8 @@ from decimal import Decimal
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from shelfcast.errors import DatasetError
@@ -31,6 +33,7 @@ sales:
     units: pieces
     unit_price: price
 """
+NO_NUMBER = "units: {{sql: \"if(pieces > 4, '{}', '1')\"}}"
 STORES = "shop,state\nA,north\nB,south\n"
 WITH_STORES = (
     DECLARATION
@@ -176,6 +179,9 @@ def test_parquet_and_orders_of_many_lines_are_read_as_they_are(tmp_path: Path) -
         (DECLARATION.replace("units: pieces", "units: {sql: '1; DROP TABLE y; SELECT 1'}"), r"more than one SELECT"),
         (DECLARATION.replace("units: pieces", "units: product"), r"sales.csv, sales.columns.units: found \d values"),
         (DECLARATION.replace("units: pieces", "units: {sql: pieces - 3}"), r"found \d values below 0, such as '-1'"),
+        (DECLARATION.replace("units: pieces", NO_NUMBER.format("NaN")), r"units: found 1 values that are NaN or infinite"),
+        (DECLARATION.replace("units: pieces", NO_NUMBER.format("inf")), r"units: found 1 values that are NaN or infinite"),
+        (DECLARATION.replace("units: pieces", NO_NUMBER.format("1e9")), r"found 1 values of more than 10,000 times"),
         (DECLARATION.replace("store_id: shop", "store_id: {value: all}"), r"in more than one row"),
         (DECLARATION.replace("sales_date: day", "sales_date: {sql: 'nullif(day, day)'}"), r"rows without a value"),
         (DECLARATION.replace("  file: sales.csv", "  sql: SELECT * FROM nowhere"), r"sales: found Catalog Error"),
@@ -197,6 +203,14 @@ def test_parquet_and_orders_of_many_lines_are_read_as_they_are(tmp_path: Path) -
 def test_what_is_wrong_is_named_with_what_to_write(tmp_path: Path, declaration: str, expected: str) -> None:
     with pytest.raises(DatasetError, match=expected):
         check(folder(tmp_path, declaration))
+
+
+def test_units_of_parquet_that_are_not_a_number_are_named(tmp_path: Path) -> None:
+    columns = {"shop": ["A", "B"], "product": ["x", "x"], "day": [date(2024, 1, 1)] * 2, "price": [1.0, 1.0]}
+    table = pa.table({**columns, "pieces": pa.array([5.0, float("nan")])})
+    pq.write_table(table, folder(tmp_path, DECLARATION.replace("sales.csv", "sales.parquet")) / "sales.parquet")
+    with pytest.raises(DatasetError, match="1 values that are NaN or infinite"):
+        check(tmp_path)
 
 
 def test_problems_of_several_files_are_listed_together(tmp_path: Path) -> None:
