@@ -25,6 +25,7 @@ from shelfcast.cold_store import feature_views, load_batch
 from shelfcast.cold_store.duckdb_store import DuckDBStore
 from shelfcast.errors import NothingToDo, PostConditionFailed
 from shelfcast.sources.shop_schema import TABLES
+from shelfcast.training import declaration as declarations
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +106,9 @@ def test_every_feature_equals_the_loop(world, number, item, store):
     steps = [(max(when, rows[0][0]), price) for when, price in PRICES.get((item, store), []) if when <= on]
     prices = [([price for start, price in steps if start <= when] or [None])[-1] for when, _, _ in rows]
     expected["price_latest"], expected["price_mean_56"] = prices[-1], mean(prices[-56:])
+    # held against loops of their own below
+    elsewhere = {"units_next_28_last_year", "store_units_mean_28", "item_units_mean_28"}
+    assert set(expected) | elsewhere == set(declarations.load("demand").as_of_features)
     for name, value in expected.items():
         wanted = math.nan if value is None else value
         assert float(found[name]) == pytest.approx(wanted, abs=1e-9, nan_ok=True), name
@@ -118,6 +122,128 @@ def test_store_and_item_means_are_those_of_their_active_series(world):
         same_item = rows[(rows["item_id"] == row["item_id"]) & rows["is_active"]]
         assert row["store_units_mean_28"] == pytest.approx(same_store["units_mean_28"].mean())
         assert row["item_units_mean_28"] == pytest.approx(same_item["units_mean_28"].mean())
+
+
+NEAR = 28
+PLANS = {
+    "promotions": [("milk", "S1", 64, 66, 0.2), ("milk", "S1", 69, 69, 0.4), ("soap", "S1", 68, 90, 0.1)],
+    "store_closures": [("S1", number) for number in (34, 60, 67, 70, 99)] + [("S2", 66), ("S2", 58)],
+    "holidays": [(38, "public"), (67, "public"), (68, "school"), (96, "public")],
+    "weather_forecasts": [(64, 66, 5.0, 0.0), (65, 66, 7.5, 1.5), (65, 68, -2.0, 0.25)],
+    "prices": [("milk", "S1", 68, 3.0), ("soap", "S1", 1, 1.5)],
+}
+
+
+def planned_world():
+    """The shop with plans around the days ahead of the last date, each of them announced in time."""
+    world, told = World(), close(FIRST)
+    for number, (item, store, start, end, discount) in enumerate(PLANS["promotions"]):
+        place = {"promotion_id": 50 + number, "store_id": store, "item_id": item, "discount": discount}
+        world.add("promotions", "c", FIRST, starts_on=day(start), ends_on=day(end), announced_at=told, **place)
+    for store, number in PLANS["store_closures"]:
+        world.add("store_closures", "c", FIRST, store_id=store, closed_on=day(number), reason="r", announced_at=told)
+    for number, kind in PLANS["holidays"]:
+        world.add("holidays", "c", FIRST, region="north", holiday_on=day(number), kind=kind, name=kind)
+    for issued, target, celsius, millimetres in PLANS["weather_forecasts"]:
+        value = {"temperature_celsius": celsius, "precipitation_mm": millimetres, "issued_at": close(day(issued))}
+        world.add("weather_forecasts", "c", day(issued), region="north", target_date=day(target), **value)
+    for item, store, number, price in PLANS["prices"]:
+        world.add(
+            "prices", "c", FIRST, store_id=store, item_id=item, valid_from=day(number), price=price, announced_at=told
+        )
+    world.build(day(SNAPSHOT_DAYS + LATER_DAYS - 1))
+    return world
+
+
+def nearest(days, number):
+    """Days since the last and until the next of some days, both at most `NEAR`; the day itself is both."""
+    since = [number - other for other in days if 0 <= number - other < NEAR]
+    until = [other - number for other in days if 0 <= other - number < NEAR]
+    return min(since, default=NEAR), min(until, default=NEAR)
+
+
+def promotion_by_loop(item, store, number):
+    own = [plan[2:] for plan in PLANS["promotions"] if plan[:2] == (item, store)]
+    own += [((a - FIRST).days, (b - FIRST).days, 0.2) for a, b in PROMOTED.get((item, store), [])]
+    running = [plan for plan in own if plan[0] <= number <= plan[1]]
+    days = [other for start, end, _ in own for other in range(start, end + 1)]
+    since, until = nearest(days, number)
+    return {
+        "on_promotion": float(bool(running)),
+        "discount": max((plan[2] for plan in running), default=0.0),
+        "promotion_day": max((number - plan[0] + 1 for plan in running), default=0),
+        "promotion_days_left": max((plan[1] - number for plan in running), default=0),
+        "days_since_promotion": since,
+        "days_until_promotion": until,
+    }
+
+
+def closure_by_loop(store, number):
+    closed = {other for place, other in PLANS["store_closures"] if place == store}
+    closed |= {(on - FIRST).days for place, on in CLOSED if place == store}
+    since, until = nearest([other for other in closed if other - 7 not in closed], number)
+    return {
+        "is_open": float(number not in closed),
+        "is_open_day_before": float(number - 1 not in closed),
+        "is_open_day_after": float(number + 1 not in closed),
+        "days_since_closure": since,
+        "days_until_closure": until,
+    }
+
+
+def calendar_by_loop(number):
+    public = [other for other, kind in PLANS["holidays"] if kind == "public"]
+    since, until = nearest(public, number)
+    weather = [plan[2:] for plan in sorted(PLANS["weather_forecasts"]) if plan[1] == number]
+    return {
+        "is_public_holiday": float(number in public),
+        "days_since_holiday": since,
+        "days_until_holiday": until,
+        "is_school_holiday": float((number, "school") in PLANS["holidays"]),
+        "temperature_celsius": weather[-1][0] if weather else math.nan,
+        "precipitation_mm": weather[-1][1] if weather else math.nan,
+    }
+
+
+def price_by_loop(item, store, number):
+    steps = [((on - FIRST).days, price) for on, price in PRICES.get((item, store), [])]
+    steps += [plan[2:] for plan in PLANS["prices"] if plan[:2] == (item, store)]
+    return {"price": max((step for step in steps if step[0] <= number), default=(0, math.nan))[1]}
+
+
+def test_every_covariate_of_every_day_ahead_equals_the_loop():
+    last = SNAPSHOT_DAYS + LATER_DAYS - 1
+    rows = planned_world().rows("FEATURES.DEMAND_AHEAD", day(last)).set_index(["series_id", "horizon_days"])
+    for item, store in SERIES:
+        for ahead in range(1, HORIZON + 1):
+            number, found = last + ahead, rows.loc[(f"{item}@{store}", ahead)]
+            wanted = promotion_by_loop(item, store, number) | closure_by_loop(store, number)
+            wanted |= calendar_by_loop(number) | price_by_loop(item, store, number)
+            assert set(wanted) == set(declarations.load("demand").ahead_covariates)
+            for name, value in wanted.items():
+                assert float(found[name]) == pytest.approx(value, abs=1e-9, nan_ok=True), (item, store, ahead, name)
+
+
+def test_last_years_next_four_weeks_are_those_of_a_loop():
+    """One series over 400 days, written as daily sales."""
+    store, rng = DuckDBStore(), np.random.default_rng(2)
+    load_batch.prepare(store)
+    feature_views.prepare(store)
+    units = rng.integers(1, 9, 400).astype(float)
+    for number, value in enumerate(units):
+        values = ["milk@S1", "S1", "milk", day(number), value, False, close(day(number))]
+        store.connection.execute("INSERT INTO FEATURES.DAILY_SALES VALUES (?, ?, ?, ?, ?, ?, ?)", values)
+        dates = [day(number), close(day(number))]
+        store.connection.execute("INSERT INTO OPERATIONS.BUSINESS_DATES VALUES (?, ?, 0, 1, 'b')", dates)
+    span = {"oldest_date": FIRST, "known_until": close(day(399)), "from_date": day(335), "until_date": day(399)}
+    store.run("cold_store/insert_demand", span)
+    text = "SELECT business_date, units_next_28_last_year FROM FEATURES.DEMAND ORDER BY 1"
+    found = store.connection.execute(text).fetchall()
+    assert len(found) == 65
+    for position, (_, value) in enumerate(found):
+        number = 335 + position
+        year_ago = [units[number - back] for back in range(363, 335, -1) if number >= back]
+        assert value == (pytest.approx(np.mean(year_ago)) if year_ago else None)
 
 
 def test_days_ahead_are_told_as_they_were_announced():
