@@ -178,14 +178,48 @@ def test_the_same_files_give_the_same_forecasts_in_any_order_of_rows(tmp_path, f
     pd.testing.assert_frame_equal(again, forecasts)
 
 
-def test_a_declaration_of_the_same_sales_forecasts_the_same(tmp_path):
-    frame = sales()[[*KEY, "units_sold"]]
-    _, canonical = run(write(tmp_path / "canonical", frame))
-    declared = write(tmp_path / "declared", frame.rename(columns={"units_sold": "sold"}))
-    (declared / "dataset.yaml").write_text("name: shop\nsales:\n  file: sales.parquet\n  columns: {units: sold}\n")
-    _, mapped = run(declared)
+FOREIGN = {
+    "store_id": "Filiale",
+    "item_id": "Artikel",
+    "sales_date": "Tag",
+    "units_sold": "Absatz",
+    "on_promotion": "Aktion",
+    "is_open": "offen",
+}
+DECLARATION = """
+name: foreign
+sales:
+  file: Verkauf.parquet
+  columns: {store_id: Filiale, item_id: Artikel, sales_date: Tag, units: Absatz}
+tables:
+  promotions:
+    sql: |
+      SELECT Filiale AS store_id, Artikel AS item_id, min(Tag) AS starts_on, max(Tag) AS ends_on,
+        min(Tag) - INTERVAL 14 DAY AS announced_at
+      FROM (
+        SELECT *, Tag - to_days(CAST(row_number() OVER (PARTITION BY Filiale, Artikel ORDER BY Tag) AS INTEGER)) AS run
+        FROM "Verkauf.parquet" WHERE Aktion = 1
+      ) GROUP BY Filiale, Artikel, run
+  store_closures:
+    sql: |
+      SELECT DISTINCT Filiale AS store_id, Tag AS closed_on, Tag - INTERVAL 14 DAY AS announced_at
+      FROM "Verkauf.parquet" WHERE offen = 0
+"""
+
+
+def test_a_declaration_of_the_same_sales_under_other_names_forecasts_the_same(tmp_path):
+    frame = sales().drop(columns="price")
+    _, canonical = run(write(tmp_path / "canonical", frame), baselines=True)
+    declared = tmp_path / "declared"
+    declared.mkdir()
+    frame.rename(columns=FOREIGN).to_parquet(declared / "Verkauf.parquet", index=False)
+    (declared / "dataset.yaml").write_text(DECLARATION)
+    _, mapped = run(declared, baselines=True)
     assert (mapped["store_id"] == canonical["store_id"].astype(str)).all()
+    for name in ("item_id", "sales_date", "model"):
+        assert (mapped[name] == canonical[name]).all()
     np.testing.assert_allclose(mapped["mean"], canonical["mean"], rtol=1e-6)
+    np.testing.assert_allclose(mapped["q95"], canonical["q95"], rtol=1e-6)
 
 
 def test_a_second_cutoff_changes_nothing_at_the_first(folder, forecasts):
