@@ -1,5 +1,6 @@
 """Measures fold forecasts: overall, by segment, against the strongest simple method and the champion."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 
@@ -41,8 +42,9 @@ class Metrics:
         level: What one row is.
         rows: Rows measured.
         wape: Of the candidate.
-        strongest_simple: Name of the best simple method.
+        strongest_simple: Name of the best simple method, by the loss that the gate judges by.
         strongest_simple_wape: Its WAPE.
+        strongest_simple_rmse: Its RMSE.
         champion_wape: Of the champion on the same rows; `None` if there is none.
         bias: Forecast total over actual total, minus 1.
         rmse: In the units of the target.
@@ -54,6 +56,7 @@ class Metrics:
     wape: float
     strongest_simple: str
     strongest_simple_wape: float
+    strongest_simple_rmse: float
     champion_wape: float | None
     bias: float
     rmse: float
@@ -65,10 +68,16 @@ class Metrics:
 
 
 def fold_rows(
-    frame: pd.DataFrame, mean: Floats, champion: Floats | None, declaration: ModelDeclaration, fold: int
+    frame: pd.DataFrame,
+    mean: Floats,
+    champion: Floats | None,
+    declaration: ModelDeclaration,
+    fold: int,
+    *,
+    learned: Mapping[str, Floats] | None = None,
 ) -> pd.DataFrame:
-    """Forecasts of one fold beside what happened and what the simple methods said."""
-    simple = simple_forecasts(columns_of(frame), declaration)
+    """Forecasts of one fold beside what happened and what the simple methods said, the learned ones among them."""
+    simple = simple_forecasts(columns_of(frame), declaration) | dict(learned or {})
     kept = [name for name in (declaration.entity, *KEYS, *AS_OF_DEMAND) if name in frame.columns]
     rows = frame[kept].reset_index(drop=True)
     return rows.assign(
@@ -84,7 +93,7 @@ def evaluate(rows: pd.DataFrame, calibration_of_fold: dict[int, Calibration], de
     """Metrics of all folds' rows (see `fold_rows`); adds `strongest_simple` and the quantiles to `rows`."""
     actual, mean = _column(rows, "actual"), _column(rows, "mean")
     simple = {name.removeprefix("simple_"): _column(rows, name) for name in rows.columns if name.startswith("simple_")}
-    best = strongest(actual, simple)
+    best = strongest(actual, simple, loss=declaration.gate.loss)
     rows["strongest_simple"] = simple[best]
     quantiles = _quantiles(rows, calibration_of_fold, declaration)
     for position, level in enumerate(declaration.quantiles):
@@ -96,6 +105,7 @@ def evaluate(rows: pd.DataFrame, calibration_of_fold: dict[int, Calibration], de
         wape=metrics.wape(actual, mean),
         strongest_simple=best,
         strongest_simple_wape=metrics.wape(actual, simple[best]),
+        strongest_simple_rmse=metrics.rmse(actual, simple[best]),
         champion_wape=None if np.isnan(champion).all() else metrics.wape(actual, champion),
         bias=metrics.bias(actual, mean),
         rmse=metrics.rmse(actual, mean),

@@ -23,13 +23,14 @@ from pyspark.sql import SparkSession
 from shelfcast.errors import TrainingError
 from shelfcast.only_one import only_one
 from shelfcast.training import declaration as declarations
+from shelfcast.training.baselines import learned_forecasts
 from shelfcast.training.calibration import calibrate
 from shelfcast.training.declaration import ModelDeclaration
 from shelfcast.training.evaluation import ChampionState, evaluate, fold_rows
 from shelfcast.training.fit import Sample, feature_names, parameters, predict, train
 from shelfcast.training.folds import folds_of
 from shelfcast.training.frame import FRAME, FrameManifest, columns_of, countable, verify
-from shelfcast.training.rows import model_features
+from shelfcast.training.rows import Floats, model_features
 
 APPLICATION = "shelfcast.training"
 LOCK = "training.lock"
@@ -102,7 +103,8 @@ def run(context: SparkContext, folder: Path, out: Path, releases: Path | None, *
     parts = []
     for number, fold in enumerate(folds_of(frame, declaration, manifest)):
         text = fitted(str(fold.origin))
-        parts.append(_measured(frame[fold.test & counted], text, champion, declaration, number))
+        learned = _learned(frame[fold.train & counted], frame[fold.test & counted], declaration, seed)
+        parts.append(_measured(frame[fold.test & counted], text, champion, declaration, number, learned))
         print(f"fold {number + 1} of {manifest.folds}: origin {fold.origin}, {len(parts[-1])} rows", flush=True)  # noqa: T201
     rows = pd.concat(parts, ignore_index=True)
     write_candidate(out, fitted(None), rows, declaration, manifest, champion=state, seed=seed)
@@ -196,13 +198,25 @@ def _host(context: BarrierTaskContext, rank: int) -> str:
     return socket.gethostbyname(name)
 
 
+def _learned(train: pd.DataFrame, test: pd.DataFrame, declaration: ModelDeclaration, seed: int) -> dict[str, Floats]:
+    if declaration.kind == "forecast":  # spares the rows of a frame that no simple method learns from
+        return {}
+    known, asked = (Sample.of(columns_of(rows), declaration) for rows in (train, test))
+    return learned_forecasts(known, asked, declaration, seed=seed)
+
+
 def _measured(
-    frame: pd.DataFrame, text: str, champion: str | None, declaration: ModelDeclaration, fold: int
+    frame: pd.DataFrame,
+    text: str,
+    champion: str | None,
+    declaration: ModelDeclaration,
+    fold: int,
+    learned: dict[str, Floats],
 ) -> pd.DataFrame:
     sample = Sample.of(columns_of(frame), declaration)
     mean = predict(text, sample.rows, sample.expected, declaration)
     other = predict(champion, sample.rows, sample.expected, declaration) if champion else None
-    return fold_rows(frame, mean, other, declaration, fold)
+    return fold_rows(frame, mean, other, declaration, fold, learned=learned)
 
 
 def write_candidate(

@@ -6,6 +6,7 @@ from calendar import monthrange
 from datetime import date
 
 import numpy as np
+import pandas as pd
 import pytest
 import yaml
 from hypothesis import given
@@ -15,8 +16,10 @@ from sklearn.metrics import mean_pinball_loss, root_mean_squared_error
 from shelfcast.errors import BundleError, ConfigurationError
 from shelfcast.training import declaration as declarations
 from shelfcast.training import metrics
-from shelfcast.training.baselines import simple_forecasts, strongest
+from shelfcast.training.baselines import learned_forecasts, simple_forecasts, strongest
 from shelfcast.training.calibration import Calibration, calibrate
+from shelfcast.training.evaluation import evaluate, fold_rows
+from shelfcast.training.fit import Sample
 from shelfcast.training.frame import columns_of
 from shelfcast.training.rows import SMALLEST_BASELINE, assemble, baseline, model_features
 
@@ -109,6 +112,49 @@ def test_customers_without_an_order_are_told_everybodys_mean(order_value):
 def test_the_strongest_simple_method_has_the_smallest_error():
     actual = np.array([1.0, 2.0])
     assert strongest(actual, {"a": actual + 1, "b": actual + 0.1, "c": actual - 3}) == "b"
+
+
+def test_the_strongest_simple_method_is_judged_as_the_gate_judges():
+    actual = np.zeros(10) + 5.0
+    forecasts = {"even": actual + 1.0, "wild": np.where(np.arange(10) == 0, actual + 9.0, actual)}
+    assert strongest(actual, forecasts) == "wild"
+    assert strongest(actual, forecasts, loss="squared") == "even"
+
+
+@pytest.fixture(scope="module")
+def orders():
+    """Orders whose value saturates in what was spent before, with noise that no method can know."""
+    rng = np.random.default_rng(4)
+    count = rng.integers(0, 40, 4000).astype(float)
+    spent = count * rng.gamma(9, 3, 4000)
+    return {
+        "total_spent": spent,
+        "purchase_count": count,
+        "order_amount": 20 + np.minimum(spent, 300) / 10 + rng.normal(0, 2, 4000),
+    }
+
+
+def test_a_random_forest_is_the_regressions_yardstick_and_the_same_for_a_seed(orders, order_value, demand):
+    sample = Sample.of(orders, order_value)
+    train, test = sample.part(slice(0, 3000)), sample.part(slice(3000, None))
+    one, again, other = (learned_forecasts(train, test, order_value, seed=seed) for seed in (7, 7, 8))
+    np.testing.assert_array_equal(one["random_forest"], again["random_forest"])
+    assert not np.array_equal(one["random_forest"], other["random_forest"])
+    simple = simple_forecasts({name: values[3000:] for name, values in orders.items()}, order_value)
+    assert strongest(test.target, simple | one, loss="squared") == "random_forest"
+    assert learned_forecasts(train, test, demand, seed=7) == {}
+    assert learned_forecasts(train, test.part(slice(0, 0)), order_value, seed=7) == {}
+
+
+def test_what_a_learned_method_said_is_measured_with_the_fold(orders, order_value):
+    frame = pd.DataFrame(orders).assign(customer_id=1).head(50)
+    rows = fold_rows(
+        frame, np.full(50, 30.0), None, order_value, 0, learned={"random_forest": frame["order_amount"].to_numpy()}
+    )
+    kept = calibrate(*(rows[name].to_numpy(float) for name in ("actual", "mean")), np.ones(50), order_value.quantiles)
+    measured = evaluate(rows, {0: kept}, order_value)
+    assert (measured.strongest_simple, measured.strongest_simple_rmse) == ("random_forest", 0.0)
+    assert (rows["strongest_simple"] == rows["actual"]).all()
 
 
 @given(VALUES)
