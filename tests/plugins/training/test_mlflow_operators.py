@@ -167,6 +167,45 @@ def test_a_run_names_the_code_that_made_it(hook, registered, monkeypatch, tmp_pa
     assert candidate_run.code_version() == f"shelfcast {version('shelfcast')}"
 
 
+NOTEBOOK = Path(__file__).resolve().parents[3] / "include" / "notebooks" / "reproduce_a_run.ipynb"
+
+
+def run_notebook(uri, run_id, monkeypatch):
+    """Runs the notebook's code, cell by cell in one namespace as a kernel does; answers the namespace."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    monkeypatch.setenv("SHELFCAST_RUN_ID", run_id)
+    names = {}
+    for cell in json.loads(NOTEBOOK.read_text())["cells"]:
+        if cell["cell_type"] == "code":
+            exec(compile("".join(cell["source"]), cell["id"], "exec"), names)
+    return names
+
+
+def test_the_notebook_finds_a_runs_error_again(hook, uri, registered, monkeypatch, capsys):
+    names = run_notebook(uri, registered, monkeypatch)
+    assert names["reproduced"] == pytest.approx(hook.get_conn().get_run(registered).data.metrics["wape"], rel=1e-12)
+    assert len(names["folds"]) == 2
+    assert capsys.readouterr().out.startswith("WAPE ")
+    assert run_notebook(uri, "", monkeypatch)["run_id"] == registered
+
+
+def test_the_notebook_stops_at_a_run_whose_forecasts_were_changed(
+    hook, uri, registered, candidate, monkeypatch, tmp_path
+):
+    copy = hook.get_conn().create_run(hook.get_conn().get_run(registered).info.experiment_id).info.run_id
+    parts = shutil.copytree(hook.download(registered, "candidate", str(tmp_path / "of")), tmp_path / "changed")
+    rows = pd.read_parquet(parts / "fold_forecasts.parquet")
+    rows.assign(mean=rows["mean"] * 1.01).to_parquet(parts / "fold_forecasts.parquet")
+    hook.get_conn().log_artifacts(copy, str(parts), "candidate")
+    with pytest.raises(AssertionError):
+        run_notebook(uri, copy, monkeypatch)
+
+
+def test_the_notebook_is_kept_without_what_it_printed():
+    cells = json.loads(NOTEBOOK.read_text())["cells"]
+    assert not any(cell.get("outputs") or cell.get("execution_count") for cell in cells)
+
+
 def test_a_drift_report_is_logged_once_and_linked(hook, context, tmp_path):
     page = tmp_path / "of a day.html"
     page.write_text("<p>steady</p>")
