@@ -91,14 +91,18 @@ def test_a_killed_driver_leaves_no_candidate_and_nobody_at_work(frozen, tmp_path
 
 
 def wait_for_a_worker_at_work(job):
-    """A Python worker below an executor that has computed for a while."""
+    """A Python worker, which the daemon of an executor forks for a task, that has computed for a moment."""
     while job.poll() is None:
-        with suppress(psutil.NoSuchProcess):
-            for process in psutil.Process(job.pid).children(recursive=True):
-                if "pyspark.daemon" in " ".join(process.cmdline()) and process.cpu_times().user > 1:
+        for process in psutil.Process(job.pid).children(recursive=True):
+            with suppress(psutil.NoSuchProcess):  # or a zombie
+                if is_of_daemon(process) and is_of_daemon(process.parent()) and process.cpu_times().user > 0.5:
                     return process
-        time.sleep(0.05)
+        time.sleep(0.02)
     raise AssertionError(f"no worker came to work: {job.stdout.read()[-3000:]}")
+
+
+def is_of_daemon(process):
+    return "pyspark.daemon" in " ".join(process.cmdline())
 
 
 def watched(job):
