@@ -12,12 +12,8 @@ closures_known AS (
     WHERE known_at <= :known_until
     QUALIFY ROW_NUMBER() OVER (PARTITION BY store_id, closed_on ORDER BY generation DESC, position_ordinal DESC) = 1
 ),
--- no feature: what errors are compared across
 stores_known AS (
-    SELECT store_id, store_group
-    FROM RAW.STORES_CHANGES
-    WHERE known_at <= :known_until
-    QUALIFY ROW_NUMBER() OVER (PARTITION BY store_id ORDER BY generation DESC, position_ordinal DESC) = 1
+    {% include "training/stores_known.sql" %}
 )
 SELECT
     f.*,
