@@ -54,6 +54,9 @@ class DriftReportLink(PageLink):
     key = "drift_report_url"
 
 
+GATE_DECISION = "gate_decision.json"
+"""File of the decision among the artifacts of a candidate's MLflow run."""
+
 CANDIDATE_LINKS = (MLflowRunLink(), ModelCardLink(), GateDecisionLink())
 """Buttons of each task that is about a candidate."""
 
@@ -66,6 +69,8 @@ def leave_candidate_pages(ti: Any, hook: "MLflowHook", run_id: str) -> None:
         hook: Of the MLflow server.
         run_id: The candidate's MLflow run.
     """
+    from shelfcast.registry.model_card import PAGE
+
     ti.xcom_push(key=MLflowRunLink.key, value=hook.run_url(run_id))
-    ti.xcom_push(key=ModelCardLink.key, value=hook.artifact_url(run_id, "model_card.html"))
-    ti.xcom_push(key=GateDecisionLink.key, value=hook.artifact_url(run_id, "gate_decision.json"))
+    ti.xcom_push(key=ModelCardLink.key, value=hook.artifact_url(run_id, PAGE))
+    ti.xcom_push(key=GateDecisionLink.key, value=hook.artifact_url(run_id, GATE_DECISION))

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from shelfcast.training.evaluation import QUANTILE_NAMES
+from shelfcast.registry.segments import Booleans, segments_of_days
+from shelfcast.training.evaluation import QUANTILE_NAMES, column
 from shelfcast.training.metrics import bias, coverage, rmse, wape
 from shelfcast.training.rows import Floats
 
@@ -19,8 +19,6 @@ SEED = 20260101
 LEVEL = 0.95
 CLUSTERS = ("store_id", "customer_id")
 THIRDS = ("smallest third", "middle third", "largest third")
-
-Booleans = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,13 +62,7 @@ def cluster_name(rows: pd.DataFrame) -> str | None:
 
 def segments_of(rows: pd.DataFrame) -> dict[str, Booleans]:
     """Rows of each segment that the rows allow, without groups of stores (see `store_groups_of`)."""
-    found: dict[str, Booleans] = {}
-    if "on_promotion" in rows:
-        promoted = (rows["on_promotion"] > 0).to_numpy()
-        found |= {"on promotion": promoted, "without promotion": ~promoted}
-    if "horizon_days" in rows:
-        week = ((rows["horizon_days"] - 1) // 7 + 1).to_numpy(dtype=int)
-        found |= {f"week {number} ahead": week == number for number in np.unique(week)}
+    found = segments_of_days(rows)
     if "store_id" in rows:
         volume = rows.groupby("store_id")["actual"].sum()
         rank = volume.rank(method="first").reindex(rows["store_id"])
@@ -118,7 +110,7 @@ def _thirds(what: str, rank: "pd.Series[float]", count: int) -> dict[str, Boolea
 
 
 def _score(name: str, rows: pd.DataFrame, low: Floats, high: Floats) -> Score:
-    actual, mean, simple = (rows[column].to_numpy(dtype=float) for column in ("actual", "mean", "strongest_simple"))
+    actual, mean, simple = (column(rows, part) for part in ("actual", "mean", "strongest_simple"))
     measured = (wape(actual, mean), bias(actual, mean), rmse(actual, mean))
     intervals = [
         Interval(value=value, low=float(low[number]), high=float(high[number])) for number, value in enumerate(measured)
@@ -129,7 +121,7 @@ def _score(name: str, rows: pd.DataFrame, low: Floats, high: Floats) -> Score:
         wape=intervals[0],
         bias=intervals[1],
         rmse=intervals[2],
-        coverage_90=coverage(actual, *(rows[column].to_numpy(dtype=float) for column in ("q05", "q95"))),
+        coverage_90=coverage(actual, column(rows, "q05"), column(rows, "q95")),
         simple_wape=wape(actual, simple),
         simple_rmse=rmse(actual, simple),
     )
@@ -140,7 +132,7 @@ def _bounds(rows: pd.DataFrame, members: list[Booleans]) -> tuple[Floats, Floats
     name = cluster_name(rows)
     cluster = np.arange(len(rows)) if name is None else pd.factorize(rows[name])[0]
     count = int(cluster.max()) + 1
-    actual, mean = rows["actual"].to_numpy(dtype=float), rows["mean"].to_numpy(dtype=float)
+    actual, mean = column(rows, "actual"), column(rows, "mean")
     parts = (np.abs(actual - mean), np.abs(actual), mean - actual, (actual - mean) ** 2, np.ones(len(rows)))
     sums = np.column_stack([np.bincount(cluster, part * member, count) for member in members for part in parts])
     rng = np.random.default_rng(SEED)

@@ -16,6 +16,7 @@ from shelfcast.registry.broken_rules import broken_rules
 from shelfcast.registry.candidate_cost import CandidateCost
 from shelfcast.registry.measured import Measured, measure
 from shelfcast.training.declaration import GateRules, ModelDeclaration
+from shelfcast.training.evaluation import column
 from shelfcast.training.metrics import Floats
 
 
@@ -124,8 +125,8 @@ def decide(
 def _opponent(rows: pd.DataFrame, strongest_simple: str) -> tuple[str, Floats]:
     """Name and forecasts of what the candidate must beat."""
     if rows["champion"].isna().all():
-        return strongest_simple, _floats(rows, "strongest_simple")
-    return "champion", _floats(rows, "champion")
+        return strongest_simple, column(rows, "strongest_simple")
+    return "champion", column(rows, "champion")
 
 
 def _outcome(broken: list[str], measured: Measured, *, opponent: str, is_forced: bool) -> tuple[Outcome, list[str]]:
@@ -135,7 +136,3 @@ def _outcome(broken: list[str], measured: Measured, *, opponent: str, is_forced:
     if is_forced:
         return Outcome.RELEASE, ["released by force", *broken]
     return Outcome.HOLD, broken
-
-
-def _floats(rows: pd.DataFrame, name: str) -> Floats:
-    return rows[name].to_numpy(dtype=float)

@@ -9,6 +9,7 @@ from shelfcast.registry.candidate_cost import CandidateCost
 from shelfcast.registry.panel_test import Panel, TestOfMeans, diebold_mariano, draw_gains, textbook_t
 from shelfcast.registry.segments import Segment, judge
 from shelfcast.training.declaration import GateRules
+from shelfcast.training.evaluation import column
 from shelfcast.training.metrics import Floats, bias, coverage, wape
 
 
@@ -54,7 +55,7 @@ class Measured:
 
 def measure(rows: pd.DataFrame, other: Floats, rules: GateRules, cost: CandidateCost) -> Measured:
     """Measures fold forecasts beside the opponent's, `other`, on the same rows."""
-    actual, mean = _floats(rows, "actual"), _floats(rows, "mean")
+    actual, mean = column(rows, "actual"), column(rows, "mean")
     panel = Panel.of(rows, own=_losses(actual - mean, rules), other=_losses(actual - other, rules))
     drawn, segments = draw_gains(panel), judge(rows, panel, rules)
     worst_loss, worst = max(((segment.rise, segment.name) for segment in segments), default=(-panel.gain, "all"))
@@ -69,7 +70,7 @@ def measure(rows: pd.DataFrame, other: Floats, rules: GateRules, cost: Candidate
         diebold_mariano=diebold_mariano(panel, minimum_effect=rules.minimum_effect),
         textbook_t=textbook_t(panel),
         bias=bias(actual, mean),
-        coverage_90=coverage(actual, _floats(rows, "q05"), _floats(rows, "q95")),
+        coverage_90=coverage(actual, column(rows, "q05"), column(rows, "q95")),
         segments=segments,
         worst_segment=worst,
         worst_segment_loss=worst_loss,
@@ -79,7 +80,3 @@ def measure(rows: pd.DataFrame, other: Floats, rules: GateRules, cost: Candidate
 
 def _losses(error: Floats, rules: GateRules) -> Floats:
     return np.abs(error) if rules.loss == "absolute" else error**2
-
-
-def _floats(rows: pd.DataFrame, name: str) -> Floats:
-    return rows[name].to_numpy(dtype=float)

@@ -9,8 +9,8 @@ import pandas as pd
 from shelfcast.registry.panel_test import DAYS_A_WEEK, Panel, draw_gains
 from shelfcast.training.backtest_scores import demand_class
 from shelfcast.training.declaration import GateRules
-from shelfcast.training.evaluation import AS_OF_DEMAND
-from shelfcast.training.metrics import Floats, coverage
+from shelfcast.training.evaluation import AS_OF_DEMAND, column
+from shelfcast.training.metrics import coverage
 
 FEWEST_ROWS = 200
 FEWEST_BLOCKS = 4
@@ -64,13 +64,7 @@ def judge(rows: pd.DataFrame, panel: Panel, rules: GateRules) -> list[Segment]:
 
 def segments_of(rows: pd.DataFrame) -> dict[str, Booleans]:
     """The rows of each segment that fold forecasts allow."""
-    found: dict[str, Booleans] = {}
-    if "on_promotion" in rows:
-        promoted = (rows["on_promotion"] > 0).to_numpy()
-        found |= {"on promotion": promoted, "without promotion": ~promoted}
-    if "horizon_days" in rows:
-        week = ((rows["horizon_days"] - 1) // DAYS_A_WEEK + 1).to_numpy()
-        found |= {f"week {number} ahead": week == number for number in np.unique(week)}
+    found = segments_of_days(rows)
     if "store_id" in rows and rows["store_id"].nunique() >= len(STORE_GROUPS):
         found |= _store_groups(rows)
     if set(AS_OF_DEMAND) <= set(rows.columns):
@@ -79,11 +73,23 @@ def segments_of(rows: pd.DataFrame) -> dict[str, Booleans]:
     return found
 
 
+def segments_of_days(rows: pd.DataFrame) -> dict[str, Booleans]:
+    """Rows with and without promotion and of each week ahead, as far as the rows say."""
+    found: dict[str, Booleans] = {}
+    if "on_promotion" in rows:
+        promoted = (rows["on_promotion"] > 0).to_numpy()
+        found |= {"on promotion": promoted, "without promotion": ~promoted}
+    if "horizon_days" in rows:
+        week = ((rows["horizon_days"] - 1) // DAYS_A_WEEK + 1).to_numpy()
+        found |= {f"week {number} ahead": week == number for number in np.unique(week)}
+    return found
+
+
 def _judged(name: str, rows: pd.DataFrame, panel: Panel, rules: GateRules) -> Segment:
     drawn = draw_gains(panel)
     low = drawn.bound(rules.alpha) if drawn.blocks >= FEWEST_BLOCKS else None
     rise, rise_high = -drawn.gain, None if low is None else -low
-    q05, covered = _floats(rows, "q05"), coverage(_floats(rows, "actual"), _floats(rows, "q05"), _floats(rows, "q95"))
+    q05, covered = column(rows, "q05"), coverage(column(rows, "actual"), column(rows, "q05"), column(rows, "q95"))
     margin = rules.segment_coverage_margin
     # a day whose lower end is zero cannot be missed below: its interval promises the lower tail as well
     coverage_high = PROMISED + margin + TAIL * float(np.mean(q05 <= 0))
@@ -113,13 +119,9 @@ def _demand_classes(rows: pd.DataFrame) -> "pd.Series[str]":
     With the share p of selling days, mean m and standard deviation s of all days, a selling day sells m / p and the mean
     square of its units is (s² + m²) / p.
     """
-    zero_share, mean, deviation = (_floats(rows, name) for name in AS_OF_DEMAND)
+    zero_share, mean, deviation = (column(rows, name) for name in AS_OF_DEMAND)
     selling = np.where(zero_share < 1, 1 - zero_share, np.nan)
     with np.errstate(invalid="ignore", divide="ignore"):
         variation = np.sqrt(np.maximum(selling * (deviation**2 + mean**2) / mean**2 - 1, 0))
     scale = pd.DataFrame({"demand_interval": 1 / selling, "size_variation": variation}, index=rows.index)
     return demand_class(scale)
-
-
-def _floats(rows: pd.DataFrame, name: str) -> Floats:
-    return rows[name].to_numpy(dtype=float)

@@ -6,7 +6,7 @@ import pandas as pd
 from shelfcast.training import metrics
 from shelfcast.training.baselines import strongest
 from shelfcast.training.declaration import ModelDeclaration
-from shelfcast.training.evaluation import FORECAST_LEVEL, QUANTILE_NAMES
+from shelfcast.training.evaluation import FORECAST_LEVEL, QUANTILE_NAMES, column
 from shelfcast.training.rows import Floats
 
 LEVEL = f"{FORECAST_LEVEL}, days on which the store was open and the shelf not empty"
@@ -32,8 +32,8 @@ def scores(rows: pd.DataFrame, scale: pd.DataFrame, declaration: ModelDeclaratio
         `strongest_simple_wape` (of the method that is strongest over all rows) and `ratio` of the two WAPEs.
     """
     joined = rows.merge(scale, on="series_id", how="left")
-    simple = {name: _column(joined, name) for name in map(str, joined.columns) if name.startswith(SIMPLE)}
-    best = strongest(_column(joined, "actual"), simple)
+    simple = {name: column(joined, name) for name in map(str, joined.columns) if name.startswith(SIMPLE)}
+    best = strongest(column(joined, "actual"), simple)
     found = [
         {"segment": name, **_errors(joined[chosen], best, declaration)}
         for name, chosen in _segments(joined).items()
@@ -44,7 +44,7 @@ def scores(rows: pd.DataFrame, scale: pd.DataFrame, declaration: ModelDeclaratio
 
 def demand_class(scale: pd.DataFrame) -> "pd.Series[str]":
     """Smooth, erratic, intermittent or lumpy, by the limits of Syntetos and Boylan; `unknown` without a sale."""
-    interval, variation = _column(scale, "demand_interval"), _column(scale, "size_variation") ** 2
+    interval, variation = column(scale, "demand_interval"), column(scale, "size_variation") ** 2
     rare, varied = interval >= INTERVAL_LIMIT, variation >= VARIATION_LIMIT
     names = np.select(
         [np.isnan(interval), rare & varied, rare, varied], ["unknown", "lumpy", "intermittent", "erratic"], "smooth"
@@ -65,9 +65,9 @@ def _segments(rows: pd.DataFrame) -> dict[str, "pd.Series[bool]"]:
 
 
 def _errors(rows: pd.DataFrame, best: str, declaration: ModelDeclaration) -> dict[str, object]:
-    actual, mean = _column(rows, "actual"), _column(rows, "mean")
-    quantiles = {level: _column(rows, QUANTILE_NAMES[level]) for level in declaration.quantiles}
-    wape, other = metrics.wape(actual, mean), metrics.wape(actual, _column(rows, best))
+    actual, mean = column(rows, "actual"), column(rows, "mean")
+    quantiles = {level: column(rows, QUANTILE_NAMES[level]) for level in declaration.quantiles}
+    wape, other = metrics.wape(actual, mean), metrics.wape(actual, column(rows, best))
     low, high = quantiles[min(quantiles)], quantiles[max(quantiles)]
     return {
         "rows": len(rows),
@@ -89,7 +89,3 @@ def _rmsse(rows: pd.DataFrame, error: Floats) -> float:
     step = rows.groupby("series_id")["squared_step"].first()
     ratio = squared / step.where(step > 0)
     return float(np.sqrt(ratio).mean())
-
-
-def _column(rows: pd.DataFrame, name: str) -> Floats:
-    return rows[name].to_numpy(dtype=float)

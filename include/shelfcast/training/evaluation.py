@@ -5,7 +5,6 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from shelfcast.training import metrics
@@ -91,14 +90,14 @@ def fold_rows(
 
 def evaluate(rows: pd.DataFrame, calibration_of_fold: dict[int, Calibration], declaration: ModelDeclaration) -> Metrics:
     """Metrics of all folds' rows (see `fold_rows`); adds `strongest_simple` and the quantiles to `rows`."""
-    actual, mean = _column(rows, "actual"), _column(rows, "mean")
-    simple = {name.removeprefix("simple_"): _column(rows, name) for name in rows.columns if name.startswith("simple_")}
+    actual, mean = column(rows, "actual"), column(rows, "mean")
+    simple = {name.removeprefix("simple_"): column(rows, name) for name in rows.columns if name.startswith("simple_")}
     best = strongest(actual, simple, loss=declaration.gate.loss)
     rows["strongest_simple"] = simple[best]
     quantiles = _quantiles(rows, calibration_of_fold, declaration)
     for position, level in enumerate(declaration.quantiles):
         rows[QUANTILE_NAMES[level]] = quantiles[:, position]
-    champion = _column(rows, "champion")
+    champion = column(rows, "champion")
     return Metrics(
         level=FORECAST_LEVEL if declaration.kind == "forecast" else REGRESSION_LEVEL,
         rows=len(rows),
@@ -119,14 +118,14 @@ def by_fold(rows: pd.DataFrame) -> dict[int, dict[str, float]]:
 
 
 def _of_fold(rows: pd.DataFrame) -> dict[str, float]:
-    actual, mean = _column(rows, "actual"), _column(rows, "mean")
+    actual, mean = column(rows, "actual"), column(rows, "mean")
     return {
         "rows": float(len(rows)),
         "wape": metrics.wape(actual, mean),
-        "strongest_simple_wape": metrics.wape(actual, _column(rows, "strongest_simple")),
+        "strongest_simple_wape": metrics.wape(actual, column(rows, "strongest_simple")),
         "bias": metrics.bias(actual, mean),
         "rmse": metrics.rmse(actual, mean),
-        "coverage_90": metrics.coverage(actual, _column(rows, "q05"), _column(rows, "q95")),
+        "coverage_90": metrics.coverage(actual, column(rows, "q05"), column(rows, "q95")),
     }
 
 
@@ -136,9 +135,10 @@ def _quantiles(rows: pd.DataFrame, calibrations: dict[int, Calibration], declara
     horizon = rows["horizon_days"].to_numpy(dtype=float) if "horizon_days" in rows else np.ones(len(rows))
     for fold, calibration in calibrations.items():
         own = (rows["fold"] == fold).to_numpy()
-        found[own] = calibration.apply(_column(rows, "mean")[own], horizon[own])
+        found[own] = calibration.apply(column(rows, "mean")[own], horizon[own])
     return found
 
 
-def _column(rows: pd.DataFrame, name: str) -> npt.NDArray[np.float64]:
+def column(rows: pd.DataFrame, name: str) -> Floats:
+    """A column as numbers."""
     return rows[name].to_numpy(dtype=float)

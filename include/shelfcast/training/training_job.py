@@ -28,7 +28,7 @@ from shelfcast.training.calibration import calibrate
 from shelfcast.training.declaration import ModelDeclaration
 from shelfcast.training.evaluation import ChampionState, evaluate, fold_rows
 from shelfcast.training.fit import Sample, feature_names, parameters, predict, train
-from shelfcast.training.folds import folds_of
+from shelfcast.training.folds import Booleans, folds_of
 from shelfcast.training.frame import FRAME, FrameManifest, columns_of, countable, verify
 from shelfcast.training.rows import Floats, model_features
 
@@ -103,7 +103,7 @@ def run(context: SparkContext, folder: Path, out: Path, releases: Path | None, *
     parts = []
     for number, fold in enumerate(folds_of(frame, declaration, manifest)):
         text = fitted(str(fold.origin))
-        learned = _learned(frame[fold.train & counted], frame[fold.test & counted], declaration, seed)
+        learned = _learned(frame, fold.train & counted, fold.test & counted, declaration, seed)
         parts.append(_measured(frame[fold.test & counted], text, champion, declaration, number, learned))
         print(f"fold {number + 1} of {manifest.folds}: origin {fold.origin}, {len(parts[-1])} rows", flush=True)  # noqa: T201
     rows = pd.concat(parts, ignore_index=True)
@@ -198,10 +198,12 @@ def _host(context: BarrierTaskContext, rank: int) -> str:
     return socket.gethostbyname(name)
 
 
-def _learned(train: pd.DataFrame, test: pd.DataFrame, declaration: ModelDeclaration, seed: int) -> dict[str, Floats]:
+def _learned(
+    frame: pd.DataFrame, train: Booleans, test: Booleans, declaration: ModelDeclaration, seed: int
+) -> dict[str, Floats]:
     if declaration.kind == "forecast":  # spares the rows of a frame that no simple method learns from
         return {}
-    known, asked = (Sample.of(columns_of(rows), declaration) for rows in (train, test))
+    known, asked = (Sample.of(columns_of(frame[chosen]), declaration) for chosen in (train, test))
     return learned_forecasts(known, asked, declaration, seed=seed)
 
 

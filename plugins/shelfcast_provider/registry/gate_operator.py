@@ -10,15 +10,13 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowSkipException
 
 from shelfcast.training import declaration as declarations
-from shelfcast_provider.links import CANDIDATE_LINKS, leave_candidate_pages
+from shelfcast_provider.links import CANDIDATE_LINKS, GATE_DECISION, leave_candidate_pages
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from shelfcast.registry.gate import Decision
     from shelfcast_provider.training.mlflow_hook import MLflowHook
-
-GATE_DECISION = "gate_decision.json"
 
 
 class GateOperator(BaseOperator):

@@ -35,11 +35,12 @@ def log_candidate(hook: "MLflowHook", run_id: str, model: str, folder: Path) -> 
     about = json.loads((folder / CANDIDATE_FOLDER / "training.json").read_text())
     frame = pd.read_parquet(folder / FRAME)
     rows = pd.read_parquet(folder / CANDIDATE_FOLDER / "fold_forecasts.parquet")
-    _log_facts(declaration, about, folder)
+    code = code_version()
+    _log_facts(declaration, about, folder, code)
     _log_frame(frame, about, folder)
     _log_folds(hook, run_id, rows)
     _log_files(run_id, declaration, folder)
-    _log_pictures_and_card(frame, rows, declaration, about, folder)
+    _log_pictures_and_card(frame, rows, declaration, folder, seed=int(about["seed"]), code=code)
 
 
 def code_version() -> str:
@@ -54,7 +55,7 @@ def code_version() -> str:
     return found.stdout.strip() if is_known and found else f"shelfcast {version('shelfcast')}"
 
 
-def _log_facts(declaration: "ModelDeclaration", about: dict[str, Any], folder: Path) -> None:
+def _log_facts(declaration: "ModelDeclaration", about: dict[str, Any], folder: Path, code: str) -> None:
     import mlflow
 
     from shelfcast.training.rows import model_features
@@ -63,7 +64,7 @@ def _log_facts(declaration: "ModelDeclaration", about: dict[str, Any], folder: P
     mlflow.log_params({**declaration.fit.model_dump(), "seed": about["seed"], "cutoff": about["cutoff"]})
     mlflow.log_metrics({name: value for name, value in metrics.items() if isinstance(value, int | float)})
     tags = {"frame_digest": about["frame_digest"], "reason": about["reason"], "level": metrics["level"]}
-    mlflow.set_tags({**tags, "code_version": code_version()})
+    mlflow.set_tags({**tags, "code_version": code})
     mlflow.log_dict({"features": list(model_features(declaration))}, "features.json")
 
 
@@ -121,7 +122,7 @@ def _model_file(run_id: str, declaration: "ModelDeclaration") -> Any:
 
 
 def _log_pictures_and_card(
-    frame: "pd.DataFrame", rows: "pd.DataFrame", declaration: "ModelDeclaration", about: dict[str, Any], folder: Path
+    frame: "pd.DataFrame", rows: "pd.DataFrame", declaration: "ModelDeclaration", folder: Path, *, seed: int, code: str
 ) -> None:
     import mlflow
 
@@ -132,14 +133,12 @@ def _log_pictures_and_card(
     from shelfcast.training.plots import draw, draw_explanation
 
     text = (folder / CANDIDATE_FOLDER / "model.txt").read_text()
-    explained = explain(text, held_out(frame, declaration, verify(folder)), declaration, seed=int(about["seed"]))
+    explained = explain(text, held_out(frame, declaration, verify(folder)), declaration, seed=seed)
     weights = summary(explained)
     pictures = folder / PICTURES
     draw(rows, pictures)
     draw_explanation(explained, gains(text), pictures)
     mlflow.log_artifacts(str(pictures), PICTURES)
     mlflow.log_text(weights.to_csv(index=False), "shap_summary.csv")
-    for card in model_card.write(
-        folder, pictures, model=declaration.name, code_version=code_version(), weights=weights
-    ):
+    for card in model_card.write(folder, pictures, model=declaration.name, code_version=code, weights=weights):
         mlflow.log_artifact(str(card))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
-from shelfcast_provider.links import CANDIDATE_LINKS, leave_candidate_pages
+from shelfcast_provider.links import CANDIDATE_LINKS, GATE_DECISION, leave_candidate_pages
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -56,5 +56,5 @@ def _note(context: "Context", about: dict[str, Any]) -> str:
     run, reason = context["run_id"], about["reason"] or "its turn"
     return (
         f"Trained by the Airflow run [{run}]({context['ti'].log_url}), reason: {reason}. Cutoff {about['cutoff']}, frame "
-        f"`{about['frame_digest'][:12]}`. The gate's decision follows as `gate_decision.json` among the artifacts."
+        f"`{about['frame_digest'][:12]}`. The gate's decision follows as `{GATE_DECISION}` among the artifacts."
     )
