@@ -110,12 +110,17 @@ ORDER = {
 }
 
 
+def answer(text, values=()):
+    with duckdb.connect() as connection:
+        return connection.execute(text, values).fetchall()[0][0]
+
+
 def judged(table, op="c", **changes):
     """The reason that the expressions give for a row of text."""
     row = {name: ORDER.get(name) for name in TABLES[table].column_names} | changes
     texts = ", ".join(f"CAST(? AS VARCHAR) AS {name}" for name in row)
     text = f"SELECT {reason(TABLES[table], DUCKDB_TYPES)} FROM (SELECT '{op}' AS op, {texts})"
-    return duckdb.execute(text, list(row.values())).fetchone()[0]
+    return answer(text, list(row.values()))
 
 
 @pytest.mark.parametrize(
@@ -163,7 +168,7 @@ def test_a_deleted_row_needs_its_key_only():
 def test_text_becomes_what_the_column_holds():
     column = TABLES["orders"].column("ordered_at")
     text = f"SELECT {cast(column, DUCKDB_TYPES)} FROM (SELECT '2024-01-01T10:00:00Z' AS ordered_at)"
-    assert str(duckdb.execute(text).fetchone()[0]) == "2024-01-01 10:00:00"
+    assert str(answer(text)) == "2024-01-01 10:00:00"
     assert cast(column, SPARK_TYPES) == "try_cast(rtrim('Z', ordered_at) AS TIMESTAMP_NTZ)"
     assert cast(TABLES["orders"].column("store_id"), SPARK_TYPES) == "store_id"
 

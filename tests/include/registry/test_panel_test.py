@@ -63,7 +63,8 @@ def test_the_textbook_t_is_scipys(rows):
 
 def test_the_gain_is_what_sql_says(rows):
     query = "SELECT 1 - sum(abs(actual - mean)) / sum(abs(actual - champion)) FROM rows"
-    ((said,),) = duckdb.sql(query).fetchall()
+    with duckdb.connect() as connection:
+        ((said,),) = connection.register("rows", rows).execute(query).fetchall()
     assert panel_of(rows).gain == pytest.approx(said)
 
 
