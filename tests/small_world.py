@@ -90,6 +90,8 @@ def ahead_covariates(promoted):
         "is_open_day_after": 1.0,
         "days_since_closure": 28.0,
         "days_until_closure": 28.0,
+        "closed_days_before_14": 0.0,
+        "closed_days_after_14": 0.0,
         "is_public_holiday": 0.0,
         "days_since_holiday": 28.0,
         "days_until_holiday": 28.0,

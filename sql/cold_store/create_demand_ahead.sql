@@ -16,6 +16,8 @@ CREATE TABLE IF NOT EXISTS FEATURES.DEMAND_AHEAD (
     is_open_day_after DOUBLE,
     days_since_closure DOUBLE,
     days_until_closure DOUBLE,
+    closed_days_before_14 DOUBLE,
+    closed_days_after_14 DOUBLE,
     is_public_holiday DOUBLE,
     days_since_holiday DOUBLE,
     days_until_holiday DOUBLE,

@@ -1,5 +1,6 @@
 -- Covariates of the days after one business date, as planned or forecast at its close.
 {%- set near = 28 -%}
+{%- set around = 14 -%}
 {%- macro is_near(on) -%}
 {{ on }} BETWEEN DATEADD(DAY, {{ 1 - near }}, d.sales_date)::DATE AND DATEADD(DAY, {{ near - 1 }}, d.sales_date)::DATE
 {%- endmacro -%}
@@ -95,6 +96,19 @@ near_closures AS (
     INNER JOIN days d ON {{ is_near('u.closed_on') }}
     GROUP BY u.store_id, d.sales_date
 ),
+-- a store that is shut for weeks is sold out before and filled again after
+closed_days AS (
+    SELECT
+        c.store_id,
+        d.sales_date,
+        SUM(IFF(c.sales_date < d.sales_date, 1, 0)) AS days_before,
+        SUM(IFF(c.sales_date > d.sales_date, 1, 0)) AS days_after
+    FROM closures c
+    INNER JOIN days d
+        ON c.sales_date
+        BETWEEN DATEADD(DAY, -{{ around }}, d.sales_date)::DATE AND DATEADD(DAY, {{ around }}, d.sales_date)::DATE
+    GROUP BY c.store_id, d.sales_date
+),
 holidays_known AS (
     SELECT region, holiday_on AS sales_date, kind, op
     FROM RAW.HOLIDAYS_CHANGES
@@ -146,6 +160,8 @@ SELECT
     IFF(n.sales_date IS NULL, 1.0, 0.0) AS is_open_day_after,
     COALESCE(q.days_since, {{ near }})::DOUBLE AS days_since_closure,
     COALESCE(q.days_until, {{ near }})::DOUBLE AS days_until_closure,
+    COALESCE(z.days_before, 0)::DOUBLE AS closed_days_before_14,
+    COALESCE(z.days_after, 0)::DOUBLE AS closed_days_after_14,
     COALESCE(h.is_public, 0.0) AS is_public_holiday,
     COALESCE(y.days_since, {{ near }})::DOUBLE AS days_since_holiday,
     COALESCE(y.days_until, {{ near }})::DOUBLE AS days_until_holiday,
@@ -161,6 +177,7 @@ LEFT JOIN closures c ON s.store_id = c.store_id AND d.sales_date = c.sales_date
 LEFT JOIN closures b ON s.store_id = b.store_id AND DATEADD(DAY, -1, d.sales_date)::DATE = b.sales_date
 LEFT JOIN closures n ON s.store_id = n.store_id AND DATEADD(DAY, 1, d.sales_date)::DATE = n.sales_date
 LEFT JOIN near_closures q ON s.store_id = q.store_id AND d.sales_date = q.sales_date
+LEFT JOIN closed_days z ON s.store_id = z.store_id AND d.sales_date = z.sales_date
 LEFT JOIN near_holidays y ON g.region = y.region AND d.sales_date = y.sales_date
 LEFT JOIN holidays h ON g.region = h.region AND d.sales_date = h.sales_date
 LEFT JOIN weather w ON g.region = w.region AND d.sales_date = w.sales_date

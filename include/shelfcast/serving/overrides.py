@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from shelfcast.serving.plan_distances import count_again, count_days_left
+from shelfcast.serving.plan_distances import count_again, count_closed_day, count_days_left
 
 USUAL_DISCOUNT = 0.2
 """Of a promotion whose discount nobody gave, at a series with no other promotion ahead."""
@@ -70,6 +70,7 @@ def _open(plan: Plan, overrides: Sequence[Override]) -> None:
     for override in overrides:
         day, is_open = override.horizon_day - 1, bool(override.is_open)
         was_open = plan["is_open"][:, day] != 0
+        count_closed_day(plan, day, more=was_open.astype(np.float32) - is_open)
         plan["is_open"][:, day] = is_open
         plan["is_open_day_before"][:, day + 1 : day + 2] = is_open
         plan["is_open_day_after"][:, max(day - 1, 0) : day] = is_open

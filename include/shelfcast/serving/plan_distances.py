@@ -1,4 +1,4 @@
-"""Days to the nearest promotion or closure of a plan, counted anew after an assumption moved one.
+"""Days to the nearest promotion or closure of a plan, and closed days around, counted anew after an assumption moved one.
 
 What lies before the first day ahead and behind the last one is not in a plan; it is taken from the distances that were
 planned, which count as far as `FAR_DAYS` (as `sql/cold_store/insert_demand_ahead.sql` counts them).
@@ -11,6 +11,9 @@ import numpy.typing as npt
 
 FAR_DAYS = 28
 """Days from which on something is no longer near."""
+
+DAYS_AROUND = 14
+"""Days before and after a day among which closed days are counted."""
 
 Numbers = npt.NDArray[np.float32]
 Booleans = npt.NDArray[np.bool_]
@@ -42,6 +45,18 @@ def count_days_left(plan: Mapping[str, Numbers], was_on: Booleans) -> None:
     for day in reversed(range(left.shape[1] - 1)):
         left[:, day] = np.where(is_on[:, day] & is_on[:, day + 1], left[:, day + 1] + 1, 0)
     plan["promotion_days_left"][:] = _known(planned, is_on, left)
+
+
+def count_closed_day(plan: Mapping[str, Numbers], day: int, *, more: Numbers) -> None:
+    """Counts a day that was closed or opened among the closed days around those near it, in place.
+
+    Args:
+        plan: Covariates by name, each of shape (series, days ahead).
+        day: Index of the day, from 0.
+        more: By series 1 if the day is closed now and was not, -1 if it was closed and is not, else 0.
+    """
+    plan["closed_days_before_14"][:, day + 1 : day + 1 + DAYS_AROUND] += more[:, None]
+    plan["closed_days_after_14"][:, max(day - DAYS_AROUND, 0) : day] += more[:, None]
 
 
 def _beyond(edge: Numbers) -> Numbers:

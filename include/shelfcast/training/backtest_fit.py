@@ -18,7 +18,7 @@ from shelfcast.training.frame import FEWEST_ROWS, columns_of
 from shelfcast.training.rows import Floats
 
 SMALLEST_MEAN = 1e-6
-KEYS = ["series_id", "store_id", "item_id", "sales_date", "horizon_days", "on_promotion"]
+KEYS = ["series_id", "store_id", "item_id", "sales_date", "horizon_days", "on_promotion", "store_group"]
 Say = Callable[[str], None]
 
 

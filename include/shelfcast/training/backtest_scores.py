@@ -19,11 +19,11 @@ SIMPLE = "simple_"
 
 
 def scores(rows: pd.DataFrame, scale: pd.DataFrame, declaration: ModelDeclaration) -> pd.DataFrame:
-    """One row a segment: all days, each week ahead, with and without promotion, each class of intermittency.
+    """One row a segment: all days, each week ahead, with and without promotion, each class of intermittency, each store group.
 
     Args:
         rows: Forecasts of one cutoff whose day is over and says something about demand: `series_id`, `horizon_days`,
-            `on_promotion`, `actual`, `mean`, the quantiles, and `simple_<name>` for each simple method.
+            `on_promotion`, `store_group`, `actual`, `mean`, the quantiles, and `simple_<name>` for each simple method.
         scale: `series_id`, `squared_step`, `demand_interval` and `size_variation` of each series before the cutoff.
         declaration: The model.
 
@@ -54,13 +54,15 @@ def demand_class(scale: pd.DataFrame) -> "pd.Series[str]":
 
 def _segments(rows: pd.DataFrame) -> dict[str, "pd.Series[bool]"]:
     week = (rows["horizon_days"].astype(int) - 1) // DAYS_A_WEEK + 1
-    promoted, kind = rows["on_promotion"] > 0, demand_class(rows)
+    promoted, kind, group = rows["on_promotion"] > 0, demand_class(rows), rows["store_group"]
+    groups = sorted(group.unique()) if group.nunique() > 1 else []
     return {
         "all": week > 0,
         **{f"week {number}": week == number for number in range(1, int(week.max()) + 1)},
         "on promotion": promoted,
         "no promotion": ~promoted,
         **{f"{name} demand": kind == name for name in ("smooth", "erratic", "intermittent", "lumpy", "unknown")},
+        **{f"store group {name}": group == name for name in groups},
     }
 
 

@@ -50,7 +50,7 @@ class Sample:
 def parameters(declaration: ModelDeclaration, *, seed: int, num_threads: int) -> dict[str, Any]:
     """LightGBM's parameters; deterministic for a seed, a number of threads and a layout of machines."""
     return {
-        **declaration.fit.model_dump(exclude={"num_boost_round"}),
+        **declaration.fit.model_dump(exclude={"num_boost_round"}, exclude_none=True),
         "seed": seed,
         "num_threads": num_threads,
         "deterministic": True,
@@ -97,9 +97,11 @@ def _smallest_leaf(sample: Sample, declaration: ModelDeclaration) -> dict[str, f
 
     LightGBM estimates the rows of a split from its hessians, in another way on several machines than on one; sums of
     hessians are the same on both. For counts they are the better measure too: what is known of a mean grows with the
-    units that were sold, not with the rows.
+    units that were sold, not with the rows. Where the mean is right a row's expected hessian is the mean to the power of
+    2 less the variance power (1 of Poisson).
     """
-    of_a_row = float(sample.target.mean()) if declaration.kind == "forecast" else 1.0
+    power = 2 - (declaration.fit.tweedie_variance_power or 1.0)
+    of_a_row = float((sample.expected**power).mean()) if declaration.kind == "forecast" else 1.0
     return {"min_data_in_leaf": 1, "min_sum_hessian_in_leaf": declaration.fit.min_data_in_leaf * of_a_row}
 
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
+from dateutil.easter import easter
 
 from shelfcast.training.declaration import ModelDeclaration
 
@@ -42,6 +43,8 @@ PLAIN = (
     "is_open_day_after",
     "days_since_closure",
     "days_until_closure",
+    "closed_days_before_14",
+    "closed_days_after_14",
     "is_public_holiday",
     "days_since_holiday",
     "days_until_holiday",
@@ -60,7 +63,9 @@ CAPPED = {"days_since_first_sale": 182.0, "days_since_last_sale": 56.0}
 """Days after which a series is as old, or as quiet, as any; uncapped they would only tell the date."""
 
 SELECTED = ("weekday_mean", "weekday_regular_mean", "weekday_promotion_mean")
-CALENDAR = ("weekday", "day_of_month", "workdays_left_in_month", "day_of_year")
+CALENDAR = ("weekday", "day_of_month", "workdays_left_in_month", "day_of_year", "days_from_easter")
+EASTER_DAYS = 61
+"""Days around Easter that carnival (48 before) and Corpus Christi (60 after) lie within; farther off is as far as any."""
 FORECAST_FEATURES = (
     "log_baseline",
     "price_ratio",
@@ -119,6 +124,7 @@ def _forecast_rows(columns: Columns) -> Floats:
         # wages come at the end of a month, on its last day of work: shops see the days before and after
         "workdays_left_in_month": np.busday_count(dates, (month + 1).astype("datetime64[D]")).astype(float),
         "day_of_year": (dates - dates.astype("datetime64[Y]")).astype(float) + 1,
+        "days_from_easter": _days_from_easter(dates),
         **{name: _floats(columns[name]) for name in PLAIN},
         **{name: np.minimum(_floats(columns[name]), days) for name, days in CAPPED.items()},
         **{f"{name}_ratio": _log_ratio(_floats(columns[name]), expected) for name in LEVELS},
@@ -137,6 +143,13 @@ def _weekday(columns: Columns) -> npt.NDArray[np.int64]:
     """ISO weekday of the day ahead, 1 (Monday) to 7; 1970-01-01 was a Thursday."""
     days = columns["sales_date"].astype("datetime64[D]").astype(np.int64)
     return (days + 3) % 7 + 1
+
+
+def _days_from_easter(dates: npt.NDArray[np.datetime64]) -> Floats:
+    """Days since the year's Easter Sunday of the Western churches, negative before it, at most `EASTER_DAYS` either way."""
+    years, place = np.unique(dates.astype("datetime64[Y]"), return_inverse=True)
+    sundays = np.asarray([easter(int(year) + 1970) for year in years.astype(np.int64)], dtype="datetime64[D]")
+    return np.asarray(np.clip((dates - sundays[place]).astype(float), -EASTER_DAYS, EASTER_DAYS))
 
 
 def _of_weekday(columns: Columns, name: str) -> Floats:

@@ -188,6 +188,8 @@ def closure_by_loop(store, number):
         "is_open_day_after": float(number + 1 not in closed),
         "days_since_closure": since,
         "days_until_closure": until,
+        "closed_days_before_14": len(closed & set(range(number - 14, number))),
+        "closed_days_after_14": len(closed & set(range(number + 1, number + 15))),
     }
 
 

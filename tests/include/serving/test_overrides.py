@@ -20,6 +20,8 @@ DISTANCES = (
     "days_until_promotion",
     "days_since_closure",
     "days_until_closure",
+    "closed_days_before_14",
+    "closed_days_after_14",
 )
 FAR = 28
 
@@ -62,6 +64,8 @@ def closed(*days):
     """A plan in which the store is closed on some days."""
     return {
         **distances("closure", days),
+        "closed_days_before_14": {day: sum(day - 14 <= other < day for other in days) for day in HORIZON},
+        "closed_days_after_14": {day: sum(day < other <= day + 14 for other in days) for day in HORIZON},
         "is_open": {day: 0.0 for day in range(1, 29) if day in days},
         "is_open_day_before": {day: 0.0 for day in range(1, 29) if day - 1 in days},
         "is_open_day_after": {day: 0.0 for day in range(1, 29) if day + 1 in days},

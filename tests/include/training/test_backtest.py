@@ -272,6 +272,7 @@ def test_a_series_scale_is_that_of_a_loop(tmp_path):
 
 def test_rmsse_is_the_mean_over_series_of_scaled_errors():
     rows = pd.DataFrame({"series_id": ["a", "a", "b"], "horizon_days": [1, 2, 8], "on_promotion": [0.0, 1.0, 0.0]})
+    rows = rows.assign(store_group=["big", "big", "small"])
     rows = rows.assign(
         actual=[1.0, 3.0, 10.0], mean=[2.0, 1.0, 10.0], simple_x=[1.0, 3.0, 12.0], simple_y=[9.0, 9.0, 9.0]
     )
@@ -283,6 +284,8 @@ def test_rmsse_is_the_mean_over_series_of_scaled_errors():
     assert table.loc["all", "ratio"] == pytest.approx(3 / 2)
     assert table.loc["week 2", "rows"] == 1
     assert table.loc["intermittent demand", "rows"] == 1
+    assert table.loc["store group big", "wape"] == pytest.approx(3 / 4)
+    assert table.loc["store group small", "wape"] == 0
 
 
 def test_demand_classes_are_those_of_syntetos_and_boylan():

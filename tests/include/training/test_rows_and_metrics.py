@@ -72,6 +72,23 @@ def test_the_calendar_and_the_ratios_are_those_of_the_row(some, demand):
         assert found["price_ratio"][number] == 1.0
 
 
+@pytest.mark.parametrize(
+    ("day", "days"),
+    [
+        ("2015-02-16", -48),  # Rose Monday
+        ("2015-04-05", 0),
+        ("2015-05-14", 39),  # Ascension
+        ("2014-06-19", 60),  # Corpus Christi
+        ("2024-12-31", 61),
+        ("2025-01-01", -61),
+        ("2025-04-18", -2),  # Good Friday
+    ],
+)
+def test_moving_feasts_lie_where_the_church_has_them(some, demand, day, days):
+    one = some.head(1).assign(sales_date=date.fromisoformat(day))
+    assert rows_by_name(one, demand)["days_from_easter"].tolist() == [days]
+
+
 def test_rows_do_not_depend_on_their_neighbours(some, demand):
     whole = assemble(columns_of(some), demand)
     shuffled = some.sample(frac=1, random_state=2)
