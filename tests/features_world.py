@@ -14,7 +14,17 @@ SNAPSHOT_DAYS, LATER_DAYS = 60, 6
 HORIZON = 5
 SERIES = [("milk", "S1"), ("milk", "S2"), ("soap", "S1")]
 CLOSED = {("S1", FIRST + timedelta(days=20)), ("S1", FIRST + timedelta(days=62))}
-EMPTY = {("soap", "S1", FIRST + timedelta(days=30))}
+EMPTY = {
+    ("soap", "S1", FIRST + timedelta(days=30)): 0,
+    ("milk", "S2", FIRST + timedelta(days=2)): 3,
+    ("milk", "S2", FIRST + timedelta(days=33)): 1,
+    ("milk", "S2", FIRST + timedelta(days=57)): 40,
+    ("milk", "S1", FIRST + timedelta(days=15)): 1,
+    ("milk", "S1", FIRST + timedelta(days=62)): 0,
+    ("soap", "S1", FIRST + timedelta(days=61)): 1,
+    ("soap", "S1", FIRST + timedelta(days=65)): 1,
+}
+"""Units sold on days that ended with an empty shelf: before there is a usual, below it, above it, on a closed day."""
 PROMOTED = {
     ("milk", "S1"): [
         (FIRST + timedelta(days=10), FIRST + timedelta(days=16)),
@@ -46,12 +56,13 @@ class World:
         for number in range(SNAPSHOT_DAYS + LATER_DAYS):
             is_snapshot = number < SNAPSHOT_DAYS
             for item, store in SERIES:
-                if (
-                    (store, day(number)) not in CLOSED
-                    and (item, store, day(number)) not in EMPTY
-                    and rng.random() < 0.8
-                ):
-                    self.sell(item, store, day(number), int(rng.integers(1, 9)), op="r" if is_snapshot else "c")
+                op, key = "r" if is_snapshot else "c", (item, store, day(number))
+                if key in EMPTY:
+                    self.empty(*key, op=op)
+                    if EMPTY[key]:
+                        self.sell(*key, EMPTY[key], op=op)
+                elif (store, day(number)) not in CLOSED and rng.random() < 0.8:
+                    self.sell(*key, int(rng.integers(1, 9)), op=op)
             self.close(day(number), is_snapshot=is_snapshot)
 
     def masters(self):
@@ -63,8 +74,6 @@ class World:
         announced = datetime.combine(FIRST - timedelta(days=60), time())
         for store, on in CLOSED:
             yield "store_closures", {"store_id": store, "closed_on": on, "reason": "r", "announced_at": announced}
-        for item, store, on in EMPTY:
-            yield "stock_levels", {"store_id": store, "item_id": item, "stock_date": on, "units_on_hand": 0.0}
         for number, ((item, store), spans) in enumerate(PROMOTED.items()):
             for part, (start, end) in enumerate(spans):
                 yield (
@@ -123,6 +132,10 @@ class World:
         }
         self.add("order_lines", op, known_on or on, **line)
         return head, line
+
+    def empty(self, item, store, on, *, op="c", known_on=None, units=0.0):
+        row = {"store_id": store, "item_id": item, "stock_date": on, "units_on_hand": units}
+        self.add("stock_levels", op, known_on or on, **row)
 
     def close(self, on, *, is_snapshot=False):
         self.position += 1

@@ -85,7 +85,8 @@ after AS (
         d.item_id,
         d.sales_date,
         COALESCE(s.units_sold, 0) AS units_sold,
-        COALESCE(e.is_empty, FALSE) AND COALESCE(s.units_sold, 0) = 0 AS is_stocked_out
+        -- whatever was sold before the shelf was empty, more may have been wanted
+        COALESCE(e.is_empty, FALSE) AS is_stocked_out
     FROM days d
     LEFT JOIN sold s ON d.store_id = s.store_id AND d.item_id = s.item_id AND d.sales_date = s.sales_date
     LEFT JOIN empty e ON d.store_id = e.store_id AND d.item_id = e.item_id AND d.sales_date = e.sales_date

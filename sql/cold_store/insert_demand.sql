@@ -78,7 +78,7 @@ price_steps AS (
             ORDER BY p.valid_from DESC
         ) = 1
 ),
--- one row a series and business date, without gaps; units are NULL on days that say nothing about demand
+-- one row a series and business date, without gaps; a closed day and one that sold out say too little to be counted
 panel AS (
     SELECT
         s.series_id,
@@ -87,12 +87,13 @@ panel AS (
         s.first_sale_date,
         c.sales_date,
         c.weekday,
+        COALESCE(x.op, 'd') = 'd' AS is_open,
         COALESCE(k.is_stocked_out, FALSE) AS is_stocked_out,
         p.sales_date IS NOT NULL AS on_promotion,
         COALESCE(k.units_sold, 0) AS units_sold,
         CASE
             WHEN COALESCE(x.op, 'd') = 'd' AND NOT COALESCE(k.is_stocked_out, FALSE) THEN COALESCE(k.units_sold, 0)
-        END AS units,
+        END AS countable_units,
         LAST_VALUE(r.price) IGNORE NULLS OVER (
             PARTITION BY s.series_id ORDER BY c.sales_date ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
         ) AS price
@@ -103,14 +104,25 @@ panel AS (
     LEFT JOIN promotion_days p ON s.store_id = p.store_id AND s.item_id = p.item_id AND c.sales_date = p.sales_date
     LEFT JOIN price_steps r ON s.series_id = r.series_id AND c.sales_date = r.sales_date
 ),
--- what the same kind of day usually sold before: the last 52 of its weekday, with or without promotion
+-- what the same kind of day usually sold before: a year of its weekday, with or without promotion
 expected AS (
     SELECT
         *,
-        IFF(units IS NULL, NULL, AVG(units) OVER (
-            PARTITION BY series_id, weekday, on_promotion ORDER BY sales_date ROWS BETWEEN 52 PRECEDING AND 1 PRECEDING
-        )) AS usual_units
+        AVG(countable_units) OVER (
+            PARTITION BY series_id, weekday, on_promotion ORDER BY sales_date
+            RANGE BETWEEN INTERVAL '364 days' PRECEDING AND INTERVAL '1 day' PRECEDING
+        ) AS usual_units
     FROM panel
+),
+-- on a day that sold out customers wanted what was sold or more: it counts as such a day usually does, if that is more
+unconstrained AS (
+    SELECT
+        *,
+        CASE
+            WHEN NOT is_stocked_out THEN countable_units
+            WHEN is_open AND usual_units IS NOT NULL THEN GREATEST(units_sold, usual_units)
+        END AS units
+    FROM expected
 ),
 features AS (
     SELECT
@@ -128,8 +140,9 @@ features AS (
         AVG(units) OVER {{ trailing(56) }} AS units_mean_56,
         AVG(units) OVER {{ trailing(182) }} AS units_mean_182,
         AVG(units) OVER {{ trailing(364) }} AS units_mean_364,
-        STDDEV_SAMP(units) OVER {{ trailing(28) }} AS units_std_28,
-        AVG(CASE WHEN units = 0 THEN 1.0 WHEN units > 0 THEN 0.0 END) OVER {{ trailing(28) }} AS zero_share_28,
+        STDDEV_SAMP(countable_units) OVER {{ trailing(28) }} AS units_std_28,
+        AVG(CASE WHEN countable_units = 0 THEN 1.0 WHEN countable_units > 0 THEN 0.0 END) OVER {{ trailing(28) }}
+            AS zero_share_28,
         units AS units_lag_1,
         {%- for day in range(2, 8) %}
         LAG(units, {{ day - 1 }}) OVER (PARTITION BY series_id ORDER BY sales_date) AS units_lag_{{ day }},
@@ -142,8 +155,8 @@ features AS (
             AS weekday_promotion_mean_{{ day }},
         {%- endfor %}
         {%- for days in (7, 14, 28, 56) %}
-        SUM(IFF(usual_units IS NULL, NULL, units)) OVER {{ trailing(days) }}
-        / NULLIF(SUM(usual_units) OVER {{ trailing(days) }}, 0) AS level_{{ days }},
+        SUM(IFF(usual_units IS NULL, NULL, countable_units)) OVER {{ trailing(days) }}
+        / NULLIF(SUM(IFF(countable_units IS NULL, NULL, usual_units)) OVER {{ trailing(days) }}, 0) AS level_{{ days }},
         {%- endfor %}
         AVG(CASE WHEN on_promotion THEN units END) OVER {{ trailing(364) }}
         / NULLIF(AVG(CASE WHEN NOT on_promotion THEN units END) OVER {{ trailing(364) }}, 0) AS promotion_uplift_364,
@@ -153,7 +166,7 @@ features AS (
         AVG(units) OVER (
             PARTITION BY series_id ORDER BY sales_date ROWS BETWEEN 363 PRECEDING AND 336 PRECEDING
         ) AS units_next_28_last_year
-    FROM expected
+    FROM unconstrained
 ),
 judged AS (
     SELECT

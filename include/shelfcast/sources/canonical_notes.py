@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import duckdb
 
 from shelfcast.sources.canonical_checks import RowCheck
-from shelfcast.sources.canonical_units import JUDGED
+from shelfcast.sources.canonical_units import IS_STOCKED_OUT, JUDGED
 
 LARGE_FACTOR = 100
 LONGEST_QUIET_DAYS = 7
@@ -35,11 +35,24 @@ def history_notes(connection: duckdb.DuckDBPyConnection, *, used: list[str], has
     yield f"{series:,} series, {rows:,} rows, {sold / max(rows, 1):.0%} of them with a sale, {days:,} days."
     if rows < 0.95 * series * days:
         yield "A series' days without a row count as days without sale and without promotion."
+    yield from _stocked_out(connection)
     yield from _missing(connection, used)
     yield from _quiet(connection)
     yield from _large(connection)
     if has_future:
         yield from _future(connection)
+
+
+def _stocked_out(connection: duckdb.DuckDBPyConnection) -> Iterator[str]:
+    sales = RowCheck(connection=connection, table="sales", file="sales.parquet")
+    count, _ = sales.count(IS_STOCKED_OUT)
+    if count:
+        share = count / sales.count("TRUE")[0]
+        yield (
+            f"sales.parquet: {count:,} days ({share:.1%}) ended with an empty shelf. More may have been wanted than was "
+            "sold, so they are neither learned from nor scored, and their series count as usual on them. If your shelf "
+            "count says nothing about that, declare its column as `not used`."
+        )
 
 
 def _missing(connection: duckdb.DuckDBPyConnection, used: list[str]) -> Iterator[str]:

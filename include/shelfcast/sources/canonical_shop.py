@@ -8,16 +8,16 @@ from pathlib import Path
 
 from shelfcast.sources.canonical_columns import CALENDAR_COLUMNS
 from shelfcast.sources.canonical_folder import CanonicalFolder
+from shelfcast.sources.canonical_units import IS_STOCKED_OUT
 from shelfcast.sources.dataset_values import number, text_literal
 
 DAYS = "(SELECT * EXCLUDE (units_sold) FROM sales UNION ALL BY NAME SELECT * FROM future)"
 
-DAILY_SALES = """
+DAILY_SALES = f"""
 SELECT
     item_id || '@' || store_id AS series_id, store_id, item_id, sales_date, units_sold,
-    units_sold = 0 AND (coalesce(is_stocked_out, 0) > 0 OR coalesce(units_on_hand, 1) <= 0) AS is_stocked_out,
-    sales_date + INTERVAL 86399 SECOND AS known_at
-FROM sales WHERE units_sold > 0 OR is_stocked_out > 0 OR units_on_hand <= 0"""
+    {IS_STOCKED_OUT} AS is_stocked_out, sales_date + INTERVAL 86399 SECOND AS known_at
+FROM sales WHERE units_sold > 0 OR {IS_STOCKED_OUT}"""  # noqa: S608
 
 # days in a row, told by their number minus their rank, are one promotion
 PROMOTIONS = """

@@ -13,6 +13,8 @@ from shelfcast.sources.canonical_columns import DAY_COLUMNS, SALES_KEY, FolderDe
 from shelfcast.sources.outliers import IS_OUTLIER, WHAT, judged
 
 JUDGED = judged("sales", ("store_id", "item_id"))
+IS_STOCKED_OUT = "(coalesce(is_stocked_out, 0) > 0 OR coalesce(units_on_hand, 1) <= 0)"
+"""The shelf was empty in the evening, whatever was sold until then."""
 
 
 def mend(connection: duckdb.DuckDBPyConnection, declaration: FolderDeclaration) -> Iterator[str]:
@@ -38,7 +40,7 @@ def _sum_days(connection: duckdb.DuckDBPyConnection) -> Iterator[str]:
 
 
 def _ignore_outliers(connection: duckdb.DuckDBPyConnection) -> Iterator[str]:
-    """Such a day tells as little about demand as one with an empty shelf, and is kept as one."""
+    """Such a day tells as little about demand as one with an empty shelf and no sale, and is kept as one."""
     count, example = _check(connection, JUDGED).count(IS_OUTLIER)
     connection.execute(
         f"UPDATE sales SET units_sold = 0, is_stocked_out = 1 FROM (SELECT * FROM {JUDGED} WHERE {IS_OUTLIER}) AS found "  # noqa: S608

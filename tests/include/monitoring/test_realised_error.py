@@ -179,7 +179,7 @@ def test_what_became_known_later_does_not_change_a_score(store, tmp_path):
 def test_closed_and_sold_out_days_say_nothing(store, tmp_path):
     empty_day = TODAY - timedelta(days=2)
     store.connection.execute(
-        "UPDATE FEATURES.DAILY_SALES SET is_stocked_out = TRUE, units_sold = 0 WHERE series_id = 'i0@s0' AND sales_date = ?",
+        "UPDATE FEATURES.DAILY_SALES SET is_stocked_out = TRUE, units_sold = 1 WHERE series_id = 'i0@s0' AND sales_date = ?",
         [empty_day],
     )
     closures = pd.DataFrame(

@@ -383,14 +383,17 @@ def test_the_reader_itself_refuses_a_folder_without_sales(tmp_path):
         CanonicalFolder(tmp_path, database=tmp_path / "x.duckdb")
 
 
+@pytest.mark.parametrize("sold", [0.0, 3.0])
 @pytest.mark.parametrize("column", ["is_stocked_out", "units_on_hand"])
-def test_an_empty_shelf_is_told_apart_from_no_demand(tmp_path, column):
+def test_a_day_that_sold_out_is_told_apart_from_one_that_did_not(tmp_path, column, sold):
     is_empty = np.tile(np.arange(DAYS) == 40, 6)
-    frame = sales(units_sold=np.where(is_empty, 0.0, 5.0), **{column: is_empty == (column == "is_stocked_out")})
-    _, out = read(write(tmp_path / "shop", frame), tmp_path)
+    frame = sales(units_sold=np.where(is_empty, sold, 5.0), **{column: is_empty == (column == "is_stocked_out")})
+    history, out = read(write(tmp_path / "shop", frame), tmp_path)
     daily = table(out, "daily_sales")
+    assert (daily["sales_date"][daily["is_stocked_out"]] == pd.Timestamp(FIRST) + timedelta(days=40)).all()
     assert daily["is_stocked_out"].sum() == 6
     assert len(daily) == 6 * DAYS
+    assert any("6 days (0.8%) ended with an empty shelf" in note for note in history.notes)
 
 
 def small_plan(**changed):
