@@ -81,6 +81,26 @@ def check(path: Path, data: Annotated[Path | None, typer.Option(help="Folder of 
     Console().print(checked(path, data=data))
 
 
+@dataset_app.command()
+def write(
+    folder: Annotated[Path, typer.Argument(help="To write to: empty, or not there yet.")],
+    seed: Annotated[int, typer.Option(min=0, help="The same seed and size write the same files.")] = 7,
+    stores: Annotated[int, typer.Option(min=1, max=900)] = 4,
+    items: Annotated[int, typer.Option(min=1, max=10_000)] = 24,
+    days: Annotated[int, typer.Option(min=28, help="Days of history.")] = 560,
+    short_deliveries: Annotated[float, typer.Option(min=0, max=1, help="Share that makes the stock-outs.")] = 0.06,
+) -> None:
+    """Write a simulated shop as files for a backtest, with the true demand beside them."""
+    from shelfcast.sources.simulation_settings import SimulationSettings
+    from shelfcast_local.simulator.shop_files import write_shop_files
+    from shelfcast_local.simulator.simulator import Simulator
+
+    settings = SimulationSettings(
+        seed=seed, stores=stores, items=items, history_days=days, short_deliveries=short_deliveries
+    )
+    Console().print(str(write_shop_files(Simulator(settings), folder)), soft_wrap=True, highlight=False)
+
+
 @app.command()
 def backtest(
     dataset: Annotated[Path, typer.Option(help="A dataset declaration, or a folder with sales.parquet.")],

@@ -56,6 +56,7 @@ class SimulationSettings(BaseModel):
         first_day: First day with sales.
         history_days: Days that are written at once, 28 or more.
         units_per_day: Mean units a day of an item at a store, intermittent items left out, above 0.
+        short_deliveries: Share of the weekly deliveries of an item that come short, 0 to 1; they make the stock-outs.
         faults: What goes wrong, and when.
     """
 
@@ -67,6 +68,7 @@ class SimulationSettings(BaseModel):
     first_day: date = date(2023, 12, 18)
     history_days: Annotated[int, Field(ge=28)] = 560
     units_per_day: Annotated[float, Field(gt=0)] = 12.0
+    short_deliveries: Annotated[float, Field(ge=0, le=1)] = 0.06
     faults: tuple[Fault, ...] = ()
 
     @property

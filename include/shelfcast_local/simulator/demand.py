@@ -163,12 +163,13 @@ def _shift(world: World, days: Integers) -> Floats:
 def _arrivals(world: World, store: int, week: int, planned: Floats, shifted: Floats) -> Integers:
     """Units that come in by day: the delivery on the first, and emergency deliveries if demand shifts upwards.
 
-    One delivery in sixteen comes short, which makes the stock-outs.
+    A delivery that comes short makes a stock-out.
     """
     items = len(world.category)
     rng = stream(world.settings.seed, Purpose.SUPPLY, store, week)
     safety = np.exp(rng.normal(0.42, 0.12, items))
-    safety = np.where(rng.random(items) < 0.06, safety * rng.uniform(0.25, 0.7, items), safety)
+    is_short = rng.random(items) < world.settings.short_deliveries
+    safety = np.where(is_short, safety * rng.uniform(0.25, 0.7, items), safety)
     arrivals = np.ceil(np.maximum(shifted - planned, 0) * safety)
     arrivals[0] = np.ceil(planned.sum(axis=0) * safety) + (planned.sum(axis=0) > 0) * (1 + world.is_intermittent)
     return np.asarray(arrivals.astype(np.int64))

@@ -111,7 +111,7 @@ class Simulator:
 
         Columns: `store_id`, `item_id`, `sales_date`, `is_open`, `expected_units` (mean of the demand), `units_demanded`
         (what customers wanted, stock-outs undone), `units_sold` (what all corrections lead to), `is_stocked_out`
-        (the shelf was empty in the evening), `on_promotion`, `unit_price`.
+        (the shelf was empty in the evening), `on_promotion`, `discount`, `price` (of the shelf), `unit_price` (paid).
         """
         parts = [
             self._truth_of(store, day)
@@ -135,6 +135,8 @@ class Simulator:
                 "units_sold": week.sold[row, items],
                 "is_stocked_out": week.on_hand[row, items] == 0,
                 "on_promotion": week.discount[row, items] > 0,
+                "discount": week.discount[row, items],
+                "price": week.price[row, items],
                 "unit_price": np.round(week.price * (1 - week.discount), 2)[row, items],
             }
         )
