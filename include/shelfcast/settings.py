@@ -8,6 +8,7 @@ from pathlib import Path
 from shelfcast.errors import ConfigurationError
 
 PROFILES = ("laptop", "platform")
+LEAST_QUERY_GIB = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,6 +21,8 @@ class Settings:
         artifacts: Folder for frozen frames, release bundles, exports and reports (`SHELFCAST_ARTIFACTS`).
         alert_address: Where alert mails go (`SHELFCAST_ALERT_ADDRESS`).
         num_threads: Threads that one fit or query may use (`SHELFCAST_NUM_THREADS`), at least 1.
+        query_memory_gib: GiB that one query of a backtest may hold before it spills to disk (`SHELFCAST_QUERY_MEMORY_GIB`),
+            at least 0.5.
     """
 
     profile: str
@@ -27,6 +30,7 @@ class Settings:
     artifacts: Path
     alert_address: str
     num_threads: int
+    query_memory_gib: float
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> "Settings":
@@ -38,6 +42,11 @@ class Settings:
         threads = env.get("SHELFCAST_NUM_THREADS", "2")
         if not threads.isdigit() or int(threads) < 1:
             raise ConfigurationError(f"SHELFCAST_NUM_THREADS is {threads!r}; write a whole number of 1 or more.")
+        memory = env.get("SHELFCAST_QUERY_MEMORY_GIB", "4")
+        if not memory.replace(".", "", 1).isdigit() or float(memory) < LEAST_QUERY_GIB:
+            raise ConfigurationError(
+                f"SHELFCAST_QUERY_MEMORY_GIB is {memory!r}; write a number of {LEAST_QUERY_GIB} or more."
+            )
         home = Path(env.get("SHELFCAST_HOME", ".shelfcast")).absolute()
         return cls(
             profile=profile,
@@ -45,4 +54,5 @@ class Settings:
             artifacts=Path(env.get("SHELFCAST_ARTIFACTS", str(home / "artifacts"))),
             alert_address=env.get("SHELFCAST_ALERT_ADDRESS", "forecast-oncall@shop.example"),
             num_threads=int(threads),
+            query_memory_gib=float(memory),
         )

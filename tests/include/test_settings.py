@@ -11,11 +11,18 @@ def test_defaults_are_those_of_a_laptop(tmp_path):
     assert settings.profile == "laptop"
     assert settings.landing == str(tmp_path / "landing")
     assert settings.num_threads == 2
+    assert settings.query_memory_gib == 4
 
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("SHELFCAST_PROFILE", "cloud"), ("SHELFCAST_NUM_THREADS", "many"), ("SHELFCAST_NUM_THREADS", "0")],
+    [
+        ("SHELFCAST_PROFILE", "cloud"),
+        ("SHELFCAST_NUM_THREADS", "many"),
+        ("SHELFCAST_NUM_THREADS", "0"),
+        ("SHELFCAST_QUERY_MEMORY_GIB", "4GB"),
+        ("SHELFCAST_QUERY_MEMORY_GIB", "0.1"),
+    ],
 )
 def test_a_wrong_value_is_refused_with_the_variable_named(name, value):
     with pytest.raises(ConfigurationError, match=name):

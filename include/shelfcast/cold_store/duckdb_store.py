@@ -10,6 +10,7 @@ import sqlglot
 
 from shelfcast.cold_store.cold_store import Parameters
 from shelfcast.cold_store.statements import BOUND_VALUE, Names, statement
+from shelfcast.duckdb_file import open_database
 
 SCHEMAS = ("RAW", "QUARANTINE", "FEATURES", "FORECASTS", "OPERATIONS")
 
@@ -20,10 +21,11 @@ class DuckDBStore:
     Args:
         path: Database file, or `:memory:`.
         num_threads: Threads that a query may use, 1 or more.
+        memory_gib: GiB that it may hold before it spills beside its file; DuckDB's own choice if `None`.
     """
 
-    def __init__(self, path: str = ":memory:", *, num_threads: int = 2) -> None:
-        self.connection = duckdb.connect(path, config={"threads": num_threads})
+    def __init__(self, path: str = ":memory:", *, num_threads: int = 2, memory_gib: float | None = None) -> None:
+        self.connection = open_database(path, num_threads=num_threads, memory_gib=memory_gib)
         for schema in SCHEMAS:
             self.connection.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
 

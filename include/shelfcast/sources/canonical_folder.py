@@ -11,6 +11,7 @@ from pathlib import Path
 
 import duckdb
 
+from shelfcast.duckdb_file import open_database
 from shelfcast.sources.canonical_checks import FORMS, RowCheck, beside_problems
 from shelfcast.sources.canonical_columns import (
     CALENDAR_COLUMNS,
@@ -47,16 +48,18 @@ class CanonicalFolder:
         folder: Holds `sales.parquet`.
         database: File for DuckDB to keep the tables in; made.
         num_threads: Threads that a query may use, 1 or more.
+        memory_gib: GiB that it may hold before it spills beside `database`; DuckDB's own choice if `None`.
 
     Raises:
         DatasetError: Up to ten problems at once: file, column, what was found, what to do.
     """
 
-    def __init__(self, folder: Path, *, database: Path, num_threads: int = 2) -> None:
+    def __init__(self, folder: Path, *, database: Path, num_threads: int = 2, memory_gib: float | None = None) -> None:
         self.folder = folder
         self.declaration = read_folder_declaration(folder / "dataset.yaml")
-        self.connection = duckdb.connect(str(database), config={"threads": num_threads})
-        self.connection.execute("SET enable_progress_bar = false")
+        self.connection = open_database(database, num_threads=num_threads, memory_gib=memory_gib)
+        # order is kept in memory, and nothing here depends on it
+        self.connection.execute("SET preserve_insertion_order = false")
         # statistics of Parquet leave NaN out, and DuckDB draws conclusions from them: a column of 0 and NaN is all 0 to it
         self.connection.execute("SET disabled_optimizers = 'statistics_propagation'")
         self.uses: list[ColumnUse] = []
