@@ -64,12 +64,21 @@ prices_known AS (
             PARTITION BY store_id, item_id, valid_from ORDER BY generation DESC, position_ordinal DESC
         ) = 1
 ),
+-- of the prices before the days, the last one may hold on them
+prices_ahead AS (
+    SELECT store_id, item_id, valid_from, price
+    FROM prices_known
+    WHERE op <> 'd' AND announced_at <= :known_until
+    QUALIFY
+        ROW_NUMBER() OVER (
+            PARTITION BY store_id, item_id, GREATEST(valid_from, :business_date::DATE) ORDER BY valid_from DESC
+        ) = 1
+),
 -- the last announced price that holds on the day
 prices AS (
     SELECT p.store_id, p.item_id, d.sales_date, p.price
-    FROM prices_known p
+    FROM prices_ahead p
     INNER JOIN days d ON p.valid_from <= d.sales_date
-    WHERE p.op <> 'd' AND p.announced_at <= :known_until
     QUALIFY ROW_NUMBER() OVER (PARTITION BY p.store_id, p.item_id, d.sales_date ORDER BY p.valid_from DESC) = 1
 ),
 closures_known AS (
