@@ -1,11 +1,12 @@
 """`shelfcast backtest` on the screen: a progress bar, how the columns were taken, tables of errors, what it cost."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import pandas as pd
 from rich import box
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from shelfcast.sources.canonical_columns import ColumnUse
@@ -13,7 +14,38 @@ from shelfcast.training.backtest import BacktestPlan, BacktestReport
 from shelfcast.training.backtest import run as measure
 
 GIB = 1024**3
+TENTHS = 10
 NUMBERS = ("rows", "WAPE", "bias", "RMSPE", "RMSSE", "pinball", "in 90 %", "simple", "ratio")
+
+
+class StepsShown:
+    """A progress bar in a terminal; elsewhere, such as in a log, a line whenever a step or a tenth of it begins.
+
+    Args:
+        progress: Shown while the steps go on.
+        steps: How many there are.
+    """
+
+    def __init__(self, progress: Progress, steps: int) -> None:
+        self._progress, self._steps, self._begun = progress, steps, 0
+        self._task = progress.add_task("starts", total=steps)
+
+    def __call__(self, step: str, *, part: int = 1, parts: int = 1) -> None:
+        """Shows that a step, or a part of it, begins."""
+        self._begun += part == 1
+        done = self._begun - 1 + (part - 1) / parts
+        name = f"{step} {part}/{parts}" if parts > 1 else step
+        self._progress.update(self._task, description=name, completed=done)
+        is_new_tenth = part == 1 or TENTHS * part // parts > TENTHS * (part - 1) // parts
+        if is_new_tenth and not self._progress.console.is_terminal:
+            seconds = self._progress.tasks[0].elapsed or 0
+            self._progress.console.print(
+                f"{timedelta(seconds=round(seconds))} {done / self._steps:4.0%} {name}", highlight=False
+            )
+
+    def end(self) -> None:
+        """Shows that all is done."""
+        self._progress.update(self._task, description="done", completed=self._steps)
 
 
 def run(
@@ -21,15 +53,11 @@ def run(
 ) -> BacktestReport:
     """Runs a backtest with a progress bar and prints what it found."""
     shown = console or Console()
-    columns = (TextColumn("{task.description:24}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (TextColumn("{task.description:16}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
     with Progress(*columns, console=shown) as progress:
-        task = progress.add_task("starts", total=plan.steps)
-
-        def say(step: str) -> None:
-            progress.update(task, description=step, advance=1)
-
+        say = StepsShown(progress, plan.steps)
         report = measure(dataset, out, plan, data=data, say=say)
-        progress.update(task, description="done", completed=plan.steps)
+        say.end()
     _print(report, out, shown)
     return report
 

@@ -110,7 +110,9 @@ def backtest(
     horizon_days: Annotated[int, typer.Option(help="Days ahead, 1 to 56.")] = 28,
     baselines: Annotated[bool, typer.Option("--baselines", help="Write the simple methods' forecasts too.")] = False,
     data: Annotated[Path | None, typer.Option(help="Folder of the files that a declaration names.")] = None,
-    most_rows: Annotated[int, typer.Option(min=10_000, help="Rows to train on, roughly.")] = 3_000_000,
+    most_rows: Annotated[
+        int | None, typer.Option(min=10_000, help="Rows to train on, roughly; default: the model's most_rows.")
+    ] = None,
 ) -> None:
     """Measure a model on a dataset, without a server."""
     from shelfcast.training.backtest import plan

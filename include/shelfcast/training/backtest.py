@@ -7,7 +7,6 @@ comes from files, and a DuckDB of its own takes the place of the cold store.
 import resource
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -22,15 +21,11 @@ from shelfcast.training.backtest_cutoff import CutoffRun
 from shelfcast.training.backtest_input import History, write_history
 from shelfcast.training.backtest_output import ForecastFile
 from shelfcast.training.backtest_scores import LEVEL
+from shelfcast.training.backtest_steps import STEPS, Say, say_nothing
 from shelfcast.training.backtest_store import BacktestStore
 from shelfcast.training.declaration import ModelDeclaration
 
-MOST_ROWS = 3_000_000
 LONGEST_HORIZON = 56
-STEPS_A_CUTOFF = 4
-"""Features, frame, model, forecast; the folds come on top."""
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +37,7 @@ class BacktestPlan:
         horizon_days: Days ahead, 1 to 56.
         declaration: A forecast.
         baselines: Whether the file also holds the simple methods, without quantiles.
-        most_rows: Rows to train on, roughly; of more, each origin keeps a random part of its series.
+        most_rows: Rows to train on, roughly, in place of the declared ones.
         seed: Of the fit.
     """
 
@@ -50,7 +45,7 @@ class BacktestPlan:
     horizon_days: int
     declaration: ModelDeclaration
     baselines: bool = False
-    most_rows: int = MOST_ROWS
+    most_rows: int | None = None
     seed: int = 7
 
     def __post_init__(self) -> None:
@@ -65,8 +60,8 @@ class BacktestPlan:
 
     @property
     def steps(self) -> int:
-        """How often a run says what it does, at most."""
-        return 1 + len(self.cutoffs) * (STEPS_A_CUTOFF + self.declaration.folds)
+        """How many steps a run says that it begins."""
+        return 1 + len(self.cutoffs) * len(STEPS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +89,7 @@ class BacktestReport:
     peak_bytes: int
 
 
-def plan(model: str, cutoffs: str, horizon_days: int, *, baselines: bool, most_rows: int = MOST_ROWS) -> BacktestPlan:
+def plan(model: str, cutoffs: str, horizon_days: int, *, baselines: bool, most_rows: int | None = None) -> BacktestPlan:
     """A plan from the words of a command line; raises `ConfigurationError` that says which word is wrong."""
     days = []
     for text in (part.strip() for part in cutoffs.split(",")):
@@ -112,7 +107,7 @@ def plan(model: str, cutoffs: str, horizon_days: int, *, baselines: bool, most_r
 
 
 def run(
-    dataset: Path, out: Path, plan: BacktestPlan, *, data: Path | None = None, say: Say = lambda _: None
+    dataset: Path, out: Path, plan: BacktestPlan, *, data: Path | None = None, say: Say = say_nothing
 ) -> BacktestReport:
     """Forecasts the days after each cutoff from what was known at it, writes the forecasts, and scores them.
 
@@ -128,21 +123,30 @@ def run(
         TrainingError: There is too little before a cutoff to learn from.
     """
     started, cpu_before = time.monotonic(), _cpu_seconds()
-    threads = Settings.from_environment().num_threads
+    settings = Settings.from_environment()
+    threads, memory_gib = settings.num_threads, settings.query_memory_gib
     with TemporaryDirectory(prefix="shelfcast-backtest-") as work:
         say("history")
-        history = write_history(dataset, Path(work), data=data, lead_days=plan.horizon_days, num_threads=threads)
-        with BacktestStore(Path(work) / "backtest.duckdb", num_threads=threads) as store:
+        history = write_history(
+            dataset, Path(work), data=data, lead_days=plan.horizon_days, num_threads=threads, memory_gib=memory_gib
+        )
+        with BacktestStore(Path(work) / "backtest.duckdb", num_threads=threads, memory_gib=memory_gib) as store:
             store.load_history(Path(work))
             declared = plan.declaration.model_copy(update={"horizon_days": plan.horizon_days})
             cutoff_run = CutoffRun(
-                store, history, declared, most_rows=plan.most_rows, num_threads=threads, seed=plan.seed
+                store,
+                history,
+                declared,
+                most_rows=plan.most_rows or declared.most_rows,
+                num_threads=threads,
+                seed=plan.seed,
             )
             cutoff_run.check(plan.cutoffs)
             tables = []
             with ForecastFile(out, declared, history.id_types, baselines=plan.baselines) as file:
                 for cutoff in plan.cutoffs:
                     rows = cutoff_run.forecasts(cutoff, say=say)
+                    say("scores")
                     tables.append(cutoff_run.scored(cutoff, rows))
                     file.write(cutoff, rows, silent=cutoff_run.silent(cutoff, rows))
     return BacktestReport(

@@ -1,21 +1,27 @@
 """One cutoff of a backtest: features, frame, model, forecasts, errors."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
 
 import numpy as np
 import pandas as pd
 
-from shelfcast.cold_store.feature_views import DEMAND, closed_at
+from shelfcast.cold_store.feature_views import DEMAND, DEMAND_AHEAD, closed_at
 from shelfcast.errors import DatasetError, PostConditionFailed, TrainingError, first_offenders
+from shelfcast.training.backtest_features import PANEL_ROWS, build_features
 from shelfcast.training.backtest_fit import collect, fit, forecast
 from shelfcast.training.backtest_input import History
 from shelfcast.training.backtest_scores import scores
-from shelfcast.training.backtest_store import END_OF_TIME, BacktestStore
+from shelfcast.training.backtest_steps import Say, say_nothing
+from shelfcast.training.backtest_store import DAILY_SALES, END_OF_TIME, BacktestStore
 from shelfcast.training.declaration import ModelDeclaration
 from shelfcast.training.evaluation import QUANTILE_NAMES
 
-Say = Callable[[str], None]
+DAYS_ASKED_FOR = f"SEMI JOIN (SELECT series_id, sales_date FROM {DEMAND_AHEAD}) USING (series_id, sales_date)"  # noqa: S608
+"""Of the daily sales, those that a frame can be about."""
+
+SCALE_DAYS = 364
+"""Days of a series that its scale is taken from."""
 
 
 class CutoffRun:
@@ -28,6 +34,7 @@ class CutoffRun:
         most_rows: Rows to train on, roughly.
         num_threads: Of a fit, 1 or more.
         seed: Of the fit.
+        panel_rows: Series times days whose features and scale are computed at a time.
     """
 
     def __init__(
@@ -39,9 +46,10 @@ class CutoffRun:
         most_rows: int,
         num_threads: int,
         seed: int,
+        panel_rows: int = PANEL_ROWS,
     ) -> None:
         self.store, self.history, self.declaration = store, history, declaration
-        self.most_rows, self.num_threads, self.seed = most_rows, num_threads, seed
+        self.most_rows, self.num_threads, self.seed, self.panel_rows = most_rows, num_threads, seed, panel_rows
         self.first_date, self.last_date = store.span()
         self.notes: list[str] = []
 
@@ -62,37 +70,29 @@ class CutoffRun:
                 f"many: name a cutoff from {self.first_date + timedelta(days=needed - 1)} on, or a shorter horizon."
             )
 
-    def forecasts(self, cutoff: date, *, say: Say = lambda _: None) -> pd.DataFrame:
+    def forecasts(self, cutoff: date, *, say: Say = say_nothing) -> pd.DataFrame:
         """Forecasts of every series that is active at a cutoff, beside what was sold (see `backtest_fit.forecast`)."""
         declared = self.declaration
-        say(f"{cutoff}: features")
-        origins = self.store.build_features(cutoff, declared, most_rows=self.most_rows)
+        first_origin = self._build_features(cutoff, say)
         active = self._active_series(cutoff)
-        say(f"{cutoff}: frame")
+        say("frame")
         learned = {
             "cutoff": cutoff,
             "known_until": closed_at(self.store, cutoff),
-            "first_origin": origins[0],
+            "first_origin": first_origin,
             "origin_step_days": declared.origin_step_days,
             "horizon_days": declared.horizon,
         }
-        rows = collect(self.store.batches(declared.frame_statement, learned), declared)
+        rows = collect(self._frame(learned), declared)
         if rows is None or not active:
             raise TrainingError(
                 f"No series was active {'at' if rows else 'in the weeks before'} {cutoff}, so there is nothing to "
                 f"{'forecast' if rows else 'learn from'}. Choose a cutoff within the selling season."
             )
-        fitted = fit(
-            rows,
-            declared,
-            seed=self.seed,
-            num_threads=self.num_threads,
-            say=lambda step: say(f"{cutoff}: {step}"),
-        )
+        fitted = fit(rows, declared, seed=self.seed, num_threads=self.num_threads, say=say)
         del rows
-        say(f"{cutoff}: forecast")
-        parts = self.store.batches(declared.frame_statement, self._ahead(cutoff))
-        found = forecast(parts, fitted, declared, num_threads=self.num_threads)
+        say("forecast")
+        found = forecast(self._frame(self._ahead(cutoff)), fitted, declared, num_threads=self.num_threads)
         self._check_forecasts(cutoff, found, active=active)
         return found
 
@@ -103,8 +103,7 @@ class CutoffRun:
         if not known["actual"].sum():
             self.notes.append(f"{cutoff}: nothing was sold after it yet, so there is nothing to score.")
             return pd.DataFrame()
-        parameters = {"cutoff": cutoff, "known_until": closed_at(self.store, cutoff)}
-        table = scores(known, self.store.fetch("training/series_scale", parameters), self.declaration)
+        table = scores(known, self._scale(cutoff), self.declaration)
         table.insert(0, "cutoff", cutoff)
         return table
 
@@ -126,6 +125,35 @@ class CutoffRun:
                 f"their store is given up): forecast 0, not scored: {_names(missing)}."
             )
         return missing
+
+    def _build_features(self, cutoff: date, say: Say) -> date:
+        """Builds the features of a cutoff and its origins; answers the first origin."""
+        built = build_features(
+            self.store, cutoff, self.declaration, most_rows=self.most_rows, panel_rows=self.panel_rows, say=say
+        )
+        if built.share < 1:
+            self.notes.append(
+                f"{cutoff}: there are {built.rows:,} rows to learn from; about {self.most_rows:,} of them are: of each "
+                f"origin before the cutoff the same random {built.share:.1%} of its series. All series are forecast and "
+                "scored. More rows: --most-rows, or most_rows in the model's declaration."
+            )
+        return built.origins[0]
+
+    def _frame(self, parameters: dict[str, object]) -> Iterator[pd.DataFrame]:
+        """Rows of the frame's statement, part by part."""
+        self.store.see(DAILY_SALES, DAYS_ASKED_FOR)
+        yield from self.store.batches(self.declaration.frame_statement, parameters)
+        self.store.see_all()
+
+    def _scale(self, cutoff: date) -> pd.DataFrame:
+        """See `sql/training/series_scale.sql`."""
+        parameters = {"cutoff": cutoff, "known_until": closed_at(self.store, cutoff)}
+        found = []
+        for first, last in self.store.chunks(most_series=max(1, self.panel_rows // SCALE_DAYS)):
+            self.store.see_series(first, last)
+            found.append(self.store.fetch("training/series_scale", parameters))
+        self.store.see_all()
+        return pd.concat(found, ignore_index=True)
 
     def _active_series(self, cutoff: date) -> int:
         names = {"table": DEMAND, "entity": "series_id", "has_activity": "TRUE"}
@@ -161,4 +189,5 @@ class CutoffRun:
 
 def _names(series: pd.DataFrame) -> str:
     """The first few series, by name."""
-    return first_offenders((series["item_id"] + "@" + series["store_id"]).sort_values()) if len(series) else ""
+    names = series["item_id"].astype(str) + "@" + series["store_id"].astype(str)
+    return first_offenders(names.sort_values()) if len(series) else ""

@@ -1,6 +1,6 @@
 """What the training job does at one cutoff, on rows that come part by part: folds, calibration, model, forecasts."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,6 +8,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from shelfcast.errors import NothingToDo, TrainingError
+from shelfcast.training.backtest_steps import Say
 from shelfcast.training.baselines import simple_forecasts
 from shelfcast.training.calibration import Calibration, calibrate
 from shelfcast.training.declaration import ModelDeclaration
@@ -18,8 +19,8 @@ from shelfcast.training.frame import FEWEST_ROWS, columns_of
 from shelfcast.training.rows import Floats
 
 SMALLEST_MEAN = 1e-6
-KEYS = ["series_id", "store_id", "item_id", "sales_date", "horizon_days", "on_promotion", "store_group"]
-Say = Callable[[str], None]
+NAMES = ["series_id", "store_id", "item_id"]
+KEYS = [*NAMES, "sales_date", "horizon_days", "on_promotion", "store_group"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,20 +52,17 @@ class Fitted:
 
 def collect(parts: Iterable[pd.DataFrame], declaration: ModelDeclaration) -> TrainingRows | None:
     """Assembles a training frame part by part; `None` for a frame without rows."""
-    samples, dates, numbers = [], [], []
+    rows, others, dates = [], [], []
     for part in parts:
         sample = Sample.of(columns_of(part), declaration)
-        samples.append(Sample(rows=_narrow(sample.rows), target=sample.target, expected=sample.expected))
+        rows.append(_narrow(sample.rows))
+        counted = part[["horizon_days", "is_countable"]].to_numpy(dtype=float).T
+        others.append(np.vstack([sample.target, sample.expected, counted]))
         dates.append(np.stack([_days(part["business_date"]), _days(part["sales_date"])]))
-        numbers.append(part[["horizon_days", "is_countable"]].to_numpy(dtype=float).T)
-    if not samples:
+    if not rows:
         return None
-    sample = Sample(
-        rows=np.concatenate([one.rows for one in samples]),
-        target=np.concatenate([one.target for one in samples]),
-        expected=np.concatenate([one.expected for one in samples]),
-    )
-    (business_date, sales_date), (horizon, countable) = np.hstack(dates), np.hstack(numbers)
+    (business_date, sales_date), (target, expected, horizon, countable) = np.hstack(dates), np.hstack(others)
+    sample = Sample(rows=_stacked(rows), target=target, expected=expected)
     return TrainingRows(
         sample=sample,
         business_date=business_date,
@@ -84,7 +82,7 @@ def fit(rows: TrainingRows, declaration: ModelDeclaration, *, seed: int, num_thr
     folds = _folds(rows, declaration)
     held_out = []
     for number, fold in enumerate(folds, start=1):
-        say(f"fold {number} of {len(folds)}")
+        say("folds", part=number, parts=len(folds))
         held_out.append(_held_out(rows, fold, declaration, settings))
     actual, mean, horizon = (np.concatenate(values) for values in zip(*held_out, strict=True))
     calibration = calibrate(actual, np.maximum(mean, SMALLEST_MEAN), horizon, declaration.quantiles)
@@ -100,9 +98,10 @@ def forecast(
     """Forecasts of the model and of each simple method (`simple_<name>`), beside what was sold.
 
     A store that is known to be closed sells nothing. Reads of each part what was known at the cutoff; `units_sold` and
-    `is_countable`, which were not, are handed on as `actual` and `is_countable`.
+    `is_countable`, which were not, are handed on as `actual` and `is_countable`. Names come as categories in order.
     """
-    return pd.concat([_forecast(part, fitted, declaration, num_threads) for part in parts], ignore_index=True)
+    found = pd.concat([_forecast(part, fitted, declaration, num_threads) for part in parts], ignore_index=True)
+    return found.astype(dict.fromkeys(NAMES, "category"))
 
 
 def _folds(rows: TrainingRows, declaration: ModelDeclaration) -> list[Fold]:
@@ -143,6 +142,17 @@ def _forecast(part: pd.DataFrame, fitted: Fitted, declaration: ModelDeclaration,
         actual=part[declaration.target], is_countable=part["is_countable"].astype(bool), mean=mean, **named, **simple
     )
     return found.astype(dict.fromkeys(("mean", *named, *simple), "float32"))
+
+
+def _stacked(parts: list[Floats]) -> Floats:
+    """The parts in one array; each is given up when it is in, so that the frame is never held twice."""
+    whole = np.empty((sum(map(len, parts)), parts[0].shape[1]), dtype=parts[0].dtype)
+    end = len(whole)
+    while parts:
+        part = parts.pop()
+        whole[end - len(part) : end] = part
+        end -= len(part)
+    return whole
 
 
 def _narrow(rows: Floats) -> Floats:

@@ -38,7 +38,9 @@ class History:
     series: pd.DataFrame | None = None
 
 
-def write_history(dataset: Path, out: Path, *, data: Path | None, lead_days: int, num_threads: int) -> History:
+def write_history(
+    dataset: Path, out: Path, *, data: Path | None, lead_days: int, num_threads: int, memory_gib: float | None = None
+) -> History:
     """Reads and checks a dataset and writes the shop's tables to `out`, one sub-folder of Parquet each.
 
     Args:
@@ -47,12 +49,15 @@ def write_history(dataset: Path, out: Path, *, data: Path | None, lead_days: int
         data: The declaration's data folder, if it is another.
         lead_days: Days ahead that a known-ahead column of a canonical folder is known.
         num_threads: Threads for reading, 1 or more.
+        memory_gib: GiB that reading a canonical folder may hold before it spills to `out`; DuckDB's own choice if `None`.
 
     Raises:
         DatasetError: Up to ten problems at once.
     """
     if is_canonical(dataset):
-        return _write_canonical(dataset, out, lead_days=lead_days, num_threads=num_threads)
+        database = out / "canonical.duckdb"
+        folder = CanonicalFolder(dataset, database=database, num_threads=num_threads, memory_gib=memory_gib)
+        return _write_canonical(folder, out, lead_days=lead_days)
     path, _ = find_declaration(dataset, data)
     if read_declaration(path).simulator is not None:
         raise DatasetError(
@@ -79,8 +84,7 @@ def is_canonical(dataset: Path) -> bool:
     return not (isinstance(content, dict) and DECLARATION_KEYS & content.keys())
 
 
-def _write_canonical(folder: Path, out: Path, *, lead_days: int, num_threads: int) -> History:
-    read = CanonicalFolder(folder, database=out / "canonical.duckdb", num_threads=num_threads)
+def _write_canonical(read: CanonicalFolder, out: Path, *, lead_days: int) -> History:
     try:
         write_shop(read, out, lead_days=lead_days)
         series = read.connection.execute(

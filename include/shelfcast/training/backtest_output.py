@@ -14,6 +14,8 @@ from shelfcast.training.declaration import ModelDeclaration
 from shelfcast.training.evaluation import QUANTILE_NAMES
 
 QUANTILES = tuple(QUANTILE_NAMES.values())
+PART_ROWS = 100_000
+"""Rows of a row group."""
 
 
 class ForecastFile:
@@ -53,18 +55,26 @@ class ForecastFile:
     def write(self, cutoff: date, rows: pd.DataFrame, *, silent: pd.DataFrame) -> None:
         """Writes a cutoff's forecasts, and zeros for the series that are `silent` (`store_id`, `item_id`)."""
         everything = pd.concat([rows, self._zeros(cutoff, rows, silent)]) if len(silent) else rows
+        # categories are compared by their number, which is their place in order
+        everything = everything.astype(dict.fromkeys(self._ids, "category"))
         ordered = everything.sort_values(["store_id", "item_id", "sales_date"], ignore_index=True)
         for part in self._by_model(ordered):
             frame = part.assign(cutoff=cutoff, sales_date=pd.to_datetime(part["sales_date"]).dt.date)
-            frame = frame.astype({name: "int64" for name, kind in self._ids.items() if pa.types.is_integer(kind)})
+            frame = frame.astype(
+                {name: "int64" if pa.types.is_integer(kind) else str for name, kind in self._ids.items()}
+            )
             self._writer.write_table(pa.Table.from_pandas(frame, schema=self._schema, preserve_index=False))
             self.rows += len(frame)
 
     def _by_model(self, rows: pd.DataFrame) -> Iterator[pd.DataFrame]:
-        yield rows.assign(model=self.declaration.name)
+        """Rows as they are written, part by part."""
+        parts = [rows.iloc[start : start + PART_ROWS] for start in range(0, len(rows), PART_ROWS)]
+        for part in parts:
+            yield part.assign(model=self.declaration.name)
         for column in _simple(rows) if self.baselines else []:
-            named = rows.assign(mean=rows[column], model=column.removeprefix(SIMPLE))
-            yield named.assign(**dict.fromkeys(QUANTILES, float("nan")))
+            for part in parts:
+                named = part.assign(mean=part[column], model=column.removeprefix(SIMPLE))
+                yield named.assign(**dict.fromkeys(QUANTILES, float("nan")))
 
     def _zeros(self, cutoff: date, rows: pd.DataFrame, silent: pd.DataFrame) -> pd.DataFrame:
         days = range(1, self.declaration.horizon + 1)

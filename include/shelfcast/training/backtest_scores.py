@@ -31,7 +31,7 @@ def scores(rows: pd.DataFrame, scale: pd.DataFrame, declaration: ModelDeclaratio
         `segment`, `rows`, `wape`, `bias`, `rmspe`, `rmsse`, `pinball`, `coverage_90`, `strongest_simple`,
         `strongest_simple_wape` (of the method that is strongest over all rows) and `ratio` of the two WAPEs.
     """
-    joined = rows.merge(scale, on="series_id", how="left")
+    joined = rows.merge(scale.astype({"series_id": rows["series_id"].dtype}), on="series_id", how="left")
     simple = {name: column(joined, name) for name in map(str, joined.columns) if name.startswith(SIMPLE)}
     best = strongest(column(joined, "actual"), simple)
     found = [
@@ -87,7 +87,8 @@ def _errors(rows: pd.DataFrame, best: str, declaration: ModelDeclaration) -> dic
 
 def _rmsse(rows: pd.DataFrame, error: Floats) -> float:
     """Mean over series of the RMSE over that of "as yesterday" in the year before (Makridakis et al., 2022)."""
-    squared = pd.Series(error**2).groupby(rows["series_id"].to_numpy()).mean()
-    step = rows.groupby("series_id")["squared_step"].first()
+    series = rows["series_id"]
+    squared = pd.Series(error**2, index=series.index).groupby(series, observed=True).mean()
+    step = rows["squared_step"].groupby(series, observed=True).first()
     ratio = squared / step.where(step > 0)
     return float(np.sqrt(ratio).mean())

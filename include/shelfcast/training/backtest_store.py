@@ -1,7 +1,7 @@
 """A shop's past in a DuckDB of its own: loaded, and turned into features, by the statements of the cold store."""
 
 from collections.abc import Iterator
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from functools import cache
 from pathlib import Path
 
@@ -14,10 +14,20 @@ from shelfcast.cold_store import feature_views, load_batch
 from shelfcast.cold_store.cold_store import Parameters
 from shelfcast.cold_store.duckdb_store import DuckDBStore
 from shelfcast.cold_store.statements import BOUND_VALUE, statement
+from shelfcast.sources.dataset_values import text_literal
 from shelfcast.sources.shop_schema import TABLES, Table
-from shelfcast.training.declaration import ModelDeclaration
 
 DAILY_SALES = "FEATURES.DAILY_SALES"
+LARGE = {
+    DAILY_SALES: "series_id",
+    "RAW.PRICES_CHANGES": "item_id || '@' || store_id",
+    "RAW.PROMOTIONS_CHANGES": "item_id || '@' || store_id",
+}
+"""Tables that grow with series and days, and what tells the series of a row."""
+
+WHOLE = "_WHOLE"
+"""Ending of a large table's name; under the name itself the statements find a view of it."""
+
 BATCH_ROWS = 100_000
 FIRST_GENERATION = 1
 END_OF_TIME = datetime(9999, 1, 1)
@@ -32,12 +42,12 @@ class BacktestStore(DuckDBStore):
     Args:
         path: Database file, to be made.
         num_threads: Threads that a query may use, 1 or more.
+        memory_gib: GiB that it may hold before it spills; DuckDB's own choice if `None`.
     """
 
-    def __init__(self, path: Path, *, num_threads: int) -> None:
-        super().__init__(str(path), num_threads=num_threads)
+    def __init__(self, path: Path, *, num_threads: int, memory_gib: float | None = None) -> None:
+        super().__init__(str(path), num_threads=num_threads, memory_gib=memory_gib)
         self.connection.execute("SET preserve_insertion_order = false")
-        self.connection.execute("SET enable_progress_bar = false")
         load_batch.prepare(self)
         feature_views.prepare(self)
 
@@ -62,37 +72,49 @@ class BacktestStore(DuckDBStore):
         else:
             span = {"known_after": feature_views.BEFORE_ALL, "known_until": END_OF_TIME}
             self.run("cold_store/insert_daily_sales", span, is_history="TRUE")
+        for name in LARGE:
+            self.connection.execute(f"ALTER TABLE {name} RENAME TO {name.partition('.')[2]}{WHOLE}")
+        self.see_all()
 
-    def build_features(self, cutoff: date, declaration: ModelDeclaration, *, most_rows: int) -> list[date]:
-        """Builds the features of the cutoff and its training origins as known at the cutoff, and no others.
+    def insert_origins(self, parameters: Parameters, *, step_days: int) -> None:
+        """Runs `sql/cold_store/insert_demand.sql`, keeping every `step_days`th date back from `until_date` only.
+
+        The dates between are read for their windows; written, they would be most of the table.
+        """
+        insert = sqlglot.parse_one(statement("cold_store/insert_demand"), read="snowflake")
+        query = insert.expression.sql(dialect="duckdb")
+        self.connection.execute(
+            f"INSERT INTO {feature_views.DEMAND} SELECT * FROM ({query}) "  # noqa: S608
+            "WHERE date_diff('day', business_date, $until_date::DATE) % $step_days = 0",
+            {**parameters, "step_days": step_days},
+        )
+
+    def see(self, table: str, rows: str = "") -> None:
+        """Lets the statements see part of a table of `LARGE` only.
 
         Args:
-            cutoff: A business date of the history.
-            declaration: A forecast, with the horizon that is wanted.
-            most_rows: Roughly the most rows that the training frame may have: of more, each origin keeps a random
-                part of its series. The cutoff keeps all.
-
-        Returns:
-            The training origins, oldest first; the cutoff is the last.
+            table: Its name.
+            rows: What follows `FROM <table>`; everything if empty.
         """
-        until = feature_views.closed_at(self, cutoff)
-        step = declaration.origin_step_days
-        first_business_date = self.span()[0]
-        origins = [cutoff - timedelta(days=step * number) for number in reversed(range(declaration.origins))]
-        origins = [origin for origin in origins if origin >= first_business_date]
-        for table in (feature_views.DEMAND, feature_views.DEMAND_AHEAD):
-            self.connection.execute(f"DROP TABLE {table}")
-        feature_views.prepare(self)
-        parameters = {
-            "oldest_date": origins[0] - timedelta(days=feature_views.MEMORY_DAYS),
-            "known_until": until,
-            "from_date": origins[0],
-            "until_date": cutoff,
-        }
-        self.run("cold_store/insert_demand", parameters)
-        self._keep_origins(origins, declaration, most_rows=most_rows)
-        feature_views.ensure_ahead(self, origins, horizon_days=declaration.horizon)
-        return origins
+        self.connection.execute(f"CREATE OR REPLACE VIEW {table} AS SELECT * FROM {table}{WHOLE} {rows}")  # noqa: S608
+
+    def see_series(self, first: str, last: str) -> None:
+        """Lets the statements see the series from `first` to `last` only, in the order of their ids."""
+        for table, series in LARGE.items():
+            self.see(table, f"WHERE {series} BETWEEN {text_literal(first)} AND {text_literal(last)}")
+
+    def see_all(self) -> None:
+        """Lets the statements see everything again."""
+        for table in LARGE:
+            self.see(table)
+
+    def chunks(self, *, most_series: int) -> list[tuple[str, str]]:
+        """First and last id of each run of at most `most_series` series, in order."""
+        rows = self.connection.execute(
+            "SELECT DISTINCT series_id FROM FEATURES.DAILY_SALES ORDER BY series_id"
+        ).fetchall()
+        starts = range(0, len(rows), most_series)
+        return [(rows[start][0], rows[min(start + most_series, len(rows)) - 1][0]) for start in starts]
 
     def __enter__(self) -> "BacktestStore":
         """The store itself."""
@@ -139,19 +161,6 @@ class BacktestStore(DuckDBStore):
             **known,
         )
         self.connection.execute(f"DROP TABLE {landed}")
-
-    def _keep_origins(self, origins: list[date], declaration: ModelDeclaration, *, most_rows: int) -> None:
-        """Drops the partitions between the origins, and what the training frame can do without."""
-        demand = feature_views.DEMAND
-        others = f"DELETE FROM {demand} WHERE business_date NOT IN (SELECT unnest(?::DATE[]))"  # noqa: S608
-        self.connection.execute(others, [origins])
-        row = self.connection.execute(f"SELECT count(*) FROM {demand} WHERE is_active").fetchone()  # noqa: S608
-        rows = (int(row[0]) if row else 0) * declaration.horizon
-        if rows > most_rows:
-            self.connection.execute(
-                f"DELETE FROM {demand} WHERE business_date <> ? AND hash(series_id, business_date) % 1000 >= ?",  # noqa: S608
-                [origins[-1], max(1, 1000 * most_rows // rows)],
-            )
 
 
 @cache

@@ -84,6 +84,7 @@ class ModelDeclaration(BaseModel):
         horizon_days: Days ahead, 1 to 56; forecasts only.
         origin_step_days: Days between two training origins.
         origins: Most training origins.
+        most_rows: Rows that a backtest learns from, roughly; of more, each origin keeps a random part of its series.
         folds: Rolling origins to measure on.
         fit: LightGBM's parameters.
         quantiles: Levels of the predicted quantiles, ascending, between 0 and 1.
@@ -104,6 +105,7 @@ class ModelDeclaration(BaseModel):
     horizon_days: Annotated[int, Field(ge=1, le=56)] | None = None
     origin_step_days: Annotated[int, Field(ge=1, le=28)] = 7
     origins: Annotated[int, Field(ge=4)] = 60
+    most_rows: Annotated[int, Field(ge=10_000)] = 3_000_000
     folds: Annotated[int, Field(ge=1, le=12)]
     fit: Fit
     quantiles: tuple[Share, ...]

@@ -10,6 +10,7 @@ from shelfcast.cold_store import feature_views
 from shelfcast.sources.dataset_values import text_literal
 from shelfcast.sources.shop_schema import TABLES
 from shelfcast.training import declaration as declarations
+from shelfcast.training.backtest_features import build_features
 from shelfcast.training.backtest_store import BacktestStore
 
 CUTOFF = day(SNAPSHOT_DAYS + LATER_DAYS - 1)
@@ -53,7 +54,7 @@ def store(world, tmp_path_factory):
     with BacktestStore(folder / "backtest.duckdb", num_threads=1) as made:
         (folder / "shop").mkdir()
         made.load_history(files_of(world, folder / "shop"))
-        made.build_features(CUTOFF, declared, most_rows=1_000_000)
+        build_features(made, CUTOFF, declared, most_rows=1_000_000)
         yield made
 
 
