@@ -1,5 +1,6 @@
 """What is measured a backtest with: sales that are the same for a seed, and costs that add up; what a log shows."""
 
+import re
 from datetime import date
 from io import StringIO
 
@@ -7,10 +8,13 @@ import pandas as pd
 import pytest
 from rich.console import Console
 from rich.progress import Progress
+from typer.testing import CliRunner
 
+from shelfcast.training.backtest_steps import STEPS
 from shelfcast_local import bench_backtest
 from shelfcast_local.backtest_command import StepsShown
 from shelfcast_local.bench_backtest import Cost, Meter
+from shelfcast_local.cli import app
 from shelfcast_local.synthetic_sales import DISPERSION, write_sales
 
 FIRST = date(2023, 1, 1)
@@ -94,3 +98,14 @@ def test_a_terminal_has_a_bar_and_no_such_lines():
     text, _ = shown(is_terminal=True)
     assert "features 1/40\n" not in text
     assert "━" in text
+
+
+def test_the_command_says_its_steps_and_what_they_cost_in_a_log(tmp_path):
+    write_sales(tmp_path, series=12, days=150, first_date=FIRST)
+    out = tmp_path / "out.parquet"
+    asked = ["--cutoffs", "2023-05-02", "--horizon-days", "14", "--out", str(out)]
+    answered = CliRunner().invoke(app, ["backtest", "--dataset", str(tmp_path), *asked])
+    assert answered.exit_code == 0, answered.exception
+    steps = [line.split("%")[1].split()[0] for line in answered.output.splitlines() if line.startswith("0:")]
+    assert list(dict.fromkeys(steps)) == ["history", *STEPS]
+    assert re.search(r"168 forecasts in .*\. \d+ s wall, \d+ s CPU, \d+\.\d GiB at most\.", answered.output)

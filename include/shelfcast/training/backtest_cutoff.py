@@ -98,7 +98,7 @@ class CutoffRun:
 
     def scored(self, cutoff: date, rows: pd.DataFrame) -> pd.DataFrame:
         """Errors on the days that are over; no rows if none is."""
-        is_over = pd.to_datetime(rows["sales_date"]).dt.date <= self.last_date
+        is_over = pd.to_datetime(rows["sales_date"]) <= pd.Timestamp(self.last_date)
         known = rows[is_over & rows["is_countable"]]
         if not known["actual"].sum():
             self.notes.append(f"{cutoff}: nothing was sold after it yet, so there is nothing to score.")
@@ -134,8 +134,8 @@ class CutoffRun:
         if built.share < 1:
             self.notes.append(
                 f"{cutoff}: there are {built.rows:,} rows to learn from; about {self.most_rows:,} of them are: of each "
-                f"origin before the cutoff the same random {built.share:.1%} of its series. All series are forecast and "
-                "scored. More rows: --most-rows, or most_rows in the model's declaration."
+                f"origin before the cutoff a random {built.share:.1%} of its series, the same in every run. All series are "
+                "forecast and scored. More rows: --most-rows, or most_rows in the model's declaration."
             )
         return built.origins[0]
 

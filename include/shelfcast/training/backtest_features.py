@@ -10,7 +10,7 @@ from shelfcast.training.backtest_store import BacktestStore
 from shelfcast.training.declaration import ModelDeclaration
 
 PANEL_ROWS = 1_000_000
-"""Series times days whose features are computed at a time; the windows over them take about 2 KiB each."""
+"""Series times days whose features are computed at a time; the windows over them take about 1 KiB each."""
 
 SHARES = 1000
 """A sample is so many thousandths of the series."""
