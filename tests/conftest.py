@@ -18,4 +18,4 @@ os.environ["SHELFCAST_HOME"] = str(Path(_home) / "state")
 os.environ.setdefault("OMP_NUM_THREADS", "2")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-pytest_plugins = ["small_world"]
+pytest_plugins = ["small_world", "s3_world"]

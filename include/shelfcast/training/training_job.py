@@ -1,17 +1,20 @@
 """Spark entry point: fits each fold and the final model in barrier mode, measures, and writes what a candidate is.
 
-    spark-submit training_job.py --frame FOLDER --out FOLDER [--releases FOLDER] [--seed N]
+    spark-submit training_job.py --frame FOLDER --out FOLDER [--releases FOLDER] [--workers N] [--seed N]
+
+A folder is a path that all machines see, or an `s3://` URI.
 
 Spark schedules the workers together (one on one machine, one for each slot of a cluster), tells them each other's
 addresses and tries the stage again when one is lost; LightGBM's own collectives reduce the histograms between them, so
-that all hold the same trees.
+that all hold the same trees. A finished fit is kept beside the frame until the candidate is written: a lost worker costs
+the fit that it was in, a lost driver too, and never those before it.
 """
 
 import argparse
 import json
 import socket
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -25,17 +28,28 @@ from shelfcast.only_one import only_one
 from shelfcast.training import declaration as declarations
 from shelfcast.training.baselines import learned_forecasts
 from shelfcast.training.calibration import calibrate
+from shelfcast.training.crew import Crew, crew_of
 from shelfcast.training.declaration import ModelDeclaration
 from shelfcast.training.evaluation import ChampionState, evaluate, fold_rows
 from shelfcast.training.fit import Sample, feature_names, parameters, predict, train
 from shelfcast.training.folds import Booleans, folds_of
-from shelfcast.training.frame import FRAME, FrameManifest, columns_of, countable, verify
+from shelfcast.training.frame import FRAME, MANIFEST, FrameManifest, columns_of, countable, verify
+from shelfcast.training.kept_fits import KeptFits, what_decides
+from shelfcast.training.places import is_remote, local_copy, written_to
 from shelfcast.training.rows import Floats, model_features
 
 APPLICATION = "shelfcast.training"
 LOCK = "training.lock"
+FRAME_FILES = (FRAME, MANIFEST)
+WRITTEN_LAST = "training.json"
 COLLECTIVE_MINUTES = 5
 """How long a worker waits for the others before it gives up."""
+FAIL_RATHER_THAN_WAIT: dict[str, bool | float | int | str | None] = {
+    # in place of a year, which is Spark's own
+    "spark.barrier.sync.timeout": "900",
+    # asked every 15 s, 40 times unless told
+    "spark.scheduler.barrier.maxConcurrentTasksCheck.maxFailures": "3",
+}
 REFERENCE_ROWS = 200_000
 """Rows, roughly, that the boundaries of bins are taken from, as many as LightGBM itself samples."""
 
@@ -43,62 +57,37 @@ REFERENCE_ROWS = 200_000
 def main() -> None:
     """Reads the command line and runs the job."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--frame", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument(
-        "--releases", type=Path, default=None, help="the model's releases; the one that serves is the champion"
-    )
-    parser.add_argument("--workers", type=int, default=None, help="one a machine unless told")
+    parser.add_argument("--frame", required=True)
+    parser.add_argument("--out", required=True)
+    parser.add_argument("--releases", default=None, help="the model's releases; the one that serves is the champion")
+    parser.add_argument("--workers", type=int, default=None, help="one a machine, or a slot of a cluster, unless told")
     parser.add_argument("--seed", type=int, default=7)
     options = parser.parse_args()
-    with only_one(options.frame / LOCK):
-        spark = SparkSession.builder.appName(APPLICATION).getOrCreate()
+    with _alone_at(options.frame):
+        spark = SparkSession.builder.appName(APPLICATION).config(map=FAIL_RATHER_THAN_WAIT).getOrCreate()
         crew = crew_of(spark.sparkContext, options.workers)
         run(spark.sparkContext, options.frame, options.out, options.releases, crew=crew, seed=options.seed)
         spark.stop()
 
 
-@dataclass(frozen=True, kw_only=True)
-class Crew:
-    """How a model is fitted.
-
-    Attributes:
-        workers: Barrier tasks that run at the same time and exchange histograms, 1 or more.
-        num_threads: Threads of each.
-    """
-
-    workers: int
-    num_threads: int
+def _alone_at(frame: str) -> AbstractContextManager[None]:
+    """Waits for a job that a killed task left at work on the frame; on EMR the task takes that job up instead."""
+    return nullcontext() if is_remote(frame) else only_one(Path(frame) / LOCK)
 
 
-def crew_of(context: SparkContext, workers: int | None) -> Crew:
-    """One worker with all threads where all slots are of one machine, otherwise one for each slot.
-
-    LightGBM's workers listen on every address of their machine, for whoever calls first. One machine needs no network.
-
-    Raises:
-        TrainingError: There are fewer slots than `workers`.
-    """
-    slots, is_one_machine = context.defaultParallelism, str(context.master).startswith("local")
-    wanted = workers or (1 if is_one_machine else slots)
-    if slots < wanted:
-        raise TrainingError(
-            f"Training needs {wanted} slots at once, the cluster has {slots}. Give the application more cores, or ask for "
-            "fewer --workers."
-        )
-    return Crew(workers=wanted, num_threads=max(1, slots // wanted) if is_one_machine else 1)
-
-
-def run(context: SparkContext, folder: Path, out: Path, releases: Path | None, *, crew: Crew, seed: int = 7) -> None:
-    """Trains on the frozen frame in `folder` and writes the candidate's files to `out`."""
-    manifest = verify(folder)
+def run(context: SparkContext, place: str, out: str, releases: str | None, *, crew: Crew, seed: int = 7) -> None:
+    """Trains on the frozen frame in `place` and writes the candidate's files to `out`."""
+    with local_copy(place, FRAME_FILES) as folder:
+        manifest, frame = verify(folder), pd.read_parquet(folder / FRAME)
     declaration = declarations.load(manifest.model)
-    state, champion = champion_of(releases, declaration)
-    frame = pd.read_parquet(folder / FRAME)
+    with local_copy(releases) if releases else nullcontext() as releases_folder:
+        state, champion = champion_of(releases_folder, declaration)
     counted = countable(frame)
+    layout = {"workers": crew.workers, "num_threads": crew.num_threads}
+    kept = KeptFits(place, what_decides(declaration, frame_digest=manifest.digest, seed=seed, **layout))
 
     def fitted(origin: str | None) -> str:
-        return train_on_cluster(context, folder, origin, crew=crew, seed=seed)
+        return kept.take_up_or_fit(origin, lambda: train_on_cluster(context, place, origin, crew=crew, seed=seed))
 
     parts = []
     for number, fold in enumerate(folds_of(frame, declaration, manifest)):
@@ -107,7 +96,10 @@ def run(context: SparkContext, folder: Path, out: Path, releases: Path | None, *
         parts.append(_measured(frame[fold.test & counted], text, champion, declaration, number, learned))
         print(f"fold {number + 1} of {manifest.folds}: origin {fold.origin}, {len(parts[-1])} rows", flush=True)  # noqa: T201
     rows = pd.concat(parts, ignore_index=True)
-    write_candidate(out, fitted(None), rows, declaration, manifest, champion=state, seed=seed)
+    text = fitted(None)
+    with written_to(out, last=WRITTEN_LAST) as folder:
+        write_candidate(folder, text, rows, declaration, manifest, champion=state, seed=seed)
+    kept.forget()
 
 
 def champion_of(releases: Path | None, declaration: ModelDeclaration) -> tuple[ChampionState, str | None]:
@@ -124,12 +116,12 @@ def champion_of(releases: Path | None, declaration: ModelDeclaration) -> tuple[C
     return (ChampionState.COMPARED, text) if is_comparable else (ChampionState.NOT_COMPARABLE, None)
 
 
-def train_on_cluster(context: SparkContext, folder: Path, origin: str | None, *, crew: Crew, seed: int) -> str:
+def train_on_cluster(context: SparkContext, place: str, origin: str | None, *, crew: Crew, seed: int) -> str:
     """Fits one model on barrier tasks; answers its text.
 
     Args:
         context: Of the application.
-        folder: Of the frozen frame, readable by every worker.
+        place: Folder of the frozen frame, readable by every worker.
         origin: Of the fold; `None` for all rows.
         crew: How many tasks, and their threads.
         seed: Of the fit.
@@ -137,7 +129,7 @@ def train_on_cluster(context: SparkContext, folder: Path, origin: str | None, *,
     tasks = (
         context.parallelize(range(crew.workers), crew.workers)
         .barrier()
-        .mapPartitions(_worker(str(folder), origin, crew, seed))
+        .mapPartitions(_worker(place, origin, crew, seed))
     )
     # the exchange behind the barrier makes its stage one that Spark can run again
     texts = [text for text in tasks.repartition(1).collect() if text]
@@ -148,13 +140,14 @@ def train_on_cluster(context: SparkContext, folder: Path, origin: str | None, *,
     return texts[0]
 
 
-def _worker(folder: str, origin: str | None, crew: Crew, seed: int) -> Callable[[Iterable[int]], Iterator[str]]:
+def _worker(place: str, origin: str | None, crew: Crew, seed: int) -> Callable[[Iterable[int]], Iterator[str]]:
     """What each barrier task does; everything it needs travels by value."""
 
     def task(_: Iterable[int]) -> Iterator[str]:
         context = BarrierTaskContext.get()
         rank = context.partitionId()
-        declaration, sample, reference = _share(Path(folder), origin, rank, crew.workers)
+        with local_copy(place, FRAME_FILES) as folder:
+            declaration, sample, reference = _share(folder, origin, rank, crew.workers)
         with socket.socket() as held:
             held.bind(("", 0))
             own = {"host": _host(context, rank), "port": held.getsockname()[1], "rows": len(sample.target)}
@@ -178,8 +171,11 @@ def _worker(folder: str, origin: str | None, crew: Crew, seed: int) -> Callable[
     return task
 
 
-def _share(folder: Path, origin: str | None, rank: int, workers: int) -> tuple[ModelDeclaration, Sample, Sample]:
-    """A worker's rows, every `workers`-th one so that all shares look alike, and the rows that all cut their bins by."""
+def _share(folder: Path, origin: str | None, rank: int, workers: int) -> tuple[ModelDeclaration, Sample, Sample | None]:
+    """A worker's rows, every `workers`-th one so that all shares look alike, and the rows that all cut their bins by.
+
+    `None` for the latter where they are the worker's own.
+    """
     manifest = verify(folder)
     declaration = declarations.load(manifest.model)
     frame = pd.read_parquet(folder / FRAME)
@@ -190,7 +186,8 @@ def _share(folder: Path, origin: str | None, rank: int, workers: int) -> tuple[M
     rows = frame[chosen]
     own = Sample.of(columns_of(rows.iloc[rank::workers]), declaration)
     every = len(rows) // REFERENCE_ROWS + 1
-    return declaration, own, Sample.of(columns_of(rows.iloc[::every]), declaration)
+    reference = None if every == workers == 1 else Sample.of(columns_of(rows.iloc[::every]), declaration)
+    return declaration, own, reference
 
 
 def _host(context: BarrierTaskContext, rank: int) -> str:
@@ -255,7 +252,7 @@ def write_candidate(
         "is_forced": manifest.is_forced,
         "champion": champion.value,
     }
-    (out / "training.json").write_text(json.dumps(about, indent=1))
+    (out / WRITTEN_LAST).write_text(json.dumps(about, indent=1))
 
 
 if __name__ == "__main__":
