@@ -11,8 +11,8 @@ with params.
 
 ### Re-running safely
 A frame that exists for this run is used again, not made again; the MLflow run is found by the Airflow run's id; the
-same frame and seed give the same model. A job that a killed task left behind is waited for. A second run for the same
-decision of the governor is not started.
+same frame and seed give the same model. A job that a killed task left behind is waited for; one that died is begun again
+behind the folds that it had finished. A second run for the same decision of the governor is not started.
 
 ### When it fails
 *Nothing to train on yet* is a skip: the history is too short for the folds. *Frame changed*: the frozen file was
@@ -25,12 +25,13 @@ from shelfcast.settings import Settings
 from shelfcast.training import declaration
 from shelfcast_provider.assets import candidate
 from shelfcast_provider.schedules import COLD_STORE_WRITERS, dag_settings
-from shelfcast_provider.spark_job_operator import SparkJobOperator
+from shelfcast_provider.spark_job_operator import Exchange, SparkJobOperator
 from shelfcast_provider.training.freeze_frame_operator import FreezeFrameOperator
 from shelfcast_provider.training.register_candidate_operator import RegisterCandidateOperator
 
 MONDAY = CronTriggerTimetable("0 3 * * MON", timezone="UTC")
-RELEASES = Settings.from_environment().artifacts / "releases"
+SETTINGS = Settings.from_environment()
+RELEASES = SETTINGS.artifacts / "releases"
 FOLDER = "{{ ti.xcom_pull('freeze').folder }}"
 
 
@@ -64,6 +65,12 @@ for model in declaration.names():
             task_id="train",
             job="training/training_job",
             arguments=["--frame", FOLDER, "--out", f"{FOLDER}/candidate", "--releases", str(RELEASES / model)],
+            connection_id=SETTINGS.training_connection,
+            exchange=Exchange(
+                reads=(f"{FOLDER}/frame.*", f"{RELEASES / model}/current.json", f"{RELEASES / model}/*/model.txt"),
+                writes=f"{FOLDER}/candidate",
+                last="training.json",
+            ),
         )
         register = RegisterCandidateOperator(task_id="register", model=model, folder=FOLDER, outlets=[candidate(model)])
 

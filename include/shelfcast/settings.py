@@ -23,6 +23,7 @@ class Settings:
         num_threads: Threads that one fit or query may use (`SHELFCAST_NUM_THREADS`), at least 1.
         query_memory_gib: GiB that one query of a backtest may hold before it spills to disk (`SHELFCAST_QUERY_MEMORY_GIB`),
             at least 0.5.
+        training_connection: Id of the connection that says where models are fitted (`SHELFCAST_TRAINING_CONNECTION`).
     """
 
     profile: str
@@ -31,6 +32,7 @@ class Settings:
     alert_address: str
     num_threads: int
     query_memory_gib: float
+    training_connection: str = "spark_default"
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> "Settings":
@@ -55,4 +57,5 @@ class Settings:
             alert_address=env.get("SHELFCAST_ALERT_ADDRESS", "forecast-oncall@shop.example"),
             num_threads=int(threads),
             query_memory_gib=float(memory),
+            training_connection=env.get("SHELFCAST_TRAINING_CONNECTION", "spark_default"),
         )

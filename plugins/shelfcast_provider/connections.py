@@ -8,6 +8,7 @@ SHOP_DATABASE = "shop_database"
 COLD_STORE = "cold_store"
 HOT_STORE = "hot_store"
 SPARK = "spark_default"
+EMR = "emr"
 MLFLOW = "mlflow"
 FORECASTER = "forecaster"
 SMTP = "smtp_default"
@@ -30,6 +31,22 @@ ALLOWED_EXTRAS: dict[str, frozenset[str]] = {
         }
     ),
     HOT_STORE: frozenset({"db", "ssl", "ssl_ca_certs", "ssl_cert_reqs"}),
+    EMR: frozenset(
+        {
+            "application_id",
+            "execution_role_arn",
+            "entry_points",
+            "exchange",
+            "spark_submit_parameters",
+            # of the AWS connection itself
+            "region_name",
+            "role_arn",
+            "assume_role_method",
+            "assume_role_kwargs",
+            "endpoint_url",
+            "verify",
+        }
+    ),
     MLFLOW: frozenset(),
     FORECASTER: frozenset(),
 }

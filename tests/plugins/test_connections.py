@@ -3,18 +3,21 @@
 import json
 
 import pytest
+from airflow.sdk import BaseHook
 
 from shelfcast.errors import ConfigurationError
 from shelfcast_provider.cold_store.cold_store_hook import ColdStoreHook
 from shelfcast_provider.connections import (
     ALLOWED_EXTRAS,
     COLD_STORE,
+    EMR,
     FORECASTER,
     HOT_STORE,
     MLFLOW,
     SHOP_DATABASE,
     check_extras,
 )
+from shelfcast_provider.emr_job import EmrTarget
 from shelfcast_provider.hot_store.hot_store_hook import HotStoreHook
 from shelfcast_provider.ingestion.debezium_hook import DebeziumHook
 from shelfcast_provider.serving.forecaster_hook import ForecasterHook
@@ -24,6 +27,7 @@ OPENED_BY = {
     SHOP_DATABASE: DebeziumHook,
     COLD_STORE: lambda: ColdStoreHook().get_conn(),
     HOT_STORE: lambda: HotStoreHook().get_conn(),
+    EMR: lambda: EmrTarget.of(BaseHook.get_connection(EMR).extra_dejson),
     MLFLOW: MLflowHook,
     FORECASTER: ForecasterHook,
 }
