@@ -147,6 +147,7 @@ def test_all_files_of_a_folder_are_loaded_and_those_below_it_are_not(store, tmp_
 
 def test_a_place_is_one_tables_own(store, tmp_path):
     """Two tables of one batch are loaded from places of their own, whatever their files are called."""
+    store.run("cold_store/create_schema", schema="RAW")
     for table in ("RAW.CONTRACT_ONE", "RAW.CONTRACT_TWO"):
         store.run("cold_store/create_landed", table=table, definitions=["number BIGINT"])
         folder = tmp_path / table
