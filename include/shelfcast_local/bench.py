@@ -18,6 +18,7 @@ from rich.table import Table
 REPEATS = 5
 SERIES = 20_000
 PARSE_GOAL_SECONDS = 1.5
+TRAINING_GOALS = {"one node": 1.10, "two executors": 1.25}
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 _PARSE = """
@@ -60,7 +61,7 @@ class Result:
 
 def main() -> None:
     """Runs every bench, prints a table and writes the results."""
-    results = [dag_parsing(), vector_packing()]
+    results = [dag_parsing(), vector_packing(), *training()]
     home = Path(os.environ.get("SHELFCAST_HOME", ".shelfcast"))
     home.mkdir(parents=True, exist_ok=True)
     (home / "bench.json").write_text(json.dumps([asdict(each) for each in results], indent=1))
@@ -125,6 +126,28 @@ def vector_packing() -> Result:
         goal="ratio <= 0.2",
         met=middle <= 0.2 * other,
     )
+
+
+def training() -> list[Result]:
+    """CPU seconds of the training job's fit on one node and on two local executors, against LightGBM alone."""
+    from shelfcast_local.bench_training import ROWS, cpu_seconds
+
+    times = cpu_seconds()
+    peer = statistics.median(times["native"])
+    return [
+        Result(
+            name=f"training on {where}",
+            ours=statistics.median(times[where]),
+            peer=peer,
+            peer_name="lightgbm.train, 2 threads",
+            unit=f"CPU s for {ROWS:,}",
+            ratio=statistics.median(times[where]) / peer,
+            spread=_spread(times[where]),
+            goal=f"ratio <= {goal}",
+            met=statistics.median(times[where]) <= goal * peer,
+        )
+        for where, goal in TRAINING_GOALS.items()
+    ]
 
 
 def _cpu_seconds(work: Callable[[], object]) -> list[float]:
