@@ -28,7 +28,7 @@ stop: ## end everything that `make demo` left running
 	@if test -x $(BIN)/shelfcast; then $(BIN)/shelfcast down; fi
 
 test: setup ## all tests but those of the whole loop
-	@$(BIN)/pytest -m "not e2e" --numprocesses 2 --dist loadfile --cov --cov-report=term --cov-fail-under=95
+	@$(BIN)/pytest -m "not e2e" --numprocesses 2 --dist loadfile --no-loadscope-reorder --cov --cov-report=term --cov-fail-under=95
 
 test-e2e: setup ## the whole loop in real Airflow
 	@$(BIN)/pytest -m e2e -p no:randomly --timeout 2400

@@ -16,8 +16,10 @@ from shelfcast.serving.vintage import check_contract, forecast_all
 from shelfcast.sources.simulation_settings import SimulationSettings
 from shelfcast.training import backtest
 from shelfcast.training import declaration as declarations
+from shelfcast.training.backtest_features import build_features
 from shelfcast.training.backtest_fit import collect, fit
 from shelfcast.training.backtest_input import write_history
+from shelfcast.training.backtest_steps import say_nothing
 from shelfcast.training.backtest_store import BacktestStore
 from shelfcast_local.simulator.shop_files import SALES, TRUE_DEMAND, write_shop_files
 from shelfcast_local.simulator.simulator import Simulator
@@ -106,11 +108,11 @@ def served(folder, tmp_path_factory):
     write_history(folder, work, data=None, lead_days=model.horizon, num_threads=1)
     with BacktestStore(work / "store.duckdb", num_threads=1) as store:
         store.load_history(work)
-        origins = store.build_features(cutoff, model, most_rows=10_000)
+        origins = build_features(store, cutoff, model, most_rows=10_000).origins
         asked = {"cutoff": cutoff, "known_until": closed_at(store, cutoff), "first_origin": origins[0]}
         asked |= {"origin_step_days": model.origin_step_days, "horizon_days": model.horizon}
         rows = collect(store.batches(model.frame_statement, asked), model)
-        fitted = fit(rows, model, seed=7, num_threads=1, say=lambda _: None)
+        fitted = fit(rows, model, seed=7, num_threads=1, say=say_nothing)
         parts = {"model_text": fitted.text, "calibration": fitted.calibration, "training": {}, "metrics": {}}
         bundle = Bundle(release_id="demand-20250629-0123456789", declaration=model, **parts)
         return Predictor(bundle), dict(zip(*packed(store, model, cutoff), strict=True))

@@ -21,7 +21,13 @@ def application(monkeypatch, master, **settings):
         "SPARK_LOCAL_IP": "127.0.0.1",
     }.items():
         monkeypatch.setenv(name, value)
-    conf = SparkConf().setMaster(master).setAppName("crew").setAll([*LOOPBACK.items(), *settings.items()])
+    # a process has one JVM, which holds the settings of its first application for defaults
+    conf = (
+        SparkConf(loadDefaults=False)
+        .setMaster(master)
+        .setAppName("crew")
+        .setAll([*LOOPBACK.items(), *settings.items()])
+    )
     return SparkContext(conf=conf)
 
 
