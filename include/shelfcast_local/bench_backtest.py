@@ -21,14 +21,13 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from shelfcast_local.backtest_command import StepsShown
+from shelfcast_local.backtest_command import GIB, StepsShown
 from shelfcast_local.synthetic_sales import write_sales
 
 FIRST_DATE = date(2023, 1, 1)
 HORIZON_DAYS = 28
 SAMPLE_SECONDS = 0.1
 OVER = "over"
-GIB = 1024**3
 
 
 @dataclass(kw_only=True)

@@ -52,10 +52,11 @@ class DuckDBStore:
     ) -> duckdb.DuckDBPyConnection:
         text = statement(name, **names)
         used = set(BOUND_VALUE.findall(text))
-        return self.connection.execute(_translated(text), {key: (parameters or {})[key] for key in used})
+        return self.connection.execute(translated(text), {key: (parameters or {})[key] for key in used})
 
 
 @cache
-def _translated(text: str) -> str:
+def translated(text: str) -> str:
+    """A statement of the cold store in DuckDB's words."""
     (translated,) = sqlglot.transpile(text, read="snowflake", write="duckdb")
     return translated

@@ -148,11 +148,8 @@ class CutoffRun:
     def _scale(self, cutoff: date) -> pd.DataFrame:
         """See `sql/training/series_scale.sql`."""
         parameters = {"cutoff": cutoff, "known_until": closed_at(self.store, cutoff)}
-        found = []
-        for first, last in self.store.chunks(most_series=max(1, self.panel_rows // SCALE_DAYS)):
-            self.store.see_series(first, last)
-            found.append(self.store.fetch("training/series_scale", parameters))
-        self.store.see_all()
+        chunks = self.store.in_chunks(most_series=max(1, self.panel_rows // SCALE_DAYS))
+        found = [self.store.fetch("training/series_scale", parameters) for _ in chunks]
         return pd.concat(found, ignore_index=True)
 
     def _active_series(self, cutoff: date) -> int:

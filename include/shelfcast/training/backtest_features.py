@@ -87,19 +87,17 @@ def _insert_demand(
     """
     oldest, cutoff = origins[0] - timedelta(days=feature_views.MEMORY_DAYS), origins[-1]
     days = (cutoff - max(oldest, store.span()[0])).days + 1
-    chunks = store.chunks(most_series=max(1, panel_rows // days))
     parameters = {
         "oldest_date": oldest,
         "known_until": feature_views.closed_at(store, cutoff),
         "from_date": origins[0],
         "until_date": cutoff,
     }
-    for number, (first, last) in enumerate(chunks, start=1):
-        say("features", part=number, parts=len(chunks))
-        store.see_series(first, last)
+    chunks = 0
+    for chunk, chunks in store.in_chunks(most_series=max(1, panel_rows // days)):
+        say("features", part=chunk, parts=chunks)
         store.insert_origins(parameters, step_days=declaration.origin_step_days)
-    store.see_all()
-    return len(chunks)
+    return chunks
 
 
 def _keep_sample(

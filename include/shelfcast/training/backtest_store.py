@@ -12,7 +12,7 @@ import sqlglot
 
 from shelfcast.cold_store import feature_views, load_batch
 from shelfcast.cold_store.cold_store import Parameters
-from shelfcast.cold_store.duckdb_store import DuckDBStore
+from shelfcast.cold_store.duckdb_store import DuckDBStore, translated
 from shelfcast.cold_store.statements import BOUND_VALUE, statement
 from shelfcast.sources.dataset_values import text_literal
 from shelfcast.sources.shop_schema import TABLES, Table
@@ -81,8 +81,7 @@ class BacktestStore(DuckDBStore):
 
         The dates between are read for their windows; written, they would be most of the table.
         """
-        insert = sqlglot.parse_one(statement("cold_store/insert_demand"), read="snowflake")
-        query = insert.expression.sql(dialect="duckdb")
+        query = _query_of_insert(statement("cold_store/insert_demand"))
         self.connection.execute(
             f"INSERT INTO {feature_views.DEMAND} SELECT * FROM ({query}) "  # noqa: S608
             "WHERE date_diff('day', business_date, $until_date::DATE) % $step_days = 0",
@@ -116,6 +115,17 @@ class BacktestStore(DuckDBStore):
         starts = range(0, len(rows), most_series)
         return [(rows[start][0], rows[min(start + most_series, len(rows)) - 1][0]) for start in starts]
 
+    def in_chunks(self, *, most_series: int) -> Iterator[tuple[int, int]]:
+        """Lets the statements see at most `most_series` series at a time, and everything in the end.
+
+        Yields the number of the chunk that they see, from 1, and how many there are.
+        """
+        chunks = self.chunks(most_series=most_series)
+        for number, (first, last) in enumerate(chunks, start=1):
+            self.see_series(first, last)
+            yield number, len(chunks)
+        self.see_all()
+
     def __enter__(self) -> "BacktestStore":
         """The store itself."""
         return self
@@ -141,7 +151,7 @@ class BacktestStore(DuckDBStore):
     def _relation(self, name: str, parameters: Parameters) -> duckdb.DuckDBPyRelation:
         text = statement(name)
         used = set(BOUND_VALUE.findall(text))
-        return self.connection.sql(_translated(text), params={key: parameters[key] for key in used})
+        return self.connection.sql(translated(text), params={key: parameters[key] for key in used})
 
     def _load_table(self, table: Table, folder: Path) -> None:
         landed, changes = f"RAW.{table.name.upper()}_LANDED", f"RAW.{table.name.upper()}_CHANGES"
@@ -164,6 +174,6 @@ class BacktestStore(DuckDBStore):
 
 
 @cache
-def _translated(text: str) -> str:
-    (translated,) = sqlglot.transpile(text, read="snowflake", write="duckdb")
-    return translated
+def _query_of_insert(text: str) -> str:
+    """What an INSERT statement of the cold store inserts, in DuckDB's words."""
+    return str(sqlglot.parse_one(text, read="snowflake").expression.sql(dialect="duckdb"))
