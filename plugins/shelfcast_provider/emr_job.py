@@ -4,7 +4,7 @@ EMR's workers share no disk with Airflow's. The artifacts folder is mirrored bel
 job reads is copied there before it starts, what it wrote is copied back when it has succeeded.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from glob import glob
@@ -22,6 +22,8 @@ from shelfcast_provider.connections import EMR, check_extras
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from shelfcast_provider.spark_job_operator import Exchange
+
 POLL_SECONDS = 30
 LONGEST_MINUTES = 120
 BARRIER = "--conf spark.dynamicAllocation.enabled=false"
@@ -30,9 +32,10 @@ BARRIER = "--conf spark.dynamicAllocation.enabled=false"
 
 @dataclass(frozen=True, kw_only=True)
 class EmrTarget:
-    """Where a job runs: the extras of the connection.
+    """Where a job runs: a connection and its extras.
 
     Attributes:
+        connection_id: Of the AWS connection that all is done with.
         application_id: Of the EMR Serverless application.
         execution_role_arn: Role of the job; reads and writes below `exchange`.
         entry_points: Folder or URI that holds `shelfcast`'s own files where the job runs.
@@ -40,6 +43,7 @@ class EmrTarget:
         spark_submit_parameters: Cores, memory and Python of the job, as spark-submit takes them.
     """
 
+    connection_id: str
     application_id: str
     execution_role_arn: str
     entry_points: str
@@ -47,18 +51,18 @@ class EmrTarget:
     spark_submit_parameters: str = ""
 
     @classmethod
-    def of(cls, extras: Mapping[str, Any]) -> "EmrTarget":
+    def of(cls, extras: Mapping[str, Any], connection_id: str = EMR) -> "EmrTarget":
         """Reads the extras; raises `ConfigurationError` that names those that are missing."""
         check_extras(EMR, extras)
         wanted = ("application_id", "execution_role_arn", "entry_points", "exchange")
         missing = [name for name in wanted if not extras.get(name)]
         if missing:
             raise ConfigurationError(
-                f"Connection {EMR} lacks the extras {', '.join(missing)}. Add them, or train elsewhere by another "
+                f"Connection {connection_id} lacks the extras {', '.join(missing)}. Add them, or train elsewhere by another "
                 "SHELFCAST_TRAINING_CONNECTION; docs/how-to/train-on-a-cluster.md says what each one means."
             )
         given = {name: str(extras[name]) for name in (*wanted, "spark_submit_parameters") if name in extras}
-        return cls(**{**given, "exchange": given["exchange"].rstrip("/")})
+        return cls(connection_id=connection_id, **{**given, "exchange": given["exchange"].rstrip("/")})
 
 
 class EmrJob(EmrServerlessStartJobOperator):
@@ -69,9 +73,7 @@ class EmrJob(EmrServerlessStartJobOperator):
         entry_point: Path below `entry_points`.
         arguments: Command line; paths below `artifacts` become URIs below `exchange`.
         artifacts: The folder that is mirrored.
-        reads: Glob patterns of files below `artifacts` that are copied there.
-        writes: Folder to copy back, below `artifacts`; the file `last` in it is written last.
-        last: Says that the folder is whole.
+        files: What is copied there and back, below `artifacts`.
         name: Of the job run; one task of one DAG run.
     """
 
@@ -82,14 +84,11 @@ class EmrJob(EmrServerlessStartJobOperator):
         entry_point: str,
         arguments: Sequence[str],
         artifacts: Path,
-        reads: Iterable[str],
-        writes: Path,
-        last: str,
+        files: "Exchange",
         name: str,
         **kwargs: Any,
     ) -> None:
-        self.target, self.artifacts, self.writes, self.last = target, artifacts, writes, last
-        self.reads = list(reads)
+        self.target, self.artifacts, self.files = target, artifacts, files
         spark_submit = {
             "entryPoint": f"{target.entry_points.rstrip('/')}/{entry_point}",
             "entryPointArguments": [argument.replace(str(artifacts), target.exchange) for argument in arguments],
@@ -101,7 +100,7 @@ class EmrJob(EmrServerlessStartJobOperator):
             job_driver={"sparkSubmit": spark_submit},
             config={"executionTimeoutMinutes": LONGEST_MINUTES},
             name=name,
-            aws_conn_id=EMR,
+            aws_conn_id=target.connection_id,
             waiter_delay=POLL_SECONDS,
             waiter_max_attempts=LONGEST_MINUTES * 60 // POLL_SECONDS,
             deferrable=False,
@@ -123,7 +122,7 @@ class EmrJob(EmrServerlessStartJobOperator):
     @cached_property
     def s3(self) -> S3Hook:
         """Of the same connection."""
-        return S3Hook(aws_conn_id=EMR)
+        return S3Hook(aws_conn_id=self.target.connection_id)
 
     def _left_running(self) -> str | None:
         """The unfinished job run of this name, if there is one."""
@@ -145,24 +144,25 @@ class EmrJob(EmrServerlessStartJobOperator):
         )
 
     def _send(self) -> None:
-        for path in sorted(Path(found) for pattern in self.reads for found in glob(pattern)):  # noqa: PTH207
+        for path in sorted(Path(found) for pattern in self.files.reads for found in glob(pattern)):  # noqa: PTH207
             bucket, key = self.s3.parse_s3_url(self._mirrored(path))
             self.s3.load_file(path, key, bucket, replace=True)
 
     def _fetch(self) -> None:
         """Copies the written folder back, the file that says it is whole last."""
-        bucket, prefix = self.s3.parse_s3_url(self._mirrored(self.writes))
+        folder, last = Path(self.files.writes), self.files.last
+        bucket, prefix = self.s3.parse_s3_url(self._mirrored(folder))
         found = self.s3.list_keys(bucket, f"{prefix}/") or []
         keys = [key for key in found if not key.endswith("/")]  # those stand for folders
-        mark = f"{prefix}/{self.last}"
+        mark = f"{prefix}/{last}"
         if mark not in keys:
             raise PostConditionFailed(
-                f"Job run {self.job_id} succeeded and left no {self.last} in s3://{bucket}/{prefix}: there is no candidate to "
+                f"Job run {self.job_id} succeeded and left no {last} in s3://{bucket}/{prefix}: there is no candidate to "
                 "register. Read the job run's log, and see that its role may write there."
             )
-        self.writes.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
         for key in sorted(keys, key=lambda key: key == mark):
-            self.s3.get_conn().download_file(bucket, key, str(self.writes / Path(key).name))
+            self.s3.get_conn().download_file(bucket, key, str(folder / Path(key).name))
 
     def _mirrored(self, path: Path) -> str:
         return f"{self.target.exchange}/{path.relative_to(self.artifacts).as_posix()}"

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -127,13 +127,11 @@ class SparkJobOperator(BaseOperator):
             )
         return EmrJob(
             task_id=self.task_id,
-            target=EmrTarget.of(extras),
+            target=EmrTarget.of(extras, self.connection_id),
             entry_point=f"{self.job}.py",
             arguments=self.arguments,
             artifacts=Settings.from_environment().artifacts,
-            reads=self.reads,
-            writes=Path(self.writes),
-            last=self.exchange.last,
+            files=replace(self.exchange, reads=tuple(self.reads), writes=self.writes),
             name=f"shelfcast.{self.dag_id}.{self.task_id}.{context['run_id']}",
         )
 

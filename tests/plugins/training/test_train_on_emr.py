@@ -36,7 +36,7 @@ def application(aws, monkeypatch):
     return made
 
 
-def connect(monkeypatch, **extras):
+def connect(monkeypatch, *, connection_id="emr", **extras):
     extras = {
         "region_name": REGION,
         "entry_points": "s3://code/shelfcast/",
@@ -45,7 +45,7 @@ def connect(monkeypatch, **extras):
         **extras,
     }
     given = {"conn_type": "aws", "login": "key", "password": "secret", "extra": extras}
-    monkeypatch.setenv("AIRFLOW_CONN_EMR", json.dumps(given))
+    monkeypatch.setenv(f"AIRFLOW_CONN_{connection_id.upper()}", json.dumps(given))
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def train(artifacts):
     return task(artifacts)
 
 
-def task(artifacts, *, has_exchange=True):
+def task(artifacts, *, connection_id="emr", has_exchange=True):
     folder = artifacts / RUN
     exchange = Exchange(
         reads=(
@@ -77,7 +77,7 @@ def task(artifacts, *, has_exchange=True):
         task_id="train",
         job="training/training_job",
         arguments=["--frame", str(folder), "--out", f"{folder}/candidate"],
-        connection_id="emr",
+        connection_id=connection_id,
         exchange=exchange if has_exchange else None,
     )
 
@@ -116,6 +116,24 @@ def test_the_job_finds_its_frame_in_the_exchange_and_its_candidate_comes_back(aw
     assert {key for key in keys() if "/candidate/" not in key} == sent
     assert (artifacts / RUN / "candidate" / "model.txt").read_text() == "trained model.txt"
     assert (artifacts / RUN / "candidate" / "training.json").exists()
+
+
+def test_another_connection_is_all_that_is_used(aws, application, artifacts, monkeypatch):
+    connect(monkeypatch, connection_id="big_cluster", application_id=application, execution_role_arn=ROLE)
+    monkeypatch.delenv("AIRFLOW_CONN_EMR")
+    candidate_in_bucket("training.json")
+    asked = []
+    for hook in (emr_job.EmrServerlessHook, emr_job.S3Hook):
+        opened = hook.__init__
+
+        def noted(self, *args, opened=opened, **kwargs):
+            asked.append(kwargs["aws_conn_id"])
+            opened(self, *args, **kwargs)
+
+        monkeypatch.setattr(hook, "__init__", noted)
+    task(artifacts, connection_id="big_cluster").execute({"run_id": "weekly"})
+    assert set(asked) == {"big_cluster"}
+    assert len(jobs(aws, application)) == 1
 
 
 def test_a_retry_takes_up_the_job_that_a_killed_task_left_running(aws, application, train, artifacts, monkeypatch):
