@@ -5,6 +5,7 @@ import logging
 import os
 from dataclasses import dataclass, field
 from datetime import date
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -86,6 +87,11 @@ def collect(stack: Stack, days_played: list[date]) -> Report:
     )
 
 
+def release_pointer(artifacts: Path) -> Path:
+    """The file that names the release of `demand` which serves; not there before the first."""
+    return artifacts / "releases" / MODEL / "current.json"
+
+
 def show(console: Console, report: Report) -> None:
     """Prints the tables that end the demo."""
     table = Table("stage", "rows in", "rows out", title="What went through the loop", title_justify="left")
@@ -164,7 +170,7 @@ def _ask(stack: Stack, series_id: str) -> tuple[dict[str, Any], dict[str, Any]]:
 def _measured(stack: Stack) -> dict[str, Any]:
     """Fold metrics of the release that serves, or of the newest candidate while the gate holds."""
     artifacts = stack.home / "artifacts"
-    pointer = artifacts / "releases" / MODEL / "current.json"
+    pointer = release_pointer(artifacts)
     if pointer.exists():
         folder = pointer.parent / json.loads(pointer.read_text())["current"]
     else:

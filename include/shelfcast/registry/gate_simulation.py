@@ -23,7 +23,14 @@ from shelfcast.registry.gate import Decision, Outcome, decide
 from shelfcast.training.declaration import GateRules
 from shelfcast.training.metrics import Floats
 
-RULES = GateRules(minimum_effect=0.005, segment_margin=0.05, bias_limit=0.05, coverage_range=(0.86, 0.94), alpha=0.05)
+RULES = GateRules(
+    minimum_effect=0.005,
+    segment_margin=0.05,
+    bias_limit=0.05,
+    coverage_range=(0.88, 0.92),
+    alpha=0.05,
+    segment_alpha=0.2,
+)
 COST = CandidateCost(model_bytes=1_000_000, microseconds_per_row=20.0)
 RELATIVE_ERROR = 0.1
 NORMAL_95 = 1.645
@@ -95,7 +102,7 @@ def simulate(
     if where is not None:
         factor[where(rows).to_numpy()] *= 1 + worse_by
     mean = level * (1 + RELATIVE_ERROR * factor * candidate)
-    width = NORMAL_95 * RELATIVE_ERROR * level
+    width = NORMAL_95 * RELATIVE_ERROR * (1 - gain) * level
     return rows.assign(
         actual=level,
         mean=mean,

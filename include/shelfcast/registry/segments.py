@@ -31,7 +31,7 @@ class Segment:
         name: Of the segment.
         rows: In it.
         rise: Candidate's loss over opponent's loss, minus 1; above 0 is worse.
-        rise_high: The most that the rise may be at the rules' error rate; `None` where no test can tell.
+        rise_high: The most that the rise may be at the rules' `segment_alpha`; `None` where no test can tell.
         coverage_90: Share of actuals within the 90 % intervals.
         coverage_high: The largest share that is accepted.
         is_no_worse: Whether the loss may be taken not to rise by more than the margin.
@@ -51,7 +51,7 @@ class Segment:
 def judge(rows: pd.DataFrame, panel: Panel, rules: GateRules) -> list[Segment]:
     """Judges each segment that has enough rows.
 
-    A candidate must be shown to be no worse by the margin in every segment. Each test has the rules' error rate, and
+    A candidate must be shown to be no worse by the margin in every segment. Each test has the rules' `segment_alpha`, and
     since all must be passed none of them needs a correction for their number (Berger, 1982): a candidate that is worse by
     the margin in any segment passes at most that often.
     """
@@ -87,7 +87,7 @@ def segments_of_days(rows: pd.DataFrame) -> dict[str, Booleans]:
 
 def _judged(name: str, rows: pd.DataFrame, panel: Panel, rules: GateRules) -> Segment:
     drawn = draw_gains(panel)
-    low = drawn.bound(rules.alpha) if drawn.blocks >= FEWEST_BLOCKS else None
+    low = drawn.bound(rules.segment_alpha) if drawn.blocks >= FEWEST_BLOCKS else None
     rise, rise_high = -drawn.gain, None if low is None else -low
     q05, covered = column(rows, "q05"), coverage(column(rows, "actual"), column(rows, "q05"), column(rows, "q95"))
     margin = rules.segment_coverage_margin

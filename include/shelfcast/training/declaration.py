@@ -52,7 +52,8 @@ class GateRules(BaseModel):
         segment_coverage_margin: How far from 90 % that share may lie in a segment.
         size_limit_bytes: Largest model text.
         prediction_limit_microseconds: Most processor time for the prediction of one row.
-        alpha: Error rate of each test.
+        alpha: Error rate of each test of the gain.
+        segment_alpha: Error rate of each segment's test. All of them must be passed, so it may be the larger one.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -66,6 +67,7 @@ class GateRules(BaseModel):
     size_limit_bytes: Annotated[int, Field(gt=0)] = 64 * 2**20
     prediction_limit_microseconds: Annotated[float, Field(gt=0)] = 150.0
     alpha: Annotated[float, Field(gt=0, le=0.25)]
+    segment_alpha: Annotated[float, Field(gt=0, le=0.25)] = 0.2
 
 
 class ModelDeclaration(BaseModel):
