@@ -39,10 +39,15 @@ def params(horizon_days: int | None, folds: int) -> dict[str, Param]:
     """The trigger form; Airflow refuses values outside it, in the UI and by REST."""
     last_day = {"title": "Cutoff", "description": "Last day to learn from. Empty: the latest complete business date."}
     why = {"title": "Reason", "description": "Why this run: kept with the candidate."}
+    tried = {
+        "title": "Trials",
+        "description": "Of a search for LightGBM's parameters, on three origins older than the folds. 0: as declared.",
+    }
     forced = {"title": "Force", "description": "Release it even if the gate holds it back; the decision says so."}
     form = {
         "cutoff": Param(None, type=["null", "string"], format="date", **last_day),
         "folds": Param(folds, type="integer", minimum=1, maximum=12, title="Folds", description="Rolling origins."),
+        "trials": Param(0, type="integer", minimum=0, maximum=200, **tried),
         "reason": Param("weekly schedule", type="string", minLength=3, maxLength=500, **why),
         "force": Param(False, type="boolean", **forced),
     }

@@ -18,7 +18,7 @@ import psutil
 
 from shelfcast.training import declaration as declarations
 from shelfcast.training.declaration import ModelDeclaration
-from shelfcast.training.fit import Sample, parameters
+from shelfcast.training.fit import Sample, parameters, train
 from shelfcast.training.frame import FRAME, columns_of, freeze
 from shelfcast_local.java import java_home
 
@@ -53,8 +53,8 @@ def cpu_seconds() -> dict[str, list[float]]:
         )
         return {
             "native": _native(folder, declaration),
-            "one node": _ours(folder, "local[2]", workers=1),
-            "two executors": _ours(folder, "local-cluster[2,1,1024]", workers=2),
+            "one node": _ours(folder, declaration, "local[2]", workers=1),
+            "two executors": _ours(folder, declaration, "local-cluster[2,1,1024]", workers=2),
         }
 
 
@@ -77,30 +77,23 @@ def synthetic_frame(declaration: ModelDeclaration) -> pd.DataFrame:
 
 
 def _native(folder: Path, declaration: ModelDeclaration) -> list[float]:
-    """LightGBM alone, on rows that are ready in memory, bins included."""
-    import lightgbm
-
+    """LightGBM alone with the same parameters, on rows that are ready in memory, bins included."""
     sample = Sample.of(columns_of(pd.read_parquet(folder / FRAME)), declaration)
     settings = parameters(declaration, seed=SEED, num_threads=THREADS)
-
-    def fit() -> None:
-        data = lightgbm.Dataset(sample.rows, label=sample.target, init_score=np.log(sample.expected), params=settings)
-        lightgbm.train(settings, data, num_boost_round=declaration.fit.num_boost_round).model_to_string()
-
-    return _repeated(fit)
+    return _repeated(lambda: train(sample, declaration, settings=settings))
 
 
-def _ours(folder: Path, master: str, *, workers: int) -> list[float]:
+def _ours(folder: Path, declaration: ModelDeclaration, master: str, *, workers: int) -> list[float]:
     """The job's own fit in a running application: frame read and checked, rows assembled, bins cut, trees grown."""
     from pyspark import SparkConf, SparkContext
 
+    from shelfcast.training.cluster_fits import train_on_cluster
     from shelfcast.training.crew import Crew
-    from shelfcast.training.training_job import train_on_cluster
 
     crew = Crew(workers=workers, num_threads=THREADS // workers)
     conf = SparkConf().setMaster(master).setAppName("bench").setAll(list(LOOPBACK.items()))
     with SparkContext(conf=conf) as context:
-        return _repeated(lambda: train_on_cluster(context, str(folder), None, crew=crew, seed=SEED))
+        return _repeated(lambda: train_on_cluster(context, str(folder), declaration, None, crew=crew, seed=SEED))
 
 
 def _repeated(fit: Callable[[], object]) -> list[float]:

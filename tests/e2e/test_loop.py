@@ -135,7 +135,7 @@ def assert_frames_are_read_again(stack, store, folder, restated):
             (frame["series_id"] == series_id) & (pd.to_datetime(frame["sales_date"]).dt.date == sales_date)
         ]
         assert set(on_the_day["units_sold"]) == {units_sold}
-        settings = {name: about[name] for name in ("folds", "horizon_days", "reason", "is_forced")}
+        settings = {name: about[name] for name in ("folds", "horizon_days", "reason", "is_forced", "trials")}
         again = freeze(frame, folder / f"again-{number}", model="demand", cutoff=cutoff, **settings)
         assert again.digest == manifest.digest
 

@@ -1,6 +1,7 @@
 """What a model is: one YAML file each in `include/models/`. Cheap to import, for DAG files read it while parsed."""
 
 from functools import cache
+from itertools import takewhile
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -12,6 +13,9 @@ from shelfcast.errors import ConfigurationError
 MODELS_FOLDER = Path(__file__).resolve().parents[2] / "models"
 
 Share = Annotated[float, Field(gt=0, lt=1)]
+Searched = Literal[
+    "learning_rate", "num_leaves", "min_data_in_leaf", "feature_fraction", "lambda_l2", "num_boost_round"
+]
 
 
 class Fit(BaseModel):
@@ -89,6 +93,7 @@ class ModelDeclaration(BaseModel):
         most_rows: Rows that a backtest learns from, roughly; of more, each origin keeps a random part of its series.
         folds: Rolling origins to measure on.
         fit: LightGBM's parameters.
+        search: Ranges, both ends included, in which a search may look for better ones.
         quantiles: Levels of the predicted quantiles, ascending, between 0 and 1.
         gate: Rules of the gate.
     """
@@ -110,6 +115,7 @@ class ModelDeclaration(BaseModel):
     most_rows: Annotated[int, Field(ge=10_000)] = 3_000_000
     folds: Annotated[int, Field(ge=1, le=12)]
     fit: Fit
+    search: dict[Searched, tuple[float, float]] = {}
     quantiles: tuple[Share, ...]
     gate: GateRules
 
@@ -120,6 +126,19 @@ class ModelDeclaration(BaseModel):
         if list(self.quantiles) != sorted(set(self.quantiles)):
             raise ValueError("quantiles must ascend")
         return self
+
+    @model_validator(mode="after")
+    def _a_search_stays_within_what_a_fit_may_be(self) -> Self:
+        for name, (low, high) in self.search.items():
+            if low >= high:
+                raise ValueError(f"search.{name} needs a lower and a higher end")
+            for end in (low, high):
+                Fit.model_validate({**self.fit.model_dump(), name: end})
+        return self
+
+    def fitted_by(self, **parameters: float) -> Self:
+        """The same model with other parameters of LightGBM's."""
+        return self.model_copy(update={"fit": Fit.model_validate({**self.fit.model_dump(), **parameters})})
 
     @property
     def horizon(self) -> int:
@@ -160,6 +179,15 @@ def read(path: Path, *, name: str | None = None) -> ModelDeclaration:
     if declared.name != (name or path.stem):
         raise ConfigurationError(f"{path.name} declares the model {declared.name}; expected {name or path.stem}.")
     return declared
+
+
+def text_of(declaration: ModelDeclaration) -> str:
+    """The declaration as a file: the one in `include/models/` unless its parameters were searched."""
+    text = (MODELS_FOLDER / f"{declaration.name}.yaml").read_text()
+    if declaration == load(declaration.name):
+        return text
+    purpose = "".join(takewhile(lambda line: line.startswith("#"), text.splitlines(keepends=True)))
+    return purpose + yaml.safe_dump(declaration.model_dump(mode="json", exclude_none=True), sort_keys=False)
 
 
 def names() -> list[str]:

@@ -1,7 +1,7 @@
 """Rolling origins: a model learns from what was before an origin and is measured on what came after it."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +10,9 @@ import pandas as pd
 from shelfcast.errors import NothingToDo
 from shelfcast.training.declaration import ModelDeclaration
 from shelfcast.training.frame import FrameManifest, columns_of, countable
+
+SEARCH_FOLDS = 3
+"""Origins that parameters are searched on, before those that a candidate is measured on."""
 
 Booleans = npt.NDArray[np.bool_]
 
@@ -67,21 +70,39 @@ def regression_folds(moment: npt.NDArray[np.datetime64], *, folds: int) -> Itera
     """Consecutive tenths of the rows at the end of time, each measured with a model of everything before it."""
     ordered = np.sort(moment)
     size = len(ordered) // 10
-    if size < 1:
-        raise NothingToDo(f"{len(ordered)} rows are too few for {folds} folds.")
+    if size < 1 or folds >= 10:
+        raise NothingToDo(f"{len(ordered)} rows in ten tenths are too few for {folds} folds. Ask for fewer.")
     for number in range(folds):
         start, end = ordered[len(ordered) - (number + 1) * size], ordered[len(ordered) - number * size - 1]
         yield Fold(origin=start, train=moment < start, test=(moment >= start) & (moment <= end))
 
 
 def folds_of(frame: pd.DataFrame, declaration: ModelDeclaration, manifest: FrameManifest) -> list[Fold]:
-    """The frame's rolling origins, newest first."""
-    columns = columns_of(frame)
+    """The frame's rolling origins that a candidate is measured on, newest first."""
+    return list(_rolling(frame, declaration, manifest, folds=manifest.folds))
+
+
+def search_folds(frame: pd.DataFrame, declaration: ModelDeclaration, manifest: FrameManifest) -> list[Fold]:
+    """Older origins, which parameters are searched on: what a candidate is measured on has no part in choosing it."""
+    folds = list(_rolling(frame, declaration, manifest, folds=manifest.folds + SEARCH_FOLDS))
+    known = folds[manifest.folds - 1].train
+    return [replace(fold, test=fold.test & known) for fold in folds[manifest.folds :]]
+
+
+def fold_at(frame: pd.DataFrame, declaration: ModelDeclaration, manifest: FrameManifest, origin: str) -> Fold:
+    """The fold of either kind that has this origin, in the text of `Fold.origin`."""
+    folds = _rolling(frame, declaration, manifest, folds=manifest.folds + SEARCH_FOLDS)
+    return next(fold for fold in folds if str(fold.origin) == origin)
+
+
+def _rolling(
+    frame: pd.DataFrame, declaration: ModelDeclaration, manifest: FrameManifest, *, folds: int
+) -> Iterator[Fold]:
     if declaration.kind == "regression":
-        return list(regression_folds(pd.to_datetime(frame["ordered_at"]).to_numpy(), folds=manifest.folds))
+        return regression_folds(pd.to_datetime(frame["ordered_at"]).to_numpy(), folds=folds)
     business_date = pd.to_datetime(frame["business_date"]).to_numpy().astype("datetime64[D]")
-    sales_date = columns["sales_date"].astype("datetime64[D]")
-    return list(forecast_folds(business_date, sales_date, folds=manifest.folds, horizon_days=manifest.horizon_days))
+    sales_date = columns_of(frame)["sales_date"].astype("datetime64[D]")
+    return forecast_folds(business_date, sales_date, folds=folds, horizon_days=manifest.horizon_days)
 
 
 def held_out(frame: pd.DataFrame, declaration: ModelDeclaration, manifest: FrameManifest) -> pd.DataFrame:

@@ -38,6 +38,7 @@ class FrameManifest:
         folds: Rolling origins to measure on.
         reason: Why it was frozen.
         is_forced: Whether the gate is to let its model pass.
+        trials: Of the search for parameters; 0 where there is none.
     """
 
     model: str
@@ -49,6 +50,7 @@ class FrameManifest:
     folds: int
     reason: str
     is_forced: bool
+    trials: int = 0
 
 
 def freeze(
@@ -62,7 +64,7 @@ def freeze(
         model: Name of the model.
         cutoff: Last day that it knows.
         folds: Rolling origins to measure on.
-        **about: `horizon_days`, `reason` and `is_forced` of the manifest.
+        **about: `horizon_days`, `reason`, `is_forced` and `trials` of the manifest.
 
     Raises:
         NothingToDo: The frame is too short to learn anything from.

@@ -28,10 +28,10 @@ def log_candidate(hook: "MLflowHook", run_id: str, model: str, folder: Path) -> 
     """
     import pandas as pd
 
-    from shelfcast.training import declaration as declarations
+    from shelfcast.training.declaration import read
     from shelfcast.training.frame import FRAME
 
-    declaration = declarations.load(model)
+    declaration = read(folder / CANDIDATE_FOLDER / "declaration.yaml", name=model)
     about = json.loads((folder / CANDIDATE_FOLDER / "training.json").read_text())
     frame = pd.read_parquet(folder / FRAME)
     rows = pd.read_parquet(folder / CANDIDATE_FOLDER / "fold_forecasts.parquet")
@@ -39,6 +39,7 @@ def log_candidate(hook: "MLflowHook", run_id: str, model: str, folder: Path) -> 
     _log_facts(declaration, about, folder, code)
     _log_frame(frame, about, folder)
     _log_folds(hook, run_id, rows)
+    _log_trials(hook, run_id, folder / CANDIDATE_FOLDER / "trials.json")
     _log_files(run_id, declaration, folder)
     _log_pictures_and_card(frame, rows, declaration, folder, seed=int(about["seed"]), code=code)
 
@@ -91,6 +92,14 @@ def _log_folds(hook: "MLflowHook", run_id: str, rows: "pd.DataFrame") -> None:
         own = rows[rows["fold"] == fold]
         origin = f", origin {own['business_date'].iloc[0]}" if "business_date" in own else ""
         hook.log_part(run_id, f"fold {fold}{origin}", metrics, {"fold": str(fold)})
+
+
+def _log_trials(hook: "MLflowHook", run_id: str, trials: Path) -> None:
+    """A nested run for each trial of a search, if there was one."""
+    for trial in json.loads(trials.read_text()) if trials.exists() else []:
+        losses = {f"loss_of_{number}_folds": loss for number, loss in enumerate(trial["losses"], start=1)}
+        tags = {"trial": str(trial["number"]), "is_pruned": str(trial["is_pruned"])}
+        hook.log_part(run_id, f"trial {trial['number']}", losses, tags, trial["parameters"])
 
 
 def _log_files(run_id: str, declaration: "ModelDeclaration", folder: Path) -> None:

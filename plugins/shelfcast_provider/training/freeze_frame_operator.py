@@ -29,7 +29,7 @@ def run_folder(artifacts: Path, model: str, run_id: str) -> Path:
 class FreezeFrameOperator(BaseOperator):
     """Reads everything known at the cutoff and freezes it.
 
-    Reads the run's params `cutoff`, `horizon_days`, `folds`, `reason` and `force`, which Airflow has validated.
+    Reads the run's params `cutoff`, `horizon_days`, `folds`, `trials`, `reason` and `force`, which Airflow has validated.
 
     Args:
         model: Name of the model.
@@ -71,6 +71,7 @@ class FreezeFrameOperator(BaseOperator):
             "horizon_days": horizon,
             "reason": str(params["reason"]),
             "is_forced": bool(params["force"]),
+            "trials": int(params["trials"]),
         }
         with ColdStoreHook() as store:
             latest = latest_business_date(store)

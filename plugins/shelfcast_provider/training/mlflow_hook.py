@@ -67,12 +67,19 @@ class MLflowHook(BaseHook):
         with mlflow.start_run(run_id=run_id, run_name=airflow_run_id, tags=tags) as run:
             yield run.info.run_id
 
-    def log_part(self, run_id: str, name: str, metrics: "Mapping[str, float]", tags: dict[str, str]) -> str:
+    def log_part(
+        self,
+        run_id: str,
+        name: str,
+        metrics: "Mapping[str, float]",
+        tags: dict[str, str],
+        params: "Mapping[str, object] | None" = None,
+    ) -> str:
         """Writes a finished run nested in another one; a retry finds the one of this name. Answers its id.
 
         Metrics that are not finite are left out.
         """
-        from mlflow.entities import Metric
+        from mlflow.entities import Metric, Param
 
         client = self.get_conn()
         parent = client.get_run(run_id).info
@@ -83,7 +90,8 @@ class MLflowHook(BaseHook):
         # the time of the run, so that a retry writes the same points and no second ones
         at = run.info.start_time
         points = [Metric(key, value, at, 0) for key, value in metrics.items() if math.isfinite(value)]
-        client.log_batch(run.info.run_id, metrics=points)
+        given = [Param(key, str(value)) for key, value in (params or {}).items()]
+        client.log_batch(run.info.run_id, metrics=points, params=given)
         client.set_terminated(run.info.run_id)
         return str(run.info.run_id)
 

@@ -1,6 +1,7 @@
 """The training job in real Spark: the same on one worker and on two, and nothing half done."""
 
 import fcntl
+import json
 import os
 import shutil
 import subprocess
@@ -16,9 +17,12 @@ import pytest
 
 import shelfcast
 from shelfcast.training import declaration as declarations
+from shelfcast.training.declaration import read
 from shelfcast.training.fit import Sample, predict
+from shelfcast.training.folds import SEARCH_FOLDS
 from shelfcast.training.frame import columns_of, countable, freeze
 from shelfcast.training.kept_fits import FOLDER
+from shelfcast.training.training_job import TRIALS
 from shelfcast_local.java import java_home
 
 pytestmark = pytest.mark.integration
@@ -109,6 +113,24 @@ def test_a_job_that_is_run_again_goes_on_behind_its_finished_fits(frozen, tmp_pa
     assert "taken up" not in said
     for name in ("model.txt", "fold_forecasts.parquet", "metrics.json"):
         assert (tmp_path / "again" / name).read_bytes() == (undisturbed / name).read_bytes(), name
+
+
+def test_a_search_that_is_run_again_takes_up_its_finished_trials(frame, tmp_path):
+    about = {"model": "demand", "cutoff": date(2024, 6, 30), "folds": 1, "horizon_days": 28, "reason": "x"}
+    freeze(frame, tmp_path / "frame", **about, is_forced=False, trials=2)
+    job = submitted(tmp_path / "frame", tmp_path / "none")
+    assert any("trial 0: loss" in line for line in job.stdout), "it did not come to the end of its first trial"
+    job.kill()
+    job.wait()
+    again = submitted(tmp_path / "frame", tmp_path / "again")
+    said, _ = again.communicate(timeout=LIMIT_SECONDS)
+    assert again.returncode == 0, said[-3000:]
+    assert said.count("taken up from an earlier try") >= SEARCH_FOLDS
+    trials = json.loads((tmp_path / "again" / TRIALS).read_text())
+    best = min((trial for trial in trials if not trial["is_pruned"]), key=lambda trial: trial["losses"][-1])
+    found = read(tmp_path / "again" / "declaration.yaml", name="demand").fit.model_dump()
+    assert {name: found[name] for name in best["parameters"]} == best["parameters"]
+    assert f"[num_leaves: {found['num_leaves']}]" in (tmp_path / "again" / "model.txt").read_text()
 
 
 def test_a_frame_and_a_candidate_on_s3_are_the_same_as_on_a_disk(frozen, bucket, tmp_path):

@@ -10,7 +10,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from served_world import artifacts, cold_store
 
 from shelfcast.cold_store import feature_views, load_batch
-from shelfcast.training.frame import FRAME, digest
+from shelfcast.training.frame import FRAME, digest, verify
 from shelfcast_provider.training.freeze_frame_operator import FreezeFrameOperator
 
 __all__ = ["artifacts", "cold_store"]
@@ -18,7 +18,7 @@ __all__ = ["artifacts", "cold_store"]
 LAST = date(2025, 6, 30)
 DAYS = [LAST - timedelta(days=back) for back in reversed(range(70))]
 SERIES = [f"i{number}@s0" for number in range(30)]
-PARAMS = {"cutoff": None, "folds": 2, "reason": "a test", "force": False, "horizon_days": 28}
+PARAMS = {"cutoff": None, "folds": 2, "reason": "a test", "force": False, "horizon_days": 28, "trials": 0}
 
 
 @pytest.fixture
@@ -62,6 +62,11 @@ def test_a_frame_holds_what_was_sold_by_the_cutoff_and_is_found_again(shop, arti
     assert (frame["sales_date"].max(), frame["horizon_days"].max()) == (LAST, 28)
     shop.connection.execute("UPDATE FEATURES.DAILY_SALES SET units_sold = 99")
     assert freeze("manual__2025-07-01T03:00:00+00:00") == answer
+
+
+def test_the_trials_that_were_asked_for_are_frozen_with_the_frame(shop):
+    assert verify(Path(freeze("as declared")["folder"])).trials == 0
+    assert verify(Path(freeze("searched", trials=20)["folder"])).trials == 20
 
 
 def test_an_earlier_cutoff_is_kept_to(shop):

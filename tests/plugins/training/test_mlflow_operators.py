@@ -61,6 +61,12 @@ def context():
     return {"run_id": "manual__it's", "ti": TaskInstance()}
 
 
+TRIALS = [
+    {"number": 0, "parameters": {"num_leaves": 63, "learning_rate": 0.06}, "losses": [0.3, 0.31], "is_pruned": False},
+    {"number": 1, "parameters": {"num_leaves": 31, "learning_rate": 0.05}, "losses": [0.4], "is_pruned": True},
+]
+
+
 @pytest.fixture(scope="module")
 def trained(frame, candidate, demand, tmp_path_factory):
     """The folder that a training run leaves."""
@@ -74,6 +80,7 @@ def trained(frame, candidate, demand, tmp_path_factory):
     candidate[1].to_parquet(parts / "fold_forecasts.parquet", index=False)
     about = {"model": "demand", "seed": 7, "cutoff": "2024-06-30", "frame_digest": manifest.digest, "reason": "a test"}
     (parts / "training.json").write_text(json.dumps(about))
+    (parts / "trials.json").write_text(json.dumps(TRIALS))
     return tmp_path
 
 
@@ -118,9 +125,22 @@ def test_the_frozen_frame_is_an_input_of_the_run(hook, registered, trained, fram
         assert (kept / name).read_bytes() == (trained / name).read_bytes()
 
 
-def test_each_fold_is_a_nested_run_once(hook, registered, candidate):
+def nested_runs(hook, registered, tag):
     experiment = hook.get_conn().get_run(registered).info.experiment_id
-    nested = hook.get_conn().search_runs([experiment], f"tags.`mlflow.parentRunId` = '{registered}'")
+    found = hook.get_conn().search_runs([experiment], f"tags.`mlflow.parentRunId` = '{registered}'")
+    return [run for run in found if tag in run.data.tags]
+
+
+def test_each_trial_of_a_search_is_a_nested_run_once(hook, registered):
+    nested = {run.info.run_name: run for run in nested_runs(hook, registered, "trial")}
+    assert sorted(nested) == ["trial 0", "trial 1"]
+    assert nested["trial 1"].data.params == {"num_leaves": "31", "learning_rate": "0.05"}
+    assert nested["trial 1"].data.metrics == {"loss_of_1_folds": 0.4}
+    assert nested["trial 1"].data.tags["is_pruned"] == "True"
+
+
+def test_each_fold_is_a_nested_run_once(hook, registered, candidate):
+    nested = nested_runs(hook, registered, "fold")
     assert sorted(run.info.run_name for run in nested) == ["fold 0, origin 2024-05-13", "fold 1, origin 2024-04-15"]
     for run in nested:
         own = candidate[1][candidate[1]["fold"] == int(run.data.tags["fold"])]

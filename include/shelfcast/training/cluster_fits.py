@@ -1,0 +1,147 @@
+"""One model fitted by barrier tasks of Spark, and the finished fits of a job.
+
+Spark schedules the workers together (one on one machine, one for each slot of a cluster), tells them each other's
+addresses and tries the stage again when one is lost; LightGBM's own collectives reduce the histograms between them, so
+that all hold the same trees.
+"""
+
+import json
+import socket
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from pyspark import BarrierTaskContext, SparkContext
+
+from shelfcast.errors import TrainingError
+from shelfcast.training.crew import Crew
+from shelfcast.training.declaration import ModelDeclaration
+from shelfcast.training.fit import Sample, parameters, train
+from shelfcast.training.folds import fold_at
+from shelfcast.training.frame import FRAME, MANIFEST, columns_of, countable, verify
+from shelfcast.training.kept_fits import KeptFits, what_decides
+from shelfcast.training.places import local_copy
+
+FRAME_FILES = (FRAME, MANIFEST)
+COLLECTIVE_MINUTES = 5
+"""How long a worker waits for the others before it gives up."""
+REFERENCE_ROWS = 200_000
+"""Rows, roughly, that the boundaries of bins are taken from, as many as LightGBM itself samples."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fits:
+    """The fits of one job, each kept until the candidate is written.
+
+    Attributes:
+        context: Of the application.
+        place: Folder of the frozen frame, readable by every worker.
+        frame_digest: Of the frame.
+        crew: How many tasks, and their threads.
+        seed: Of every fit.
+    """
+
+    context: SparkContext
+    place: str
+    frame_digest: str
+    crew: Crew
+    seed: int
+
+    def text_of(self, declaration: ModelDeclaration, origin: str | None) -> str:
+        """The text of a fold's model, `None` for that of all rows; fitted unless an earlier try has."""
+        layout = {"workers": self.crew.workers, "num_threads": self.crew.num_threads}
+        decided_by = what_decides(declaration, frame_digest=self.frame_digest, seed=self.seed, **layout)
+
+        def fit() -> str:
+            return train_on_cluster(self.context, self.place, declaration, origin, crew=self.crew, seed=self.seed)
+
+        return KeptFits(self.place, decided_by).take_up_or_fit(origin, fit)
+
+    def forget(self) -> None:
+        """Removes what was kept."""
+        KeptFits(self.place, {}).forget()
+
+
+def train_on_cluster(
+    context: SparkContext, place: str, declaration: ModelDeclaration, origin: str | None, *, crew: Crew, seed: int
+) -> str:
+    """Fits one model on barrier tasks; answers its text.
+
+    Args:
+        context: Of the application.
+        place: Folder of the frozen frame, readable by every worker.
+        declaration: The model.
+        origin: Of the fold; `None` for all rows.
+        crew: How many tasks, and their threads.
+        seed: Of the fit.
+    """
+    tasks = (
+        context.parallelize(range(crew.workers), crew.workers)
+        .barrier()
+        .mapPartitions(_worker(place, declaration, origin, crew, seed))
+    )
+    # the exchange behind the barrier makes its stage one that Spark can run again
+    texts = [text for text in tasks.repartition(1).collect() if text]
+    if len(texts) != 1:
+        raise TrainingError(
+            f"{len(texts)} workers answered a model, expected the first one only; nothing was registered."
+        )
+    return texts[0]
+
+
+def _worker(
+    place: str, declaration: ModelDeclaration, origin: str | None, crew: Crew, seed: int
+) -> Callable[[Iterable[int]], Iterator[str]]:
+    """What each barrier task does; everything it needs travels by value."""
+
+    def task(_: Iterable[int]) -> Iterator[str]:
+        context = BarrierTaskContext.get()
+        rank = context.partitionId()
+        with local_copy(place, FRAME_FILES) as folder:
+            sample, reference = _share(folder, declaration, origin, rank=rank, workers=crew.workers)
+        with socket.socket() as held:
+            held.bind(("", 0))
+            own = {"host": _host(context, rank), "port": held.getsockname()[1], "rows": len(sample.target)}
+            peers = [json.loads(text) for text in context.allGather(json.dumps(own))]
+        if min(peer["rows"] for peer in peers) == 0:
+            raise TrainingError("A worker has no rows; the frame is too small for that many workers.")
+        settings: dict[str, Any] = parameters(declaration, seed=seed, num_threads=crew.num_threads)
+        if crew.workers > 1:
+            settings |= {
+                "tree_learner": "data",
+                "pre_partition": True,
+                "num_machines": crew.workers,
+                "machines": ",".join(f"{peer['host']}:{peer['port']}" for peer in peers),
+                "local_listen_port": own["port"],
+                "time_out": COLLECTIVE_MINUTES,
+            }
+        text = train(sample, declaration, settings=settings, reference=reference)
+        context.barrier()
+        yield text if rank == 0 else ""
+
+    return task
+
+
+def _share(
+    folder: Path, declaration: ModelDeclaration, origin: str | None, *, rank: int, workers: int
+) -> tuple[Sample, Sample | None]:
+    """A worker's rows, every `workers`-th one so that all shares look alike, and the rows that all cut their bins by.
+
+    `None` for the latter where they are the worker's own.
+    """
+    manifest, frame = verify(folder), pd.read_parquet(folder / FRAME)
+    chosen = countable(frame)
+    if origin is not None:
+        chosen &= fold_at(frame, declaration, manifest, origin).train
+    rows = frame[chosen]
+    own = Sample.of(columns_of(rows.iloc[rank::workers]), declaration)
+    every = len(rows) // REFERENCE_ROWS + 1
+    reference = None if every == workers == 1 else Sample.of(columns_of(rows.iloc[::every]), declaration)
+    return own, reference
+
+
+def _host(context: BarrierTaskContext, rank: int) -> str:
+    name = context.getTaskInfos()[rank].address.split(":")[0]
+    return socket.gethostbyname(name)
