@@ -14,7 +14,7 @@ from shelfcast.training.fit import feature_names
 from shelfcast.training.frame import columns_of
 from shelfcast.training.rows import Floats, assemble
 
-MOST_ROWS = 2_000
+MOST_ROWS = 1_000
 """Rows explained: the cost is rows × trees × leaves × depth²."""
 
 
