@@ -122,6 +122,17 @@ def test_both_give_the_hot_store_the_same_vectors(built, shop, model):
         np.testing.assert_allclose(one.numbers, other.numbers, rtol=1e-6)
 
 
+def test_both_score_a_vintage_alike(built, shop):
+    for store in built:
+        store.run("serving/create_ledger")
+        store.run("contract/insert_vintage", {"business_date": shop.dates()[0]})
+        store.run("monitoring/create_scored_forecasts")
+    one, other = (rows(store, "FORECASTS.SCORED_FORECASTS") for store in built)
+    assert comparable(one) == comparable(other)
+    assert len(one)
+    assert one["actual"].sum() > 0
+
+
 def test_both_freeze_the_same_order_value_frame(built, shop):
     asked = {"cutoff": shop.dates()[-1], "known_until": feature_views.closed_at(next(iter(built)), shop.dates()[-1])}
     one, other = (store.fetch("training/order_value_frame", asked) for store in built)

@@ -115,6 +115,7 @@ def score_vintages(store: ColdStore, scored_on: date, *, releases: Path) -> list
     """
     store.run("monitoring/create_scores")
     store.run("serving/create_ledger")
+    store.run("monitoring/create_scored_forecasts")
     known_until = closed_at(store, scored_on)
     scores = [_score(store, scored_on, horizon, known_until, releases) for horizon in HORIZONS]
     store.run("monitoring/delete_scores", {"scored_on": scored_on})
