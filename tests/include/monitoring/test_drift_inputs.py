@@ -1,10 +1,11 @@
 """The tested quantities against NumPy, on a cold store in DuckDB."""
 
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 
 import numpy as np
 import pandas as pd
 import pytest
+from scored_world import close, insert
 
 from shelfcast.cold_store import feature_views
 from shelfcast.cold_store.duckdb_store import DuckDBStore
@@ -20,16 +21,6 @@ PROMOTIONS = """
     promotion_id VARCHAR, store_id VARCHAR, item_id VARCHAR, starts_on DATE, ends_on DATE, op VARCHAR,
     position_ordinal BIGINT, generation BIGINT, known_at TIMESTAMP
 """
-
-
-def close(day):
-    return datetime(day.year, day.month, day.day, 23, 59, 59)
-
-
-def insert(store, table, rows):
-    store.connection.register("given", rows)
-    store.connection.execute(f"INSERT INTO {table} BY NAME SELECT * FROM given")
-    store.connection.unregister("given")
 
 
 def promotion(name, store_id, item_id, starts_on, ends_on, *, op="r", known_at=None, position=0):
