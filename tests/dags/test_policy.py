@@ -3,6 +3,8 @@
 import os
 import re
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -101,3 +103,27 @@ def test_the_loop_is_closed_by_assets(bag):
         "model_deployment_demand": ({"demand_candidate"}, {"demand_release"}),
         "model_deployment_order_value": ({"order_value_candidate"}, {"order_value_release"}),
     }
+
+
+PARSE = """
+import sys
+from airflow.dag_processing.dagbag import DagBag
+from airflow.sdk import Asset
+assert not DagBag(dag_folder=sys.argv[1]).import_errors
+for uri in sys.argv[2:]:
+    Asset(name="with a URI", uri=uri)
+print("boto3" in sys.modules)
+"""
+
+
+def test_parsing_loads_no_client_of_a_cloud(tmp_path):
+    """Every task parses its DAG file: what that loads, each of them pays for. A URI of an asset is the control."""
+    folder = os.environ["AIRFLOW__CORE__DAGS_FOLDER"]
+    environment = {**os.environ, "AIRFLOW_HOME": str(tmp_path), "AIRFLOW__CORE__LOAD_EXAMPLES": "False"}
+    said = [
+        subprocess.run(
+            [sys.executable, "-c", PARSE, folder, *uris], env=environment, capture_output=True, text=True, check=True
+        ).stdout.splitlines()[-1]
+        for uris in ([], ["shelfcast://somewhere"])
+    ]
+    assert said == ["False", "True"]
