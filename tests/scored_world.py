@@ -75,7 +75,7 @@ def vintage(day, *, factor=1.0):
     rows["business_date"], rows["release_id"] = day, RELEASE
     rows["sales_date"] = [day + timedelta(days=int(ahead)) for ahead in rows["horizon_days"]]
     rows["mean"] = rng.uniform(4, 8, len(rows)) * factor
-    rows["q05"], rows["q95"] = rows["mean"] * 0.5, rows["mean"] * 1.6
+    rows["q05"], rows["q50"], rows["q95"] = rows["mean"] * 0.5, rows["mean"] * 0.9, rows["mean"] * 1.6
     return named(rows)
 
 

@@ -1,6 +1,6 @@
 -- Every forecast whose day is over and says something about demand, beside what was sold: a sale that is restated changes
 -- its row here, never the ledger. The countable days and the seasonal naive method are those of score_vintage.sql.
-CREATE OR REPLACE VIEW FORECASTS.SCORED_FORECASTS AS
+CREATE OR REPLACE VIEW FORECASTS.SCORED_FORECASTS COPY GRANTS AS
 WITH
 sales_now AS (
     SELECT series_id, sales_date, units_sold, is_stocked_out

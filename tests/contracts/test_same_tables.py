@@ -1,11 +1,12 @@
 """The same batches bring both cold stores to the same tables, and the same features come out of them."""
 
+import ledger_page
 import numpy as np
 import pandas as pd
 import pytest
 from exported_shop import DAYS, ExportedShop
 
-from shelfcast.cold_store import feature_views, load_batch
+from shelfcast.cold_store import feature_views, load_batch, statements
 from shelfcast.hot_store.partition import read_partition
 from shelfcast.sources.shop_schema import TABLES
 from shelfcast.training import declaration as declarations
@@ -122,15 +123,33 @@ def test_both_give_the_hot_store_the_same_vectors(built, shop, model):
         np.testing.assert_allclose(one.numbers, other.numbers, rtol=1e-6)
 
 
-def test_both_score_a_vintage_alike(built, shop):
+@pytest.fixture(scope="module")
+def scored(built, shop):
+    """Both stores with a vintage and the view, which is made again by each run of the monitoring."""
     for store in built:
         store.run("serving/create_ledger")
         store.run("contract/insert_vintage", {"business_date": shop.dates()[0]})
-        store.run("monitoring/create_scored_forecasts")
-    one, other = (rows(store, "FORECASTS.SCORED_FORECASTS") for store in built)
+        for _ in range(2):
+            store.run("monitoring/create_scored_forecasts")
+    return built
+
+
+def test_both_score_a_vintage_alike(scored):
+    one, other = (rows(store, "FORECASTS.SCORED_FORECASTS") for store in scored)
     assert comparable(one) == comparable(other)
     assert len(one)
     assert one["actual"].sum() > 0
+
+
+def test_both_answer_the_documented_queries_alike(scored, shop):
+    series_id = rows(next(iter(scored)), "FORECASTS.SCORED_FORECASTS")["series_id"].iloc[0]
+    for number, (question, query) in enumerate(ledger_page.blocks().items()):
+        name = f"contract/documented_{number}"
+        (statements.SQL_FOLDER / f"{name}.sql").write_text(query)
+        asked_for = {"series_id": series_id, "sales_date": shop.dates()[1]}
+        one, other = (store.fetch(name, asked_for) for store in scored)
+        assert comparable(one.round(9)) == comparable(other.round(9)), question
+        assert len(one) or question == ledger_page.REASONS, question
 
 
 def test_both_freeze_the_same_order_value_frame(built, shop):

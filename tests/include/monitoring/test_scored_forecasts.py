@@ -1,151 +1,258 @@
-"""The view over the ledger: old vintages are scored anew and stay as they are, and the documented queries hold."""
+"""The view over the ledger beside a loop over the tables: old vintages are scored anew and stay as they are.
 
-import re
+The documented queries are taken out of their page and held to pandas on the rows of that loop.
+"""
+
+import hashlib
 from datetime import timedelta
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from scored_world import TODAY, close, closed_store, insert, sales, vintage
+from ledger_page import BY_WEEK, COVERAGE, ONE_DAY, QUESTIONS, REASONS, RESTATEMENTS, VALUE_ADDED, blocks
+from scored_world import SERIES, TODAY, close, closed_store, features, insert, sales, vintage
 
+from shelfcast.cold_store.duckdb_store import translated
 from shelfcast.monitoring.realised_error import score_vintages
 from shelfcast.training import metrics
 
-PAGE = Path(__file__).parents[3] / "docs" / "how-to" / "read-the-ledger.md"
-OLD_VINTAGE = TODAY - timedelta(days=7)
-RESTATED_ON = TODAY - timedelta(days=3)
-RESTATED = [f"i{item}@s0" for item in range(6)]
+VINTAGES = [TODAY - timedelta(days=back) for back in (14, 7, 1)]
+CLOSED_ON, SOLD_OUT_ON, NOTHING_SOLD_ON, RESTATED_ON = (TODAY - timedelta(days=back) for back in (2, 4, 5, 3))
+RESTATED = SERIES[:5]
+CLOSURES = pd.DataFrame(
+    [("s1", CLOSED_ON, "r", 0), ("s0", CLOSED_ON, "r", 0), ("s0", CLOSED_ON, "d", 1)],
+    columns=["store_id", "closed_on", "op", "position_ordinal"],
+).assign(generation=1, known_at=close(VINTAGES[0]))
+SPECIAL_CASES = (
+    ("UPDATE FEATURES.DAILY_SALES SET is_stocked_out = TRUE WHERE series_id = 'i1@s0' AND sales_date = ?", SOLD_OUT_ON),
+    ("DELETE FROM FEATURES.DAILY_SALES WHERE series_id = 'i2@s0' AND sales_date = ?", NOTHING_SOLD_ON),
+    ("UPDATE FEATURES.DEMAND SET units_mean_28 = NULL WHERE series_id = 'i0@s0' AND business_date = ?", VINTAGES[1]),
+    ("UPDATE FORECASTS.LEDGER SET q05 = NULL, q95 = NULL WHERE series_id = 'i4@s0' AND business_date = ?", VINTAGES[0]),
+    (
+        "UPDATE FORECASTS.LEDGER SET mean = NULL, q05 = NULL, q50 = NULL, q95 = NULL, reason_code = 'no_history' "
+        "WHERE series_id = 'i3@s0' AND business_date = ?",
+        VINTAGES[1],
+    ),
+)
 
 
 @pytest.fixture
 def store(tmp_path):
+    """Three vintages; a closed store, an empty shelf, a day without sales, a series without a forecast."""
     made = closed_store()
+    insert(made, "FORECASTS.LEDGER", vintage(VINTAGES[0]))
+    insert(made, "FEATURES.DEMAND", features(VINTAGES[0]))
+    insert(made, "RAW.STORE_CLOSURES_CHANGES", CLOSURES)
+    for change, day in SPECIAL_CASES:
+        made.connection.execute(change, [day])
     score_vintages(made, TODAY, releases=tmp_path)
     return made
 
 
-def fetched(store, query, **parameters):
-    return store.connection.execute(re.sub(r":(\w+)", r"$\1", query), parameters or None).df()
+def table(store, name):
+    return store.connection.execute(f"SELECT * FROM {name} ORDER BY ALL").df()
 
 
-def documented(title):
-    """The query below a heading of the page."""
-    section = PAGE.read_text().split(f"## {title}")[1]
-    return re.search(r"```sql\n(.*?)```", section, re.DOTALL)[1]
+def answer(store, question, **parameters):
+    query = translated(blocks()[question])
+    return store.connection.execute(query, parameters).df() if parameters else store.connection.execute(query).df()
 
 
-def ledger(store):
-    return fetched(store, "SELECT * FROM FORECASTS.LEDGER ORDER BY ALL")
+def digest(store, name):
+    """Of every digit in the table."""
+    return hashlib.sha256(table(store, name).to_csv().encode()).hexdigest()
 
 
-def restate(store, *, at):
-    """The sales of a day become ten units each, which is known from a close on."""
+def restate(store, *, units=10.0, at=TODAY):
+    """The sales of a day become `units` in some series, which is known from a moment on."""
     rows = sales().query("sales_date == @RESTATED_ON and series_id in @RESTATED")
-    insert(store, "FEATURES.DAILY_SALES", rows.assign(units_sold=10.0, known_at=close(at)))
+    insert(store, "FEATURES.DAILY_SALES", rows.assign(units_sold=units, known_at=close(at)))
 
 
-def joined(actual):
-    """Forecasts of days that are over beside sales, row by row and without SQL."""
-    rows = pd.concat([vintage(TODAY - timedelta(days=back)) for back in (1, 7)])
-    return rows.merge(actual[["series_id", "sales_date", "units_sold"]], on=["series_id", "sales_date"])
+def newest(rows, keys, order):
+    return rows.sort_values(order).drop_duplicates(keys, keep="last")
 
 
-def restated_sales():
-    actual = sales()
-    actual.loc[(actual["sales_date"] == RESTATED_ON) & actual["series_id"].isin(RESTATED), "units_sold"] = 10.0
-    return actual
+def by_hand(store):
+    """What the view should say, without SQL."""
+    closes = table(store, "OPERATIONS.BUSINESS_DATES").set_index("business_date")["closed_at"]
+    closures = newest(
+        table(store, "RAW.STORE_CLOSURES_CHANGES"), ["store_id", "closed_on"], ["generation", "position_ordinal"]
+    ).query("op != 'd'")
+    versions, series_day = table(store, "FEATURES.DAILY_SALES"), ["series_id", "sales_date"]
+    at_close = versions[versions["known_at"] <= versions["sales_date"].map(closes)]
+    now, first = (newest(rows, series_day, "known_at").set_index(series_day) for rows in (versions, at_close))
+    rows = table(store, "FORECASTS.LEDGER")
+    rows = rows[rows["mean"].notna() & rows["sales_date"].isin(closes.index)]
+    rows = rows.join(now[["units_sold", "is_stocked_out"]], on=series_day)
+    rows = rows[rows["is_stocked_out"].ne(True)]
+    closed = pd.MultiIndex.from_frame(closures[["store_id", "closed_on"]])
+    rows = rows[~pd.MultiIndex.from_frame(rows[["store_id", "sales_date"]]).isin(closed)]
+    known = table(store, "FEATURES.DEMAND").set_index(["business_date", "series_id"])
+    return rows.assign(
+        actual=rows["units_sold"].fillna(0.0),
+        actual_at_close=rows.join(first["units_sold"].rename("first"), on=series_day)["first"].fillna(0.0),
+        seasonal_naive=[said_before(row, known.loc[row.business_date, row.series_id]) for row in rows.itertuples()],
+    ).reset_index(drop=True)
+
+
+def said_before(row, known):
+    """The last same weekday up to the vintage, else the mean of four weeks, else nothing."""
+    day = row.sales_date
+    while day > row.business_date:
+        day -= timedelta(days=7)
+    lag = known[f"units_lag_{(row.business_date - day).days + 1}"]
+    return next(float(value) for value in (lag, known["units_mean_28"], 0.0) if pd.notna(value))
+
+
+def wape(rows, actual="actual", forecast="mean"):
+    return metrics.wape(rows[actual].to_numpy(), rows[forecast].to_numpy())
+
+
+def check_view(store):
+    found, expected = table(store, "FORECASTS.SCORED_FORECASTS"), by_hand(store)
+    keys = ["business_date", "series_id", "sales_date"]
+    expected = expected[found.columns].sort_values(keys, ignore_index=True)
+    pd.testing.assert_frame_equal(found.sort_values(keys, ignore_index=True), expected, check_dtype=False)
+    return found
+
+
+def test_the_view_says_what_a_loop_over_the_tables_says(store):
+    found = check_view(store)
+    over = len(SERIES) * (14 + 7 + 1)
+    assert len(found) == over - 2 * 6 - 2 * 1 - 7, "six series twice closed, one twice sold out, one without a forecast"
+    assert (found["actual"] == 0).any()
+    assert (found["seasonal_naive"] == 0).any()
+    assert found["horizon_days"].max() == 14
 
 
 def test_a_restated_sale_scores_old_vintages_anew_and_leaves_them_as_they_are(store):
-    query = documented("What did restatements change in the score of a vintage?")
-    before, vintages = fetched(store, query), ledger(store)
-    assert (before["restated_days"] == 0).all()
-    assert (before["wape_now"] == before["wape_at_close"]).all()
-    restate(store, at=TODAY)
-    after = fetched(store, query)
-    pd.testing.assert_frame_equal(ledger(store), vintages)
-    assert list(after["restated_days"]) == [len(RESTATED), 0]
-    assert list(after["wape_at_close"]) == pytest.approx(list(before["wape_at_close"]))
-    old = joined(restated_sales()).query("business_date == @OLD_VINTAGE")
-    assert after["wape_now"][0] == pytest.approx(metrics.wape(old["units_sold"].to_numpy(), old["mean"].to_numpy()))
-    assert after["wape_now"][0] != pytest.approx(before["wape_now"][0])
+    before, ledger = table(store, "FORECASTS.SCORED_FORECASTS"), digest(store, "FORECASTS.LEDGER")
+    restate(store)
+    after = check_view(store)
+    assert digest(store, "FORECASTS.LEDGER") == ledger
+    pd.testing.assert_series_equal(after["actual_at_close"], before["actual_at_close"], check_exact=True)
+    changed = after[after["actual"] != before["actual"]]
+    assert set(changed["business_date"]) == set(pd.to_datetime(VINTAGES[:2]))
+    assert set(changed["series_id"]) <= set(RESTATED)
+    for day in VINTAGES[:2]:
+        assert wape(after[after["business_date"] == str(day)]) != wape(before[before["business_date"] == str(day)])
+
+
+def test_a_version_that_a_newer_one_followed_changes_no_score(store):
+    before = digest(store, "FORECASTS.SCORED_FORECASTS")
+    restate(store, at=RESTATED_ON - timedelta(days=1))
+    assert digest(store, "FORECASTS.SCORED_FORECASTS") == before
 
 
 def test_what_was_restated_before_the_close_was_known_at_it(store):
-    restate(store, at=RESTATED_ON - timedelta(days=1))
+    store.connection.execute("DELETE FROM FEATURES.DAILY_SALES WHERE sales_date = ?", [RESTATED_ON])
+    restate(store, at=RESTATED_ON)
+    assert (answer(store, RESTATEMENTS)["restated_days"] == 0).all()
+    check_view(store)
+
+
+def test_one_digit_of_one_forecast_would_change_the_digest(store):
+    before = digest(store, "FORECASTS.LEDGER")
     store.connection.execute(
-        "DELETE FROM FEATURES.DAILY_SALES WHERE sales_date = ? AND units_sold <> 10", [RESTATED_ON]
+        "UPDATE FORECASTS.LEDGER SET mean = mean + 1e-12 WHERE series_id = 'i0@s0' AND business_date = ? "
+        "AND horizon_days = 1",
+        [VINTAGES[0]],
     )
-    after = fetched(store, documented("What did restatements change in the score of a vintage?"))
-    assert (after["restated_days"] == 0).all()
+    assert digest(store, "FORECASTS.LEDGER") != before
 
 
-def test_the_view_agrees_with_the_score_that_was_kept(store):
-    kept = fetched(store, "SELECT * FROM FORECASTS.SCORES ORDER BY business_date")
-    for score in kept.itertuples():
-        rows = fetched(
-            store,
-            "SELECT * FROM FORECASTS.SCORED_FORECASTS WHERE business_date = :vintage",
-            vintage=score.business_date.date(),
-        )
-        assert len(rows) == score.row_count
-        assert metrics.wape(rows["actual"].to_numpy(), rows["mean"].to_numpy()) == pytest.approx(score.wape)
-        naive = metrics.wape(rows["actual"].to_numpy(), rows["seasonal_naive"].to_numpy())
-        assert naive >= score.strongest_simple_wape
-        assert np.isfinite(naive)
-
-
-def test_days_that_say_nothing_are_left_out_and_days_to_come_too(store):
+@pytest.mark.parametrize("back", [14, 7, 1])
+def test_the_view_agrees_with_the_score_of_a_vintage_as_known_now(store, back):
+    restate(store)
+    hopeless = ", ".join(f"weekday_mean_{day} = 1000" for day in range(1, 8))
     store.connection.execute(
-        "UPDATE FEATURES.DAILY_SALES SET is_stocked_out = TRUE WHERE series_id = 'i0@s0' AND sales_date = ?", [TODAY]
-    )
-    found = fetched(store, "SELECT series_id, sales_date FROM FORECASTS.SCORED_FORECASTS")
-    assert pd.to_datetime(found["sales_date"]).max() == pd.Timestamp(TODAY)
-    assert not ((found["series_id"] == "i0@s0") & (pd.to_datetime(found["sales_date"]) == pd.Timestamp(TODAY))).any()
+        f"UPDATE FEATURES.DEMAND SET {hopeless}"
+    )  # so the strongest simple method is the naive one
+    day = TODAY - timedelta(days=back)
+    asked = {"business_date": day, "horizon_from": 1, "horizon_to": back, "scored_on": TODAY}
+    score = store.fetch("monitoring/score_vintage", asked | {"known_until": close(TODAY + timedelta(days=1))}).iloc[0]
+    rows = table(store, "FORECASTS.SCORED_FORECASTS").query("business_date == @day")
+    told = rows.dropna(subset="q05")
+    assert (score["row_count"], score["series_count"]) == (len(rows), rows["series_id"].nunique())
+    assert score["wape"] == pytest.approx(wape(rows))
+    assert score["bias"] == pytest.approx(metrics.bias(rows["actual"].to_numpy(), rows["mean"].to_numpy()))
+    assert score["coverage_90"] == pytest.approx(told["actual"].between(told["q05"], told["q95"]).mean())
+    assert score["strongest_simple_wape"] == pytest.approx(wape(rows, forecast="seasonal_naive"))
 
 
-def test_the_error_by_week_ahead_is_that_of_a_loop(store):
-    (week,) = fetched(store, documented("How good are the forecasts, by week ahead?")).itertuples()
-    rows = joined(sales())
-    actual, mean = rows["units_sold"].to_numpy(), rows["mean"].to_numpy()
-    assert (week.week_ahead, week.forecasts) == (1, len(rows))
-    assert (week.wape, week.bias) == pytest.approx((metrics.wape(actual, mean), metrics.bias(actual, mean)))
+def test_the_error_is_told_by_week_ahead(store):
+    found = answer(store, BY_WEEK).set_index("week_ahead")
+    expected = by_hand(store)
+    weeks = dict(list(expected.groupby(np.ceil(expected["horizon_days"] / 7).astype(int))))
+    assert list(found.index) == list(weeks) == [1, 2]
+    for week, rows in weeks.items():
+        bias = metrics.bias(rows["actual"].to_numpy(), rows["mean"].to_numpy())
+        assert found.loc[week, ["forecasts", "wape", "bias"]].tolist() == pytest.approx([len(rows), wape(rows), bias])
 
 
-def test_value_added_is_the_naive_error_less_ours(store):
-    found = fetched(store, documented("What do they add to what anyone could have said?")).set_index("store_id")
-    rows = joined(sales())
-    for name, own in rows.groupby("store_id"):
-        wape = metrics.wape(own["units_sold"].to_numpy(), own["mean"].to_numpy())
-        assert found.loc[name, "wape"] == pytest.approx(wape)
-        assert found.loc[name, "value_added"] == pytest.approx(found.loc[name, "naive_wape"] - wape)
+@pytest.mark.parametrize("level", ["store_id", "item_id", "series_id"])
+def test_value_added_is_the_naive_error_less_ours(store, level):
+    restate(store)
+    query = translated(blocks()[VALUE_ADDED].replace("store_id", level))
+    found = store.connection.execute(query).df().set_index(level)
+    groups = dict(list(by_hand(store).groupby(level)))
+    assert set(found.index) == set(groups)
+    for name, rows in groups.items():
+        naive, ours = wape(rows, forecast="seasonal_naive"), wape(rows)
+        told = found.loc[name, ["naive_wape", "wape", "value_added"]].tolist()
+        assert told == pytest.approx([naive, ours, naive - ours])
     assert found["value_added"].is_monotonic_increasing
 
 
-def test_coverage_is_counted_by_release(store):
-    (release,) = fetched(store, documented("Do the 90 % intervals of a release hold what they promise?")).itertuples()
-    rows = joined(sales())
-    inside = metrics.coverage(*(rows[name].to_numpy() for name in ("units_sold", "q05", "q95")))
-    assert release.coverage_90 == pytest.approx(inside)
+@pytest.mark.parametrize("units", [0.0, 30.0])
+def test_what_restatements_changed_is_told_by_vintage(store, units):
+    quiet = answer(store, RESTATEMENTS)
+    assert (quiet["restated_days"] == 0).all()
+    assert (quiet["wape_now"] == quiet["wape_at_close"]).all()
+    restate(store, units=units)
+    found = answer(store, RESTATEMENTS).set_index("business_date")
+    assert list(found["restated_days"]) == [5, 4, 0], "one of the five has no forecast in the second vintage"
+    for day, rows in by_hand(store).groupby("business_date"):
+        told = found.loc[day, ["wape_at_close", "wape_now"]].tolist()
+        assert told == pytest.approx([wape(rows, actual="actual_at_close"), wape(rows)])
 
 
-def test_the_forecasts_of_one_day_come_vintage_by_vintage(store):
-    query = documented("How did the forecast of one day develop?")
-    found = fetched(store, query, series_id="i0@s0", sales_date=TODAY)
-    assert list(found["horizon_days"]) == [7, 1]
+def test_coverage_is_told_by_release_of_forecasts_that_have_intervals(store):
+    store.connection.execute("UPDATE FORECASTS.LEDGER SET release_id = 'old' WHERE business_date = ?", [VINTAGES[0]])
+    found = answer(store, COVERAGE).set_index("release_id")["coverage_90"]
+    rows = by_hand(store).dropna(subset="q05")
+    inside = rows["actual"].between(rows["q05"], rows["q95"]).groupby(rows["release_id"]).mean()
+    assert found.to_dict() == pytest.approx(inside.to_dict())
+    assert len(found) == 2
 
 
-def test_series_without_a_forecast_are_counted_by_reason(store):
-    query = documented("Which active series have no forecast, and why?")
-    assert fetched(store, query).empty
-    store.connection.execute(
-        "UPDATE FORECASTS.LEDGER SET mean = NULL, reason_code = 'no_history' WHERE series_id = 'i0@s0'"
-    )
-    assert list(fetched(store, query)["series"]) == [1, 1]
+@pytest.mark.parametrize(("ahead", "vintages"), [(0, [14, 7, 1]), (3, [10, 4]), (13, [14])])
+def test_the_forecasts_of_one_day_come_vintage_by_vintage(store, ahead, vintages):
+    """Horizons of the vintages of a day that is `ahead`."""
+    day = TODAY + timedelta(days=ahead)
+    found = answer(store, ONE_DAY, series_id="i5@s0", sales_date=day)
+    rows = table(store, "FORECASTS.LEDGER").query("series_id == 'i5@s0' and sales_date == @day")
+    assert list(found["horizon_days"]) == vintages
+    said = ["business_date", "horizon_days", "release_id", "q05", "mean", "q95"]
+    pd.testing.assert_frame_equal(found[said], rows[said].reset_index(drop=True))
+    sold = sales().query("series_id == 'i5@s0' and sales_date == @day")["units_sold"]
+    assert list(found["actual"].dropna()) == [float(sold.iloc[0])] * 3 if ahead == 0 else found["actual"].isna().all()
+
+
+def test_a_vintage_that_had_a_reason_says_so_among_the_others(store):
+    found = answer(store, ONE_DAY, series_id="i3@s0", sales_date=TODAY)
+    assert found["reason_code"].fillna("").tolist() == ["", "no_history", ""]
+    assert found["actual"].isna().tolist() == [False, True, False]
+
+
+def test_series_without_a_forecast_are_counted_by_vintage_and_reason(store):
+    store.connection.execute("UPDATE FORECASTS.LEDGER SET reason_code = 'unknown_series' WHERE store_id = 's1'")
+    found = answer(store, REASONS)
+    assert list(zip(found["reason_code"], found["series"], strict=True)) == [
+        ("unknown_series", 6), ("no_history", 1), ("unknown_series", 6), ("unknown_series", 6),
+    ]  # fmt: skip
 
 
 def test_every_query_of_the_page_is_checked_here():
-    titles = re.findall(r"^## (.*)$", PAGE.read_text(), re.MULTILINE)
-    assert len(titles) == 6
-    assert all(f'documented("{title}")' in Path(__file__).read_text() for title in titles)
+    assert tuple(blocks()) == QUESTIONS
