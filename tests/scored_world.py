@@ -29,6 +29,7 @@ def parts_of(promised):
     calibration = calibrate(ones, ones, ones, declaration.quantiles)
     return {
         "model.txt": f"tree\nfeature_names={' '.join(model_features(declaration))}\n",
+        "spread.txt": f"tree\nfeature_names={' '.join(model_features(declaration))}\n",
         "calibration.json": calibration.to_json(),
         "declaration.yaml": (MODELS_FOLDER / "demand.yaml").read_text(),
         "training.json": json.dumps({"model": "demand", "cutoff": "2025-06-29"}),

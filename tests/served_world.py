@@ -22,6 +22,7 @@ from shelfcast.serving.predictor import Predictor
 from shelfcast.training import declaration as declarations
 from shelfcast.training.calibration import calibrate
 from shelfcast.training.fit import Sample, parameters, predict, train
+from shelfcast.training.spread import fit_spread, predict_spread
 
 DAY = date(2025, 6, 30)
 
@@ -34,11 +35,14 @@ def order_value_parts(order_value, tmp_path_factory):
     mean = rng.gamma(4.0, 10.0, 3000)
     orders = {"total_spent": count * mean, "purchase_count": count, "order_amount": mean * rng.lognormal(0, 0.2, 3000)}
     sample = Sample.of(orders, order_value)
-    text = train(sample, order_value, settings=parameters(order_value, seed=7, num_threads=1))
+    settings = parameters(order_value, seed=7, num_threads=1)
+    text = train(sample, order_value, settings=settings)
+    spread_text = fit_spread(sample, text, order_value, settings=settings)
     expected = np.maximum(predict(text, sample.rows, sample.expected, order_value), 1e-6)
     folder = tmp_path_factory.mktemp("order_value")
     (folder / "model.txt").write_text(text)
-    calibration = calibrate(sample.target, expected, np.ones(3000), order_value.quantiles)
+    (folder / "spread.txt").write_text(spread_text)
+    calibration = calibrate(sample.target, expected, predict_spread(spread_text, sample.rows), order_value.quantiles)
     (folder / "calibration.json").write_text(calibration.to_json())
     (folder / "declaration.yaml").write_text((declarations.MODELS_FOLDER / "order_value.yaml").read_text())
     (folder / "metrics.json").write_text(json.dumps({"wape": 0.2, "level": "order"}))

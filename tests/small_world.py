@@ -13,6 +13,7 @@ from shelfcast.training.evaluation import evaluate, fold_rows
 from shelfcast.training.fit import Sample, parameters, predict, train
 from shelfcast.training.folds import forecast_folds
 from shelfcast.training.frame import columns_of, freeze
+from shelfcast.training.spread import fit_spread, predict_spread
 
 FIRST = date(2024, 1, 1)
 WEEKDAY_SHARE = np.array([0.8, 0.8, 0.9, 1.0, 1.3, 1.6, 0.6])
@@ -132,23 +133,25 @@ def candidate(frame, demand, settings):
 
 
 def fitted(frame, demand, settings):
-    """(model text, fold rows with quantiles, metrics) of a model fitted on a frame of demand."""
+    """(model text, fold rows with quantiles, metrics, spread text) of a model fitted on a frame of demand."""
     columns = columns_of(frame)
     days = [pd.to_datetime(frame[name]).to_numpy().astype("datetime64[D]") for name in ("business_date", "sales_date")]
-    parts = []
-    for number, fold in enumerate(forecast_folds(*days, folds=2, horizon_days=28)):
-        text = train(Sample.of(columns, demand).part(fold.train), demand, settings=settings)
-        chosen = frame[fold.test]
-        sample = Sample.of(columns_of(chosen), demand)
-        parts.append(fold_rows(chosen, predict(text, sample.rows, sample.expected, demand), None, demand, number))
+    parts, sample = [], Sample.of(columns, demand)
+    folds = list(forecast_folds(*days, folds=2, horizon_days=28))
+    texts = [train(sample.part(fold.train), demand, settings=settings) for fold in folds]
+    spread_text = fit_spread(sample.part(folds[-1].train), texts[-1], demand, settings=settings)
+    for number, (fold, text) in enumerate(zip(folds, texts, strict=True)):
+        test = sample.part(fold.test)
+        mean, spread = predict(text, test.rows, test.expected, demand), predict_spread(spread_text, test.rows)
+        parts.append(fold_rows(frame[fold.test], mean, None, demand, number, spread=spread))
     rows = pd.concat(parts, ignore_index=True)
     calibrations = {number: calibrated(rows[rows["fold"] != number], demand) for number in (0, 1)}
     metrics = evaluate(rows, calibrations, demand)
-    return train(Sample.of(columns, demand), demand, settings=settings), rows, metrics
+    return train(sample, demand, settings=settings), rows, metrics, spread_text
 
 
 def calibrated(rows, declaration):
-    values = (rows[name].to_numpy(float) for name in ("actual", "mean", "horizon_days"))
+    values = (rows[name].to_numpy(float) for name in ("actual", "mean", "spread"))
     return calibrate(*values, declaration.quantiles)
 
 
@@ -160,7 +163,7 @@ def parts(tmp_path_factory, candidate, frame, demand):
 
 def written(folder, candidate, frame, demand, *, cutoff):
     """Writes the files that a candidate is into a folder, which is answered."""
-    text, rows, metrics = candidate
+    text, rows, metrics, spread_text = candidate
     manifest = freeze(
         frame,
         folder / "frame",
@@ -172,6 +175,7 @@ def written(folder, candidate, frame, demand, *, cutoff):
         is_forced=False,
     )
     (folder / "model.txt").write_text(text)
+    (folder / "spread.txt").write_text(spread_text)
     (folder / "calibration.json").write_text(calibrated(rows, demand).to_json())
     (folder / "declaration.yaml").write_text((declarations.MODELS_FOLDER / "demand.yaml").read_text())
     (folder / "metrics.json").write_text(json.dumps(metrics.as_dict()))

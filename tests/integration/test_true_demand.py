@@ -113,7 +113,13 @@ def served(folder, tmp_path_factory):
         asked |= {"origin_step_days": model.origin_step_days, "horizon_days": model.horizon}
         rows = collect(store.batches(model.frame_statement, asked), model)
         fitted = fit(rows, model, seed=7, num_threads=1, say=say_nothing)
-        parts = {"model_text": fitted.text, "calibration": fitted.calibration, "training": {}, "metrics": {}}
+        parts = {
+            "model_text": fitted.text,
+            "spread_text": fitted.spread_text,
+            "calibration": fitted.calibration,
+            "training": {},
+            "metrics": {},
+        }
         bundle = Bundle(release_id="demand-20250629-0123456789", declaration=model, **parts)
         return Predictor(bundle), dict(zip(*packed(store, model, cutoff), strict=True))
 

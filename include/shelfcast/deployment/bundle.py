@@ -1,8 +1,9 @@
 """A release as a folder: everything a forecast needs, each part with its digest, named by their digest.
 
-    releases/<model>/<release id>/{model.txt, calibration.json, declaration.yaml, training.json, metrics.json, manifest.json}
+    releases/<model>/<release id>/{model.txt, spread.txt, calibration.json, declaration.yaml, training.json, metrics.json,
+        manifest.json}
 
-A bundle is loaded whole or not at all. The model is LightGBM's native text; nothing in it is ever executed.
+A bundle is loaded whole or not at all. Its models are LightGBM's native text; nothing in it is ever executed.
 """
 
 import hashlib
@@ -25,7 +26,8 @@ from shelfcast.training.fit import feature_names
 from shelfcast.training.rows import model_features
 
 MANIFEST = "manifest.json"
-PARTS = ("model.txt", "calibration.json", "declaration.yaml", "training.json", "metrics.json")
+MODELS = ("model.txt", "spread.txt")
+PARTS = (*MODELS, "calibration.json", "declaration.yaml", "training.json", "metrics.json")
 RELEASE_ID = re.compile(r"[a-z][a-z0-9_]*-(\d{8})-[0-9a-f]{10}")
 MODEL_NAME = re.compile(r"[a-z][a-z0-9_]*")
 """As declarations have it: nothing else becomes a part of a path."""
@@ -39,6 +41,7 @@ class Bundle:
         release_id: `<model>-<cutoff>-<digest>`.
         declaration: The model as it was declared when it was trained.
         model_text: LightGBM's native text.
+        spread_text: The same of the model of its spread.
         calibration: Its quantiles.
         training: Cutoff, frame digest, seed and reason.
         metrics: Fold metrics.
@@ -47,6 +50,7 @@ class Bundle:
     release_id: str
     declaration: ModelDeclaration
     model_text: str
+    spread_text: str
     calibration: Calibration
     training: dict[str, Any]
     metrics: dict[str, Any]
@@ -75,7 +79,8 @@ def build(parts: Path, releases: Path) -> str:
     made = _checked(parts, contents, release_id)
     folder = releases / release_id
     if not _is_sound(folder):
-        trial.check(contents["model.txt"], features=len(model_features(made.declaration)))
+        for name in MODELS:
+            trial.check(name, contents[name], features=len(model_features(made.declaration)))
         _write(folder, contents, {"release_id": release_id, "parts": digests})
     return load(folder).release_id
 
@@ -130,15 +135,16 @@ def _checked(folder: Path, contents: Mapping[str, bytes], release_id: str) -> Bu
     """The bundle, when its parts belong together."""
     training = _training(contents, folder.name)
     declaration = _declaration(folder, training["model"])
-    text = _text(folder.name, "model.txt", contents["model.txt"])
-    if feature_names(text) != model_features(declaration):
+    model_text, spread_text = (_text(folder.name, name, contents[name]) for name in MODELS)
+    if {feature_names(model_text), feature_names(spread_text)} != {model_features(declaration)}:
         raise BundleError(
-            f"The model in {folder.name} was fitted on other features than its declaration gives. Train it again."
+            f"A model in {folder.name} was fitted on other features than its declaration gives. Train it again."
         )
     return Bundle(
         release_id=release_id,
         declaration=declaration,
-        model_text=text,
+        model_text=model_text,
+        spread_text=spread_text,
         calibration=_calibration(folder.name, contents, declaration),
         training=training,
         metrics=_json_object(folder.name, "metrics.json", contents["metrics.json"]),

@@ -18,10 +18,11 @@ NOT_NEEDED = ("dask", "matplotlib", "pandas", "pyarrow", "sklearn")
 """Libraries that LightGBM works with where there are any."""
 
 
-def check(model_text: bytes, *, features: int) -> None:
+def check(name: str, model_text: bytes, *, features: int) -> None:
     """Parses the text and predicts with it, elsewhere.
 
     Args:
+        name: Of the file, for messages.
         model_text: LightGBM's native text.
         features: Columns of a row, 1 or more.
 
@@ -34,12 +35,12 @@ def check(model_text: bytes, *, features: int) -> None:
             command, input=model_text, capture_output=True, timeout=TRIAL_SECONDS, check=False
         )
     except subprocess.TimeoutExpired as error:
-        raise _unsound(f"LightGBM did not parse it within {TRIAL_SECONDS} s") from error
+        raise _unsound(name, f"LightGBM did not parse it within {TRIAL_SECONDS} s") from error
     if done.returncode < 0:
-        raise _unsound(f"LightGBM ended the process that parsed it with {signal.Signals(-done.returncode).name}")
+        raise _unsound(name, f"LightGBM ended the process that parsed it with {signal.Signals(-done.returncode).name}")
     if done.returncode:
         said = done.stderr.decode(errors="replace").strip().splitlines() or ["nothing"]
-        raise _unsound(said[-1][:300])
+        raise _unsound(name, said[-1][:300])
 
 
 def main() -> None:
@@ -67,8 +68,8 @@ def fault_of(text: str, *, features: int) -> str | None:
     return None if np.isfinite(raw).all() else "it predicts values that are no numbers"
 
 
-def _unsound(why: str) -> BundleError:
-    return BundleError(f"model.txt is no sound model: {why}. It was not released. Train it again.")
+def _unsound(name: str, why: str) -> BundleError:
+    return BundleError(f"{name} is no sound model: {why}. It was not released. Train it again.")
 
 
 if __name__ == "__main__":

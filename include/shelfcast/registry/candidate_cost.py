@@ -1,4 +1,4 @@
-"""What a candidate costs to serve: the size of its model and the time of a prediction.
+"""What a candidate costs to serve: the size of its models and the time of a prediction.
 
 LightGBM ends the whole process when it parses a text that is damaged, so the measuring is done in a process that may be
 lost: `python -P candidate_cost.py < model.txt`.
@@ -22,27 +22,34 @@ class CandidateCost:
     """What it costs to serve a candidate.
 
     Attributes:
-        model_bytes: Size of `model.txt`.
-        microseconds_per_row: Processor time of a prediction on one thread; `None` if the model could not be run.
+        model_bytes: Size of its models.
+        microseconds_per_row: Processor time of a prediction on one thread; `None` if a model could not be run.
     """
 
     model_bytes: int
     microseconds_per_row: float | None
 
 
-def measure(model: Path) -> CandidateCost:
-    """Measures a model in LightGBM's native text.
+def measure(*models: Path) -> CandidateCost:
+    """Measures the models that a prediction runs, each in LightGBM's native text.
 
     Processor time, the best of several tries: a busy machine does not make a candidate slow.
     """
+    took = [_measured(model) for model in models]
+    return CandidateCost(
+        model_bytes=sum(model.stat().st_size for model in models),
+        microseconds_per_row=None if None in took else sum(filter(None, took)),
+    )
+
+
+def _measured(model: Path) -> float | None:
     command = [sys.executable, "-P", __file__]
     try:
         with model.open("rb") as text:
             done = subprocess.run(command, stdin=text, capture_output=True, timeout=LIMIT_SECONDS, check=False)  # noqa: S603
-        found = None if done.returncode else float(done.stdout)
     except subprocess.TimeoutExpired:
-        found = None
-    return CandidateCost(model_bytes=model.stat().st_size, microseconds_per_row=found)
+        return None
+    return None if done.returncode else float(done.stdout)
 
 
 def microseconds_per_row(text: str) -> float:

@@ -39,7 +39,7 @@ from shelfcast.training.declaration import ModelDeclaration, read
 from shelfcast.training.frame import FRAME, FrameManifest, digest, verify
 
 MARKDOWN, PAGE = "model_card.md", "model_card.html"
-PARTS = ("model.txt", "calibration.json", "declaration.yaml", "metrics.json", "fold_forecasts.parquet")
+PARTS = ("model.txt", "spread.txt", "calibration.json", "declaration.yaml", "metrics.json", "fold_forecasts.parquet")
 SCORE_HEADER = ("segment", "rows", "WAPE", "bias", "RMSE", "in 90 %", "simple: WAPE", "simple: RMSE")
 MOST_FEATURES = 15
 LIMITS = "Limits"
@@ -206,7 +206,10 @@ def _errors(run: Run, whole: Score, segments: list[Score]) -> Section:
 
 
 def _calibration(run: Run) -> Section:
-    text = "Quantiles of each fold come from a calibration that has not seen the fold (split conformal prediction)."
+    text = (
+        "Quantiles of each fold come from a calibration that has not seen the fold (split conformal prediction), and are "
+        "the wider the larger the errors that were usual on such days."
+    )
     rows = calibration_rows(run.rows, shares_below(run.rows))
     return Section(
         title="Calibration",

@@ -15,6 +15,7 @@ from shelfcast.hot_store.vector import Numbers, Vector
 from shelfcast.serving.overrides import Override, apply
 from shelfcast.training.fit import from_raw
 from shelfcast.training.rows import Columns, Floats, assemble, baseline
+from shelfcast.training.spread import spread_of
 
 
 class Reason(StrEnum):
@@ -62,10 +63,12 @@ class Predictor:
         self.bundle = bundle
         self.declaration = bundle.declaration
         try:
-            self._booster = lightgbm.Booster(model_str=bundle.model_text)
+            self._booster, self._spread = (
+                lightgbm.Booster(model_str=text) for text in (bundle.model_text, bundle.spread_text)
+            )
         except lightgbm.basic.LightGBMError as error:
             raise BundleError(
-                f"LightGBM does not take the model of {bundle.release_id}: {error}. Train again."
+                f"LightGBM does not take the models of {bundle.release_id}: {error}. Train again."
             ) from error
         self._num_threads = num_threads
         self._as_of = len(bundle.declaration.as_of_features)
@@ -84,10 +87,10 @@ class Predictor:
         if overrides:
             apply(self._plan(numbers), overrides)
         columns = self._columns(numbers.astype(float), days, today)
-        mean = self._means(columns)
+        mean, spread = self._means(columns)
         is_open = columns["is_open"] != 0
         mean[~is_open] = 0.0
-        quantiles = self.bundle.calibration.apply(mean, columns["horizon_days"].astype(float))
+        quantiles = self.bundle.calibration.apply(mean, spread)
         shape = (len(vectors), horizon_days)
         return Forecast(
             sales_dates=[today + timedelta(days=int(day)) for day in days],
@@ -100,17 +103,19 @@ class Predictor:
     def predict(self, numbers: Floats) -> tuple[Floats, Floats]:
         """Mean and quantiles for rows of as-of features, shapes (n,) and (n, quantiles); a regression's way."""
         columns: Columns = {name: numbers[:, position] for position, name in enumerate(self.declaration.as_of_features)}
-        mean = self._means(columns)
-        return mean, self.bundle.calibration.apply(mean, np.ones(len(mean)))
+        mean, spread = self._means(columns)
+        return mean, self.bundle.calibration.apply(mean, spread)
 
     def has_history(self, vector: Vector) -> bool:
         """Whether a single number says what the series usually sells."""
         return bool(np.isfinite(vector.numbers[: self._as_of]).any())
 
-    def _means(self, columns: Columns) -> Floats:
+    def _means(self, columns: Columns) -> tuple[Floats, Floats]:
+        """Means and their spread."""
         rows, expected = assemble(columns, self.declaration), baseline(columns, self.declaration)
         raw = self._booster.predict(rows, raw_score=True, num_threads=self._num_threads)
-        return from_raw(np.asarray(raw, dtype=float), expected, self.declaration)
+        mean = from_raw(np.asarray(raw, dtype=float), expected, self.declaration)
+        return mean, spread_of(self._spread, rows, self._num_threads)
 
     def _plan(self, numbers: Numbers) -> dict[str, Numbers]:
         """The covariates in vectors' numbers by name, each a view of shape (n, own horizon)."""

@@ -17,6 +17,7 @@ from shelfcast.training.fit import Sample, parameters, predict, train
 from shelfcast.training.folds import Fold, forecast_folds
 from shelfcast.training.frame import FEWEST_ROWS, columns_of
 from shelfcast.training.rows import Floats
+from shelfcast.training.spread import drawn, fit_spread, predict_spread
 
 SMALLEST_MEAN = 1e-6
 NAMES = ["series_id", "store_id", "item_id"]
@@ -31,22 +32,21 @@ class TrainingRows:
         sample: Model rows in float32, as the hot store serves them.
         business_date: Origin of each row, `datetime64[D]`.
         sales_date: Day of each row, `datetime64[D]`.
-        horizon_days: Days between the two.
         is_countable: Whether the day says anything about demand.
     """
 
     sample: Sample
     business_date: npt.NDArray[np.datetime64]
     sales_date: npt.NDArray[np.datetime64]
-    horizon_days: Floats
     is_countable: npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Fitted:
-    """A model with its calibration, both from what was known at one cutoff."""
+    """A model with its spread and calibration, all from what was known at one cutoff."""
 
     text: str
+    spread_text: str
     calibration: Calibration
 
 
@@ -56,19 +56,18 @@ def collect(parts: Iterable[pd.DataFrame], declaration: ModelDeclaration) -> Tra
     for part in parts:
         sample = Sample.of(columns_of(part), declaration)
         rows.append(_narrow(sample.rows))
-        counted = part[["horizon_days", "is_countable"]].to_numpy(dtype=float).T
-        others.append(np.vstack([sample.target, sample.expected, counted]))
+        countable = part["is_countable"].to_numpy(dtype=float)
+        others.append(np.vstack([sample.target, sample.expected, countable]))
         dates.append(np.stack([_days(part["business_date"]), _days(part["sales_date"])]))
     if not rows:
         return None
-    (business_date, sales_date), (target, expected, horizon, countable) = np.hstack(dates), np.hstack(others)
+    (business_date, sales_date), (target, expected, counted) = np.hstack(dates), np.hstack(others)
     sample = Sample(rows=_stacked(rows), target=target, expected=expected)
     return TrainingRows(
         sample=sample,
         business_date=business_date,
         sales_date=sales_date,
-        horizon_days=horizon,
-        is_countable=countable > 0,
+        is_countable=counted > 0,
     )
 
 
@@ -80,16 +79,26 @@ def fit(rows: TrainingRows, declaration: ModelDeclaration, *, seed: int, num_thr
     """
     settings = parameters(declaration, seed=seed, num_threads=num_threads)
     folds = _folds(rows, declaration)
-    held_out = []
-    for number, fold in enumerate(folds, start=1):
+    tests = [rows.sample.part(fold.test & rows.is_countable) for fold in folds]
+    means, spread_text = [], ""
+    for number, (fold, test) in enumerate(zip(folds, tests, strict=True), start=1):
         say("folds", part=number, parts=len(folds))
-        held_out.append(_held_out(rows, fold, declaration, settings))
-    actual, mean, horizon = (np.concatenate(values) for values in zip(*held_out, strict=True))
-    calibration = calibrate(actual, np.maximum(mean, SMALLEST_MEAN), horizon, declaration.quantiles)
-    say("model")
-    return Fitted(
-        text=train(rows.sample.part(rows.is_countable), declaration, settings=settings), calibration=calibration
+        is_known = fold.train & rows.is_countable
+        text = train(rows.sample.part(is_known), declaration, settings=settings)
+        means.append(predict(text, test.rows, test.expected, declaration, num_threads))
+        if number == len(folds):  # the oldest: no fold is measured on what its model knew
+            known = rows.sample.part(drawn(is_known, seed=seed))
+            spread_text = fit_spread(known, text, declaration, settings=settings)
+    mean, spread = np.concatenate(means), [predict_spread(spread_text, test.rows, num_threads) for test in tests]
+    calibration = calibrate(
+        np.concatenate([test.target for test in tests]),
+        np.maximum(mean, SMALLEST_MEAN),
+        np.concatenate(spread),
+        declaration.quantiles,
     )
+    say("model")
+    text = train(rows.sample.part(rows.is_countable), declaration, settings=settings)
+    return Fitted(text=text, spread_text=spread_text, calibration=calibration)
 
 
 def forecast(
@@ -120,22 +129,13 @@ def _folds(rows: TrainingRows, declaration: ModelDeclaration) -> list[Fold]:
     )
 
 
-def _held_out(
-    rows: TrainingRows, fold: Fold, declaration: ModelDeclaration, settings: dict[str, object]
-) -> tuple[Floats, Floats, Floats]:
-    text = train(rows.sample.part(fold.train & rows.is_countable), declaration, settings=settings)
-    chosen = fold.test & rows.is_countable
-    test = rows.sample.part(chosen)
-    mean = predict(text, test.rows, test.expected, declaration, num_threads=int(str(settings["num_threads"])))
-    return test.target, mean, rows.horizon_days[chosen]
-
-
 def _forecast(part: pd.DataFrame, fitted: Fitted, declaration: ModelDeclaration, num_threads: int) -> pd.DataFrame:
     columns = columns_of(part)
     sample = Sample.of(columns, declaration)
     is_open = part["is_open"].to_numpy(dtype=float) > 0
-    mean = predict(fitted.text, _narrow(sample.rows), sample.expected, declaration, num_threads) * is_open
-    quantiles = fitted.calibration.apply(mean, part["horizon_days"].to_numpy(dtype=float))
+    rows = _narrow(sample.rows)
+    mean = predict(fitted.text, rows, sample.expected, declaration, num_threads) * is_open
+    quantiles = fitted.calibration.apply(mean, predict_spread(fitted.spread_text, rows, num_threads))
     simple = {f"simple_{name}": value * is_open for name, value in simple_forecasts(columns, declaration).items()}
     named = {QUANTILE_NAMES[level]: quantiles[:, number] for number, level in enumerate(declaration.quantiles)}
     found = part[KEYS].assign(

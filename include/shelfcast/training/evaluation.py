@@ -73,6 +73,7 @@ def fold_rows(
     declaration: ModelDeclaration,
     fold: int,
     *,
+    spread: Floats,
     learned: Mapping[str, Floats] | None = None,
 ) -> pd.DataFrame:
     """Forecasts of one fold beside what happened and what the simple methods said, the learned ones among them."""
@@ -83,6 +84,7 @@ def fold_rows(
         fold=fold,
         actual=frame[declaration.target].to_numpy(dtype=float),
         mean=mean,
+        spread=spread,
         champion=champion if champion is not None else np.nan,
         **{f"simple_{name}": value for name, value in simple.items()},
     )
@@ -132,10 +134,10 @@ def _of_fold(rows: pd.DataFrame) -> dict[str, float]:
 def _quantiles(rows: pd.DataFrame, calibrations: dict[int, Calibration], declaration: ModelDeclaration) -> Floats:
     """Each fold's quantiles from a calibration that has not seen the fold."""
     found = np.zeros((len(rows), len(declaration.quantiles)))
-    horizon = rows["horizon_days"].to_numpy(dtype=float) if "horizon_days" in rows else np.ones(len(rows))
+    mean, spread = column(rows, "mean"), column(rows, "spread")
     for fold, calibration in calibrations.items():
         own = (rows["fold"] == fold).to_numpy()
-        found[own] = calibration.apply(column(rows, "mean")[own], horizon[own])
+        found[own] = calibration.apply(mean[own], spread[own])
     return found
 
 

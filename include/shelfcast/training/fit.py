@@ -87,9 +87,14 @@ def train(
         free_raw_data=True,
     ).construct()
     booster = lightgbm.train(settings, data, num_boost_round=declaration.fit.num_boost_round)
-    text = _TOPOLOGY.sub("", booster.model_to_string())
+    text = native_text(booster)
     booster.free_network()
     return text
+
+
+def native_text(booster: Any) -> str:
+    """LightGBM's text of a model, free of anything that depends on where it was fitted."""
+    return _TOPOLOGY.sub("", booster.model_to_string())
 
 
 def _smallest_leaf(sample: Sample, declaration: ModelDeclaration) -> dict[str, float]:

@@ -10,7 +10,9 @@ driver too, and never those before it.
 
 import argparse
 import json
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,15 +29,17 @@ from shelfcast.training.cluster_fits import FRAME_FILES, Fits
 from shelfcast.training.crew import Crew, crew_of
 from shelfcast.training.declaration import ModelDeclaration
 from shelfcast.training.evaluation import ChampionState, evaluate, fold_rows
-from shelfcast.training.fit import Sample, feature_names, predict
+from shelfcast.training.fit import Sample, feature_names, parameters, predict
 from shelfcast.training.folds import Booleans, folds_of, search_folds
 from shelfcast.training.frame import FRAME, FrameManifest, columns_of, countable, verify
 from shelfcast.training.places import is_remote, local_copy, written_to
 from shelfcast.training.rows import Floats, model_features
 from shelfcast.training.search import Trial, search
+from shelfcast.training.spread import drawn, fit_spread, predict_spread
 
 APPLICATION = "shelfcast.training"
 LOCK = "training.lock"
+MODEL, SPREAD = "model.txt", "spread.txt"
 WRITTEN_LAST = "training.json"
 TRIALS = "trials.json"
 FAIL_RATHER_THAN_WAIT: dict[str, bool | float | int | str | None] = {
@@ -44,6 +48,15 @@ FAIL_RATHER_THAN_WAIT: dict[str, bool | float | int | str | None] = {
     # asked every 15 s, 40 times unless told
     "spark.scheduler.barrier.maxConcurrentTasksCheck.maxFailures": "3",
 }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Models:
+    """Native texts of what a fold is measured with: its own model, that of the spread, and the champion if there is one."""
+
+    text: str
+    spread_text: str
+    champion: str | None
 
 
 def main() -> None:
@@ -76,16 +89,10 @@ def run(context: SparkContext, place: str, out: str, releases: str | None, *, cr
         state, champion = champion_of(releases_folder, declared)
     fits = Fits(context=context, place=place, frame_digest=manifest.digest, crew=crew, seed=seed)
     declaration, trials = searched(frame, declared, manifest, fits)
-    counted, parts = countable(frame), []
-    for number, fold in enumerate(folds_of(frame, declaration, manifest)):
-        text = fits.text_of(declaration, str(fold.origin))
-        learned = _learned(frame, fold.train & counted, fold.test & counted, declaration, seed)
-        parts.append(_measured(frame[fold.test & counted], text, champion, declaration, number, learned))
-        print(f"fold {number + 1} of {manifest.folds}: origin {fold.origin}, {len(parts[-1])} rows", flush=True)  # noqa: T201
-    rows = pd.concat(parts, ignore_index=True)
-    text = fits.text_of(declaration, None)
+    rows, spread_text = _on_folds(frame, declaration, manifest, fits, champion)
+    texts = {MODEL: fits.text_of(declaration, None), SPREAD: spread_text}
     with written_to(out, last=WRITTEN_LAST) as folder:
-        write_candidate(folder, text, rows, declaration, manifest, champion=state, seed=seed)
+        write_candidate(folder, texts, rows, declaration, manifest, champion=state, seed=seed)
         if trials:
             (folder / TRIALS).write_text(json.dumps([trial.as_dict() for trial in trials], indent=1))
     fits.forget()
@@ -122,6 +129,25 @@ def searched(
     return search(declared, errors_of, folds=len(folds), trials=manifest.trials, seed=fits.seed)
 
 
+def _on_folds(
+    frame: pd.DataFrame, declaration: ModelDeclaration, manifest: FrameManifest, fits: Fits, champion: str | None
+) -> tuple[pd.DataFrame, str]:
+    """Forecasts of each fold's days by its own model (see `fold_rows`), and the model of their spread."""
+    folds, counted, texts, parts = folds_of(frame, declaration, manifest), countable(frame), [], []
+    for number, fold in enumerate(folds, start=1):
+        texts.append(fits.text_of(declaration, str(fold.origin)))
+        print(f"fold {number} of {len(folds)}: origin {fold.origin}", flush=True)  # noqa: T201
+    oldest = folds[-1].train & counted  # no fold is measured on what the oldest one knew
+    known = Sample.of(columns_of(frame.iloc[drawn(oldest, seed=fits.seed)]), declaration)
+    settings = parameters(declaration, seed=fits.seed, num_threads=fits.crew.num_threads)
+    spread_text = fit_spread(known, texts[-1], declaration, settings=settings)
+    for number, (fold, text) in enumerate(zip(folds, texts, strict=True)):
+        learned = _learned(frame, fold.train & counted, fold.test & counted, declaration, fits.seed)
+        models = Models(text=text, spread_text=spread_text, champion=champion)
+        parts.append(_measured(frame[fold.test & counted], models, declaration, number, learned))
+    return pd.concat(parts, ignore_index=True), spread_text
+
+
 def _learned(
     frame: pd.DataFrame, train: Booleans, test: Booleans, declaration: ModelDeclaration, seed: int
 ) -> dict[str, Floats]:
@@ -132,22 +158,18 @@ def _learned(
 
 
 def _measured(
-    frame: pd.DataFrame,
-    text: str,
-    champion: str | None,
-    declaration: ModelDeclaration,
-    fold: int,
-    learned: dict[str, Floats],
+    frame: pd.DataFrame, models: Models, declaration: ModelDeclaration, fold: int, learned: dict[str, Floats]
 ) -> pd.DataFrame:
     sample = Sample.of(columns_of(frame), declaration)
-    mean = predict(text, sample.rows, sample.expected, declaration)
-    other = predict(champion, sample.rows, sample.expected, declaration) if champion else None
-    return fold_rows(frame, mean, other, declaration, fold, learned=learned)
+    mean = predict(models.text, sample.rows, sample.expected, declaration)
+    champion = predict(models.champion, sample.rows, sample.expected, declaration) if models.champion else None
+    spread = predict_spread(models.spread_text, sample.rows)
+    return fold_rows(frame, mean, champion, declaration, fold, spread=spread, learned=learned)
 
 
 def write_candidate(
     out: Path,
-    text: str,
+    texts: Mapping[str, str],
     rows: pd.DataFrame,
     declaration: ModelDeclaration,
     manifest: FrameManifest,
@@ -155,18 +177,18 @@ def write_candidate(
     champion: ChampionState,
     seed: int,
 ) -> None:
-    """Writes model, calibration, fold forecasts, metrics and what they were made from; `training.json` comes last."""
+    """Writes models (by name), calibration, fold forecasts, metrics and what they were made from; `training.json` last."""
     out.mkdir(parents=True, exist_ok=True)
-    horizon = rows["horizon_days"].to_numpy(float) if "horizon_days" in rows else np.ones(len(rows))
-    actual, mean = rows["actual"].to_numpy(float), np.maximum(rows["mean"].to_numpy(float), 1e-6)
+    actual, mean, spread = (rows[name].to_numpy(float) for name in ("actual", "mean", "spread"))
 
     def calibrated(kept: Any) -> Any:
-        return calibrate(actual[kept], mean[kept], horizon[kept], declaration.quantiles)
+        return calibrate(actual[kept], np.maximum(mean[kept], 1e-6), spread[kept], declaration.quantiles)
 
     folds = sorted(rows["fold"].unique())
     others = {fold: calibrated((rows["fold"] != fold).to_numpy() if len(folds) > 1 else slice(None)) for fold in folds}
     measured = evaluate(rows, others, declaration)
-    (out / "model.txt").write_text(text)
+    for name, text in texts.items():
+        (out / name).write_text(text)
     (out / "declaration.yaml").write_text(declarations.text_of(declaration))
     (out / "calibration.json").write_text(calibrated(slice(None)).to_json())
     rows.to_parquet(out / "fold_forecasts.parquet", index=False)

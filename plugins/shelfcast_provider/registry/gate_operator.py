@@ -66,6 +66,7 @@ class GateOperator(BaseOperator):
         """The decision about the candidate of an MLflow run, and the run's cutoff."""
         import pandas as pd
 
+        from shelfcast.deployment.bundle import MODELS
         from shelfcast.registry.candidate_cost import measure
         from shelfcast.registry.gate import decide, obstacle_of
         from shelfcast.training.evaluation import ChampionState
@@ -79,7 +80,7 @@ class GateOperator(BaseOperator):
                 pd.read_parquet(parts / "fold_forecasts.parquet"),
                 declaration.gate,
                 strongest_simple=metrics["strongest_simple"],
-                cost=measure(parts / "model.txt"),
+                cost=measure(*(parts / name for name in MODELS)),
                 is_forced=bool(about["is_forced"]),
                 obstacle=obstacle_of(about, declaration),
                 is_champion_comparable=about.get("champion") != ChampionState.NOT_COMPARABLE,

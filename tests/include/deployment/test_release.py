@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from shelfcast.deployment import trial
-from shelfcast.deployment.bundle import MANIFEST, PARTS, build, cutoff_of, load
+from shelfcast.deployment.bundle import MANIFEST, MODELS, PARTS, build, cutoff_of, load
 from shelfcast.errors import BundleError
 
 
@@ -110,10 +110,11 @@ def test_parts_of_two_models_are_not_mixed(parts, tmp_path):
         rebuilt(parts, tmp_path, "declaration.yaml", other)()
 
 
-def test_a_model_of_other_features_is_refused(parts, tmp_path):
-    text = (parts / "model.txt").read_text().replace("feature_names=log_baseline", "feature_names=other")
+@pytest.mark.parametrize("name", MODELS)
+def test_a_model_of_other_features_is_refused(parts, tmp_path, name):
+    text = (parts / name).read_text().replace("feature_names=log_baseline", "feature_names=other")
     with pytest.raises(BundleError, match="other features"):
-        rebuilt(parts, tmp_path, "model.txt", text)()
+        rebuilt(parts, tmp_path, name, text)()
 
 
 def test_a_calibration_of_other_quantiles_is_refused(parts, tmp_path):
@@ -132,12 +133,13 @@ def test_a_cut_model_ends_the_process_that_parses_it(parts):
     assert done.returncode < 0
 
 
+@pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("share", [0.02, 0.3, 0.5, 0.9])
-def test_a_cut_model_is_not_released(parts, tmp_path, share):
-    text = (parts / "model.txt").read_text()
+def test_a_cut_model_is_not_released(parts, tmp_path, name, share):
+    text = (parts / name).read_text()
     trees = text.index("end of trees")
-    with pytest.raises(BundleError, match=r"model\.txt is no sound model"):
-        rebuilt(parts, tmp_path, "model.txt", text[: int(trees * share)])()
+    with pytest.raises(BundleError, match=f"{re.escape(name)} is no sound model"):
+        rebuilt(parts, tmp_path, name, text[: int(trees * share)])()
     assert not list((tmp_path / "releases").glob("*"))
 
 
@@ -174,15 +176,15 @@ def test_a_model_without_trees_to_its_end_and_one_of_no_numbers_are_at_fault(par
 def test_a_trial_says_what_became_of_the_process(parts, monkeypatch):
     text = (parts / "model.txt").read_bytes()
     features = len((parts / "model.txt").read_text().split("feature_names=")[1].split("\n")[0].split())
-    trial.check(text, features=features)
+    trial.check("model.txt", text, features=features)
     with pytest.raises(BundleError, match="its header says otherwise"):
-        trial.check(text, features=features + 1)
+        trial.check("model.txt", text, features=features + 1)
     cut = text[: len(text) // 3] + trial.END_OF_TREES.encode()
     with pytest.raises(BundleError, match="ended the process that parsed it with SIGABRT"):
-        trial.check(cut, features=features)
+        trial.check("model.txt", cut, features=features)
     monkeypatch.setattr(trial, "TRIAL_SECONDS", 0.01)
     with pytest.raises(BundleError, match=r"not parse it within 0\.01 s"):
-        trial.check(text, features=features)
+        trial.check("model.txt", text, features=features)
 
 
 @pytest.mark.parametrize("name", ["metrics.json", "training.json", "calibration.json"])

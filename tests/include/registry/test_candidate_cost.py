@@ -20,6 +20,16 @@ def test_size_and_time_of_a_model_are_told(model, candidate):
     assert microseconds_per_row(candidate[0]) > 0
 
 
+def test_all_models_that_a_prediction_runs_count(model, tmp_path, candidate):
+    second = tmp_path / "spread.txt"
+    second.write_text(candidate[3])
+    both = measure(model, second)
+    assert both.model_bytes == model.stat().st_size + second.stat().st_size
+    assert both.microseconds_per_row > max(measure(model).microseconds_per_row, measure(second).microseconds_per_row)
+    second.write_text("no model")
+    assert measure(model, second).microseconds_per_row is None
+
+
 def test_a_damaged_model_has_no_time_and_ends_no_process_but_its_own(model, candidate):
     model.write_text(candidate[0][: len(candidate[0]) // 2])
     found = measure(model)

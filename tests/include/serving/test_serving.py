@@ -107,5 +107,5 @@ def test_a_regression_is_smoke_tested_as_well(order_value_parts, tmp_path):
 def test_a_model_that_lightgbm_does_not_take_is_no_release(predictor):
     from dataclasses import replace
 
-    with pytest.raises(BundleError, match="LightGBM does not take the model of demand-"):
+    with pytest.raises(BundleError, match="LightGBM does not take the models of demand-"):
         Predictor(replace(predictor.bundle, model_text="tree\nversion=v4\n"))

@@ -22,8 +22,9 @@ MANIFEST = FrameManifest(
 
 
 def test_a_candidate_says_how_many_days_ahead_it_was_trained_for(candidate, demand, tmp_path):
-    text, rows, _ = candidate
-    write_candidate(tmp_path, text, rows.copy(), demand, MANIFEST, champion=ChampionState.NONE, seed=7)
+    text, rows, _, spread_text = candidate
+    texts = {"model.txt": text, "spread.txt": spread_text}
+    write_candidate(tmp_path, texts, rows.copy(), demand, MANIFEST, champion=ChampionState.NONE, seed=7)
     about = json.loads((tmp_path / "training.json").read_text())
     assert about == {
         "model": "demand", "cutoff": "2024-06-30", "frame_digest": "d", "seed": 7, "horizon_days": 7, "rows": 9,

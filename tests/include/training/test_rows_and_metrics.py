@@ -166,7 +166,13 @@ def test_a_random_forest_is_the_regressions_yardstick_and_the_same_for_a_seed(or
 def test_what_a_learned_method_said_is_measured_with_the_fold(orders, order_value):
     frame = pd.DataFrame(orders).assign(customer_id=1).head(50)
     rows = fold_rows(
-        frame, np.full(50, 30.0), None, order_value, 0, learned={"random_forest": frame["order_amount"].to_numpy()}
+        frame,
+        np.full(50, 30.0),
+        None,
+        order_value,
+        0,
+        spread=np.ones(50),
+        learned={"random_forest": frame["order_amount"].to_numpy()},
     )
     kept = calibrate(*(rows[name].to_numpy(float) for name in ("actual", "mean")), np.ones(50), order_value.quantiles)
     measured = evaluate(rows, {0: kept}, order_value)
@@ -210,29 +216,44 @@ LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
 def sample(seed, rows=20_000):
-    """Counts around a mean, with many zeros where the mean is small."""
+    """Counts around a mean, with many zeros where the mean is small, and a spread that they do not have."""
     rng = np.random.default_rng(seed)
     mean = np.exp(rng.uniform(-1, 4, rows))
-    return rng.poisson(mean).astype(float), mean, rng.integers(1, 29, rows).astype(float)
+    return rng.poisson(mean).astype(float), mean, rng.uniform(0.9, 1.1, rows)
 
 
 def test_ninety_percent_intervals_cover_ninety_percent_of_what_was_not_seen():
     calibration = calibrate(*sample(1), LEVELS)
-    actual, mean, horizon = sample(2)
-    quantiles = calibration.apply(mean, horizon)
+    actual, mean, spread = sample(2)
+    quantiles = calibration.apply(mean, spread)
     assert 0.88 <= metrics.coverage(actual, quantiles[:, 0], quantiles[:, -1]) <= 0.93
     assert (np.diff(quantiles, axis=1) >= 0).all()
 
 
-def test_days_beyond_the_calibrated_weeks_take_the_last_one():
-    calibration = calibrate(*sample(1, 500), LEVELS)
-    near, far = (calibration.apply(np.array([5.0]), np.array([float(day)])) for day in (28, 50))
-    np.testing.assert_array_equal(near, far)
+def test_a_quantile_is_a_held_out_ratio_raised_to_the_spread():
+    actual, mean, spread = sample(1, 500)
+    calibration = calibrate(actual, mean, spread, LEVELS)
+    edges = [np.quantile(mean, share) for share in (0.2, 0.4, 0.6, 0.8)]
+    for forecast, width in ((0.5, 1.0), (3.0, 0.4), (50.0, 2.5)):
+        number = sum(forecast > edge for edge in edges)
+        own = [sum(value > edge for edge in edges) == number for value in mean]
+        ratios = sorted((a / m) ** (1 / s) for a, m, s, is_own in zip(actual, mean, spread, own, strict=True) if is_own)
+        wanted = [
+            forecast * ratios[math.ceil(level * 101) - 1 if level >= 0.5 else math.floor(level * 101) - 1] ** width
+            for level in LEVELS
+        ]
+        found = calibration.apply(np.array([forecast]), np.array([width]))[0]
+        np.testing.assert_allclose(found, wanted, rtol=1e-9)
+
+
+def test_a_day_without_sale_stays_possible_at_any_spread():
+    calibration = calibrate(np.array([0.0, 0.0, 5.0] * 50), np.ones(150), np.linspace(0.1, 10, 150), LEVELS)
+    assert calibration.apply(np.array([1.0, 1.0]), np.array([0.1, 10.0]))[:, 0].tolist() == [0.0, 0.0]
 
 
 def test_a_few_held_out_rows_are_enough():
     calibration = calibrate(np.array([3.0]), np.array([2.0]), np.array([1.0]), LEVELS)
-    assert calibration.apply(np.array([4.0]), np.array([1.0])).tolist() == [[6.0] * 5]
+    np.testing.assert_allclose(calibration.apply(np.array([4.0]), np.array([1.0])), [[6.0] * 5])
 
 
 def test_a_calibration_survives_being_written():
@@ -242,7 +263,7 @@ def test_a_calibration_survives_being_written():
     assert again.edges == calibration.edges
 
 
-@pytest.mark.parametrize("damage", ["nothing", "shape", "order", "text"])
+@pytest.mark.parametrize("damage", ["nothing", "shape", "order", "sign", "text"])
 def test_a_damaged_calibration_is_refused(damage):
     content = json.loads(calibrate(*sample(3, 1000), LEVELS).to_json())
     if damage == "nothing":
@@ -250,7 +271,9 @@ def test_a_damaged_calibration_is_refused(damage):
     elif damage == "shape":
         content["ratios"] = content["ratios"][:-1]
     elif damage == "order":
-        content["ratios"][0][0].reverse()
+        content["ratios"][0].reverse()
+    elif damage == "sign":
+        content["ratios"][0][0] = -0.1
     text = "{" if damage == "text" else json.dumps(content)
     with pytest.raises(BundleError, match="calibration"):
         Calibration.from_json(text)

@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 import shelfcast
+from shelfcast.deployment import bundle
 from shelfcast.training import declaration as declarations
 from shelfcast.training.declaration import read
 from shelfcast.training.fit import Sample, predict
@@ -28,7 +29,7 @@ from shelfcast_local.java import java_home
 pytestmark = pytest.mark.integration
 JOB = Path(shelfcast.__file__).parent / "training" / "training_job.py"
 LIMIT_SECONDS = 240
-PARTS = {"model.txt", "calibration.json", "declaration.yaml", "training.json", "metrics.json", "fold_forecasts.parquet"}
+PARTS = {*bundle.PARTS, "fold_forecasts.parquet"}
 LOOPBACK = {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1", "spark.ui.enabled": "false"}
 
 

@@ -62,6 +62,7 @@ def registry(tmp_path, monkeypatch, candidate):
     made = Registry(tmp_path / "candidate")
     made.folder.mkdir()
     (made.folder / "model.txt").write_text(candidate[0])
+    (made.folder / "spread.txt").write_text(candidate[3])
     monkeypatch.setattr(mlflow_hook, "MLflowHook", lambda *_: made)
     register(made)
     return made
@@ -111,7 +112,8 @@ def test_a_better_candidate_is_released_and_the_decision_is_kept_once(cold_store
     assert registry.logged["abc", "gate_decision.json"]["opponent"] == "weekday_mean"
     assert registry.descriptions["demand", "3"] == f"release: {answer['reason']}"
     assert registry.metrics["abc", "gate_gain_low"] > 0.1
-    assert registry.metrics["abc", "gate_model_bytes"] == (registry.folder / "model.txt").stat().st_size
+    sizes = [(registry.folder / name).stat().st_size for name in ("model.txt", "spread.txt")]
+    assert registry.metrics["abc", "gate_model_bytes"] == sum(sizes)
     ((details,),) = cold_store.connection.execute("SELECT details_json FROM OPERATIONS.DECISIONS").fetchall()
     assert json.loads(details).keys() == registry.logged["abc", "gate_decision.json"].keys()
     assert left[GateDecisionLink.key] == "http://mlflow/abc/gate_decision.json"
