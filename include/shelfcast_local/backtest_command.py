@@ -75,6 +75,8 @@ def _print(report: BacktestReport, out: Path, console: Console) -> None:
         console.print(
             _table(pd.concat([whole, _mean(whole)]), "cutoff", "All segments, each cutoff beside its strongest")
         )
+        if len(whole) > 1:
+            console.print(_table(_mean(report.scores), "segment", "Mean over the cutoffs"))
         console.print(f"Level of every figure: {report.level}.", highlight=False)
     console.print(
         f"{report.rows:,} forecasts in {out}. {report.wall_seconds:.0f} s wall, {report.cpu_seconds:.0f} s CPU, "
@@ -100,9 +102,10 @@ def _table(scores: pd.DataFrame, first: str, title: str) -> Table:
     return table
 
 
-def _mean(whole: pd.DataFrame) -> pd.DataFrame:
-    """The plain mean over cutoffs; the ratio is the mean of ratios."""
-    return whole.mean(numeric_only=True).to_frame().T.assign(cutoff="mean")
+def _mean(scores: pd.DataFrame) -> pd.DataFrame:
+    """Of each segment the plain mean over cutoffs; the ratio is the mean of ratios."""
+    means = scores.groupby("segment", sort=False).mean(numeric_only=True)
+    return means.reset_index().assign(cutoff="mean")
 
 
 def _cells(row: dict[object, float]) -> list[str]:

@@ -10,8 +10,9 @@ from rich.console import Console
 from rich.progress import Progress
 from typer.testing import CliRunner
 
+from shelfcast.training import backtest
 from shelfcast.training.backtest_steps import STEPS
-from shelfcast_local import bench_backtest
+from shelfcast_local import backtest_command, bench_backtest
 from shelfcast_local.backtest_command import StepsShown
 from shelfcast_local.bench_backtest import Cost, Meter
 from shelfcast_local.cli import app
@@ -98,6 +99,18 @@ def test_a_terminal_has_a_bar_and_no_such_lines():
     text, _ = shown(is_terminal=True)
     assert "features 1/40\n" not in text
     assert "━" in text
+
+
+def test_segments_are_summed_up_over_the_cutoffs(tmp_path):
+    write_sales(tmp_path, series=12, days=150, first_date=FIRST)
+    console = Console(record=True, width=200, file=StringIO())
+    plan = backtest.plan("demand", "2023-05-02,2023-05-09", 14, baselines=False)
+    found = backtest_command.run(tmp_path, tmp_path / "out.parquet", plan, console=console).scores
+    shown = console.export_text().partition("Mean over the cutoffs")[2]
+    for segment in ("all", "week 2", "no promotion"):
+        (line,) = [line for line in shown.splitlines() if line.strip().startswith(f"{segment} ")]
+        assert f"{found.loc[found['segment'] == segment, 'wape'].mean():.2%}" in line
+        assert line.strip().endswith(f"{found.loc[found['segment'] == segment, 'ratio'].mean():.3f}")
 
 
 def test_the_command_says_its_steps_and_what_they_cost_in_a_log(tmp_path):
