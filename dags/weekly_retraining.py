@@ -17,6 +17,7 @@ behind the folds that it had finished. A second run for the same decision of the
 ### When it fails
 *Nothing to train on yet* is a skip: the history is too short for the folds. *Frame changed*: the frozen file was
 edited; remove it and clear the run. `train`: read the end of its log; *too few slots* names how many are needed.
+`register`: a Weights & Biases that does not answer, if there is one, is a warning only.
 """
 
 from airflow.sdk import DAG, CronTriggerTimetable, Param

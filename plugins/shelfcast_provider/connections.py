@@ -10,6 +10,7 @@ HOT_STORE = "hot_store"
 SPARK = "spark_default"
 EMR = "emr"
 MLFLOW = "mlflow"
+WANDB = "wandb"
 FORECASTER = "forecaster"
 SMTP = "smtp_default"
 
@@ -48,6 +49,7 @@ ALLOWED_EXTRAS: dict[str, frozenset[str]] = {
         }
     ),
     MLFLOW: frozenset(),
+    WANDB: frozenset({"entity", "project", "mode"}),
     FORECASTER: frozenset(),
 }
 

@@ -19,6 +19,10 @@ def get_provider_info() -> dict[str, Any]:
                 "hook-class-name": "shelfcast_provider.training.mlflow_hook.MLflowHook",
             },
             {
+                "connection-type": "shelfcast_wandb",
+                "hook-class-name": "shelfcast_provider.training.wandb_hook.WandbHook",
+            },
+            {
                 "connection-type": "shelfcast_forecaster",
                 "hook-class-name": "shelfcast_provider.serving.forecaster_hook.ForecasterHook",
             },

@@ -11,7 +11,18 @@ import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 BANNED_WORDS = {"utils", "helpers", "common", "misc", "manager", "v2", "new"}
-HEAVY = {"pandas", "numpy", "mlflow", "lightgbm", "pyspark", "evidently", "great_expectations", "redis", "duckdb"}
+HEAVY = {
+    "pandas",
+    "numpy",
+    "mlflow",
+    "lightgbm",
+    "pyspark",
+    "evidently",
+    "great_expectations",
+    "redis",
+    "duckdb",
+    "wandb",
+}
 STAGES = {
     "sources",
     "ingestion",

@@ -15,6 +15,7 @@ from shelfcast_provider.connections import (
     HOT_STORE,
     MLFLOW,
     SHOP_DATABASE,
+    WANDB,
     check_extras,
 )
 from shelfcast_provider.emr_job import EmrTarget
@@ -22,6 +23,7 @@ from shelfcast_provider.hot_store.hot_store_hook import HotStoreHook
 from shelfcast_provider.ingestion.debezium_hook import DebeziumHook
 from shelfcast_provider.serving.forecaster_hook import ForecasterHook
 from shelfcast_provider.training.mlflow_hook import MLflowHook
+from shelfcast_provider.training.wandb_hook import WandbHook
 
 OPENED_BY = {
     SHOP_DATABASE: DebeziumHook,
@@ -29,6 +31,7 @@ OPENED_BY = {
     HOT_STORE: lambda: HotStoreHook().get_conn(),
     EMR: lambda: EmrTarget.of(BaseHook.get_connection(EMR).extra_dejson),
     MLFLOW: MLflowHook,
+    WANDB: WandbHook,
     FORECASTER: ForecasterHook,
 }
 

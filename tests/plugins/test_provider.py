@@ -12,6 +12,7 @@ from shelfcast_provider.get_provider_info import get_provider_info
 HOOKS = {
     "shelfcast_debezium": ("DebeziumHook", "Shelfcast change log"),
     "shelfcast_mlflow": ("MLflowHook", "Shelfcast MLflow"),
+    "shelfcast_wandb": ("WandbHook", "Shelfcast Weights & Biases"),
     "shelfcast_forecaster": ("ForecasterHook", "Shelfcast forecaster"),
 }
 

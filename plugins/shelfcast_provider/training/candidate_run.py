@@ -56,16 +56,30 @@ def code_version() -> str:
     return found.stdout.strip() if is_known and found else f"shelfcast {version('shelfcast')}"
 
 
+def parameters(declaration: "ModelDeclaration", about: dict[str, Any]) -> dict[str, Any]:
+    """What a candidate was fitted with."""
+    return {**declaration.fit.model_dump(), "seed": about["seed"], "cutoff": about["cutoff"]}
+
+
+def numbers(metrics: dict[str, Any]) -> dict[str, float]:
+    """Those of the metrics that are numbers."""
+    return {name: value for name, value in metrics.items() if isinstance(value, int | float)}
+
+
+def origin(about: dict[str, Any], metrics: dict[str, Any]) -> dict[str, Any]:
+    """What a candidate was made of and why."""
+    return {"frame_digest": about["frame_digest"], "reason": about["reason"], "level": metrics["level"]}
+
+
 def _log_facts(declaration: "ModelDeclaration", about: dict[str, Any], folder: Path, code: str) -> None:
     import mlflow
 
     from shelfcast.training.rows import model_features
 
     metrics = json.loads((folder / CANDIDATE_FOLDER / "metrics.json").read_text())
-    mlflow.log_params({**declaration.fit.model_dump(), "seed": about["seed"], "cutoff": about["cutoff"]})
-    mlflow.log_metrics({name: value for name, value in metrics.items() if isinstance(value, int | float)})
-    tags = {"frame_digest": about["frame_digest"], "reason": about["reason"], "level": metrics["level"]}
-    mlflow.set_tags({**tags, "code_version": code})
+    mlflow.log_params(parameters(declaration, about))
+    mlflow.log_metrics(numbers(metrics))
+    mlflow.set_tags({**origin(about, metrics), "code_version": code})
     mlflow.log_dict({"features": list(model_features(declaration))}, "features.json")
 
 

@@ -6,15 +6,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import AirflowFailException
 
+from shelfcast.errors import ConfigurationError
 from shelfcast_provider.links import CANDIDATE_LINKS, GATE_DECISION, leave_candidate_pages
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from shelfcast_provider.training.mlflow_hook import MLflowHook
+    from shelfcast_provider.training.wandb_hook import WandbHook
+
+WANDB_TAG = "wandb_run_url"
+"""Of the MLflow run: the address of the same candidate in W&B."""
+
 
 class RegisterCandidateOperator(BaseOperator):
     """Writes an MLflow run with params, metrics, pictures, files and a model card, and makes its model the candidate.
+
+    If there is a connection `wandb`, the candidate is a run of Weights & Biases too.
 
     Args:
         model: Name of the model.
@@ -39,6 +49,7 @@ class RegisterCandidateOperator(BaseOperator):
         from shelfcast_provider.training.candidate_run import log_candidate
         from shelfcast_provider.training.mlflow_hook import MLflowHook
 
+        wandb = _wandb_if_connected()
         hook, folder = MLflowHook(), Path(self.folder)
         hook.get_conn()
         about = json.loads((folder / "candidate" / "training.json").read_text())
@@ -48,7 +59,30 @@ class RegisterCandidateOperator(BaseOperator):
         tags = {name: str(value) for name, value in about.items()}
         version = hook.register(self.model, run_id, tags)
         leave_candidate_pages(context["ti"], hook, run_id)
+        if wandb:
+            _log_to_wandb(wandb, hook, run_id, self.model, folder)
         return {"mlflow_run_id": run_id, "version": version}
+
+
+def _wandb_if_connected() -> "WandbHook | None":
+    """Before any work, so that a wrong connection or a missing package leaves no half of it."""
+    from shelfcast_provider.training.wandb_hook import WandbHook
+
+    try:
+        return WandbHook.if_connected()
+    except ConfigurationError as error:
+        raise AirflowFailException(str(error)) from error
+
+
+def _log_to_wandb(wandb: "WandbHook", mlflow: "MLflowHook", run_id: str, model: str, folder: Path) -> None:
+    """After all that MLflow is given: what W&B does can take nothing from it."""
+    from shelfcast_provider.training.wandb_candidate import describe
+
+    client = mlflow.get_conn()
+    name = client.get_run(run_id).info.run_name
+    url = wandb.write_run(describe(run_id, name, model, folder), folder)
+    if url:
+        client.set_tag(run_id, WANDB_TAG, url)
 
 
 def _note(context: "Context", about: dict[str, Any]) -> str:

@@ -3,7 +3,6 @@
 import json
 import re
 import shutil
-from datetime import date
 from importlib.metadata import version
 from pathlib import Path
 
@@ -13,75 +12,15 @@ import numpy as np
 import pandas as pd
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
-from small_world import written
 
-from shelfcast.training.frame import FRAME, digest, freeze
+from shelfcast.training.frame import FRAME, digest
 from shelfcast.training.metrics import wape
 from shelfcast.training.rows import FORECAST_FEATURES
 from shelfcast_provider.links import DriftReportLink, GateDecisionLink, MLflowRunLink, ModelCardLink
 from shelfcast_provider.monitoring.log_report_operator import LogReportOperator
-from shelfcast_provider.training import candidate_run, mlflow_hook
-from shelfcast_provider.training.mlflow_hook import CANDIDATE, CHAMPION, MLflowHook
+from shelfcast_provider.training import candidate_run
+from shelfcast_provider.training.mlflow_hook import CANDIDATE, CHAMPION
 from shelfcast_provider.training.register_candidate_operator import RegisterCandidateOperator
-
-
-class TaskInstance:
-    """What an operator asks of its task instance."""
-
-    log_url = "http://127.0.0.1:8080/dags/d/runs/r"
-
-    def __init__(self):
-        self.left = {}
-
-    def xcom_push(self, *, key, value):
-        self.left[key] = value
-
-
-@pytest.fixture(scope="module")
-def uri(tmp_path_factory):
-    return f"sqlite:///{tmp_path_factory.mktemp('mlflow')}/mlflow.db"
-
-
-@pytest.fixture(scope="module")
-def hook(uri, tmp_path_factory):
-    """The hook as the operators make it, on a store instead of a server."""
-    connection = {"conn_type": "shelfcast_mlflow", "host": "127.0.0.1", "port": 5000, "login": "me", "password": "x"}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AIRFLOW_CONN_MLFLOW", json.dumps(connection))
-        made = MLflowHook()
-        assert made.url == "http://127.0.0.1:5000"
-        made.url = uri
-        patch.chdir(tmp_path_factory.mktemp("artifacts"))
-        patch.setattr(mlflow_hook, "MLflowHook", lambda *_: made)
-        yield made
-
-
-@pytest.fixture(scope="module")
-def context():
-    return {"run_id": "manual__it's", "ti": TaskInstance()}
-
-
-TRIALS = [
-    {"number": 0, "parameters": {"num_leaves": 63, "learning_rate": 0.06}, "losses": [0.3, 0.31], "is_pruned": False},
-    {"number": 1, "parameters": {"num_leaves": 31, "learning_rate": 0.05}, "losses": [0.4], "is_pruned": True},
-]
-
-
-@pytest.fixture(scope="module")
-def trained(frame, candidate, demand, tmp_path_factory):
-    """The folder that a training run leaves."""
-    tmp_path = tmp_path_factory.mktemp("trained")
-    about = {"folds": 2, "horizon_days": 28, "reason": "x", "is_forced": False}
-    manifest = freeze(frame, tmp_path, model="demand", cutoff=date(2024, 6, 30), **about)
-    parts = tmp_path / "candidate"
-    parts.mkdir()
-    written(parts, candidate, frame, demand, cutoff=date(2024, 6, 30))
-    shutil.rmtree(parts / "frame")
-    candidate[1].to_parquet(parts / "fold_forecasts.parquet", index=False)
-    about = {"model": "demand", "seed": 7, "cutoff": "2024-06-30", "frame_digest": manifest.digest, "reason": "a test"}
-    (parts / "training.json").write_text(json.dumps(about))
-    (parts / "trials.json").write_text(json.dumps(TRIALS))
-    return tmp_path
 
 
 @pytest.fixture(scope="module")
@@ -112,6 +51,11 @@ def test_a_candidate_is_registered_once_with_what_it_was_made_of(hook, registere
     )
     parts = Path(hook.download(registered, "candidate", str(trained / "again")))
     assert (parts / "model.txt").read_bytes() == (trained / "candidate" / "model.txt").read_bytes()
+
+
+def test_without_a_connection_wandb_gets_nothing(hook, registered, trained):
+    assert "wandb_run_url" not in hook.get_conn().get_run(registered).data.tags
+    assert not (trained / "wandb").exists()
 
 
 def test_the_frozen_frame_is_an_input_of_the_run(hook, registered, trained, frame):
