@@ -14,7 +14,7 @@ from shelfcast_provider.training.candidate_run import (
     parameters,
 )
 
-FILES = ("model.txt", "calibration.json", "declaration.yaml")
+FILES = ("model.txt", "spread.txt", "calibration.json", "declaration.yaml")
 
 
 def describe(mlflow_run_id: str, name: str, model: str, folder: Path) -> dict[str, Any]:

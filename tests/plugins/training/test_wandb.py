@@ -23,7 +23,7 @@ from shelfcast_provider.training.wandb_hook import WandbHook
 
 KEY = "0123456789abcdef0123456789abcdef01234567"
 PICTURES = ("calibration", "error_by_horizon", "forecast_against_actual", "importance", "shap_summary")
-MODEL_FILES = ("model.txt", "calibration.json", "declaration.yaml")
+MODEL_FILES = ("model.txt", "spread.txt", "calibration.json", "declaration.yaml")
 
 
 def connect(patch, url, **changes):
