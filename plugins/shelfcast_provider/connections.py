@@ -35,6 +35,7 @@ ALLOWED_EXTRAS: dict[str, frozenset[str]] = {
     EMR: frozenset(
         {
             "application_id",
+            "cluster_id",
             "execution_role_arn",
             "entry_points",
             "exchange",

@@ -1,154 +1,121 @@
-"""A Spark entry point as a job run of EMR Serverless; what it reads and writes goes through S3.
+"""A Spark entry point on EMR, Serverless or on EC2; what it reads and writes goes through S3.
 
 EMR's workers share no disk with Airflow's. The artifacts folder is mirrored below the connection's `exchange`: what the
 job reads is copied there before it starts, what it wrote is copied back when it has succeeded.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from functools import cached_property
 from glob import glob
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-from airflow.providers.amazon.aws.hooks.emr import EmrServerlessHook
 from airflow.providers.amazon.aws.hooks.s3 import S3Hook
-from airflow.providers.amazon.aws.operators.emr import EmrServerlessStartJobOperator
-from airflow.providers.amazon.aws.utils.waiter_with_logging import wait
+from airflow.utils.log.logging_mixin import LoggingMixin
 
-from shelfcast.errors import ConfigurationError, PostConditionFailed
-from shelfcast_provider.connections import EMR, check_extras
+from shelfcast.errors import PostConditionFailed
+from shelfcast_provider.emr_serverless_job_run import EmrServerlessJobRun
+from shelfcast_provider.emr_step import EmrStep
+from shelfcast_provider.emr_target import EmrTarget
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from shelfcast_provider.spark_job_operator import Exchange
 
-POLL_SECONDS = 30
-LONGEST_MINUTES = 120
-BARRIER = "--conf spark.dynamicAllocation.enabled=false"
-"""Spark refuses barrier stages where executors come and go."""
+
+class EmrRun(Protocol):
+    """What EMR calls a job run (Serverless) or a step (on EC2)."""
+
+    def take_up(self, done_since: datetime | None) -> str | None:
+        """Finds what an earlier try left unfinished, or that has succeeded if it was started since then."""
+
+    def execute(self, context: "Context") -> Any:
+        """Starts it and waits for its end; answers its id."""
+
+    def wait(self) -> None:
+        """Waits for the end of what was taken up."""
+
+    def on_kill(self) -> None:
+        """Cancels it."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class EmrTarget:
-    """Where a job runs: a connection and its extras.
-
-    Attributes:
-        connection_id: Of the AWS connection that all is done with.
-        application_id: Of the EMR Serverless application.
-        execution_role_arn: Role of the job; reads and writes below `exchange`.
-        entry_points: Folder or URI that holds `shelfcast`'s own files where the job runs.
-        exchange: `s3://bucket/prefix` that mirrors the artifacts folder.
-        spark_submit_parameters: Cores, memory and Python of the job, as spark-submit takes them.
-    """
-
-    connection_id: str
-    application_id: str
-    execution_role_arn: str
-    entry_points: str
-    exchange: str
-    spark_submit_parameters: str = ""
-
-    @classmethod
-    def of(cls, extras: Mapping[str, Any], connection_id: str = EMR) -> "EmrTarget":
-        """Reads the extras; raises `ConfigurationError` that names those that are missing."""
-        check_extras(EMR, extras)
-        wanted = ("application_id", "execution_role_arn", "entry_points", "exchange")
-        missing = [name for name in wanted if not extras.get(name)]
-        if missing:
-            raise ConfigurationError(
-                f"Connection {connection_id} lacks the extras {', '.join(missing)}. Add them, or train elsewhere by another "
-                "SHELFCAST_TRAINING_CONNECTION; docs/how-to/train-on-a-cluster.md says what each one means."
-            )
-        given = {name: str(extras[name]) for name in (*wanted, "spark_submit_parameters") if name in extras}
-        return cls(connection_id=connection_id, **{**given, "exchange": given["exchange"].rstrip("/")})
-
-
-class EmrJob(EmrServerlessStartJobOperator):
-    """One job run: started, or taken up where a killed task has left it, and waited for; cancelled with the task.
+class EmrJob(LoggingMixin):
+    """One run: started, or taken up where an earlier try has left it, and waited for; cancelled with the task.
 
     Args:
         target: Where it runs.
+        task_id: Of the task.
         entry_point: Path below `entry_points`.
         arguments: Command line; paths below `artifacts` become URIs below `exchange`.
         artifacts: The folder that is mirrored.
         files: What is copied there and back, below `artifacts`.
-        name: Of the job run; one task of one DAG run.
+        name: Of the run; one task of one DAG run.
     """
 
     def __init__(
         self,
         *,
         target: EmrTarget,
+        task_id: str,
         entry_point: str,
         arguments: Sequence[str],
         artifacts: Path,
         files: "Exchange",
         name: str,
-        **kwargs: Any,
     ) -> None:
+        super().__init__()
         self.target, self.artifacts, self.files = target, artifacts, files
-        spark_submit = {
-            "entryPoint": f"{target.entry_points.rstrip('/')}/{entry_point}",
-            "entryPointArguments": [argument.replace(str(artifacts), target.exchange) for argument in arguments],
-            "sparkSubmitParameters": f"{target.spark_submit_parameters} {BARRIER}".strip(),
-        }
-        super().__init__(
-            application_id=target.application_id,
-            execution_role_arn=target.execution_role_arn,
-            job_driver={"sparkSubmit": spark_submit},
-            config={"executionTimeoutMinutes": LONGEST_MINUTES},
-            name=name,
-            aws_conn_id=target.connection_id,
-            waiter_delay=POLL_SECONDS,
-            waiter_max_attempts=LONGEST_MINUTES * 60 // POLL_SECONDS,
-            deferrable=False,
-            **kwargs,
+        submission = target.submission(entry_point, arguments, artifacts)
+        self.run: EmrRun = (
+            EmrStep(target=target, submission=submission, name=name)
+            if target.cluster_id
+            else EmrServerlessJobRun(task_id=task_id, target=target, submission=submission, name=name)
         )
 
-    def execute(self, context: "Context", event: dict[str, Any] | None = None) -> str | None:
-        """Runs the job to its end and brings back what it wrote; answers the job run's id."""
-        self.job_id = self._left_running()
-        if self.job_id is None:
+    def execute(self, context: "Context") -> None:
+        """Runs the job to its end and brings back what it wrote."""
+        run_id = self.run.take_up(self._due_since())
+        if run_id is None:
             self._send()
-            super().execute(context, event)
+            run_id = self.run.execute(context)
         else:
-            self.log.info("Job run %s of an earlier try goes on; waiting for it.", self.job_id)
-            self._wait()
-        self._fetch()
-        return self.job_id
+            self.log.info("%s of an earlier try is taken up; waiting for its end.", run_id)
+            self.run.wait()
+        self._fetch(run_id)
+
+    def on_kill(self) -> None:
+        """Cancels the run."""
+        self.run.on_kill()
 
     @cached_property
     def s3(self) -> S3Hook:
         """Of the same connection."""
         return S3Hook(aws_conn_id=self.target.connection_id)
 
-    def _left_running(self) -> str | None:
-        """The unfinished job run of this name, if there is one."""
-        pages = self.hook.conn.get_paginator("list_job_runs").paginate(
-            applicationId=self.application_id, states=sorted(EmrServerlessHook.JOB_INTERMEDIATE_STATES)
-        )
-        found = [run["id"] for page in pages for run in page["jobRuns"] if run.get("name") == self.name]
-        return found[0] if found else None
+    def _due_since(self) -> datetime | None:
+        """Since when a run that has succeeded is one to bring back; nothing is where the exchange holds no result.
 
-    def _wait(self) -> None:
-        wait(
-            waiter=self.hook.get_waiter("serverless_job_completed"),
-            waiter_delay=self.waiter_delay,
-            waiter_max_attempts=self.waiter_max_attempts,
-            args={"applicationId": self.application_id, "jobRunId": self.job_id},
-            failure_message="The job run failed",
-            status_message="The job run is",
-            status_args=["jobRun.state", "jobRun.stateDetails"],
-        )
+        One from before its inputs were written is out of date; one from before the result was written here has been
+        brought back, and the task is run again because someone wants another.
+        """
+        result = Path(self.files.writes) / self.files.last
+        bucket, key = self.s3.parse_s3_url(self._mirrored(result))
+        if not self.s3.check_for_key(key, bucket):
+            return None
+        written = [path.stat().st_mtime for path in (*self._read(), result) if path.exists()]
+        return datetime.fromtimestamp(max(written, default=0), UTC)
+
+    def _read(self) -> list[Path]:
+        return sorted(Path(found) for pattern in self.files.reads for found in glob(pattern))  # noqa: PTH207
 
     def _send(self) -> None:
-        for path in sorted(Path(found) for pattern in self.files.reads for found in glob(pattern)):  # noqa: PTH207
+        for path in self._read():
             bucket, key = self.s3.parse_s3_url(self._mirrored(path))
             self.s3.load_file(path, key, bucket, replace=True)
 
-    def _fetch(self) -> None:
+    def _fetch(self, run_id: str) -> None:
         """Copies the written folder back, the file that says it is whole last."""
         folder, last = Path(self.files.writes), self.files.last
         bucket, prefix = self.s3.parse_s3_url(self._mirrored(folder))
@@ -157,8 +124,8 @@ class EmrJob(EmrServerlessStartJobOperator):
         mark = f"{prefix}/{last}"
         if mark not in keys:
             raise PostConditionFailed(
-                f"Job run {self.job_id} succeeded and left no {last} in s3://{bucket}/{prefix}: there is no candidate to "
-                "register. Read the job run's log, and see that its role may write there."
+                f"{run_id} succeeded on EMR and left no {last} in s3://{bucket}/{prefix}: there is no candidate to "
+                "register. Read its log, and see that its role may write there."
             )
         folder.mkdir(parents=True, exist_ok=True)
         for key in sorted(keys, key=lambda key: key == mark):

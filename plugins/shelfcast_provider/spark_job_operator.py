@@ -58,9 +58,9 @@ class SparkJobOperator(BaseOperator):
     """Submits `include/shelfcast/<job>.py`.
 
     A connection of type `spark` names a master (`local[2]`, `spark://…`, `yarn`) for the stock SparkSubmitOperator, one
-    of type `aws` an application of EMR Serverless. The stock operators take seconds to import (they bring both
-    Kubernetes clients, or boto), and every task process of a DAG file pays for the file's imports: here they are imported
-    when the task runs.
+    of type `aws` an application of EMR Serverless or an EMR cluster on EC2. The stock operators take seconds to import
+    (they bring both Kubernetes clients, or boto), and every task process of a DAG file pays for the file's imports: here
+    they are imported when the task runs.
 
     Args:
         job: Path of the entry point below `include/shelfcast`, without its ending (`ingestion/landing_job`).
@@ -98,9 +98,9 @@ class SparkJobOperator(BaseOperator):
         try:
             is_emr = connection.conn_type == "aws"
             self._submission = self._on_emr(connection.extra_dejson, context) if is_emr else self._on_spark()
+            self._submission.execute(context)
         except ConfigurationError as error:
             raise AirflowFailException(str(error)) from error
-        self._submission.execute(context)
 
     def on_kill(self) -> None:
         """Stops the submitted job with the task."""
@@ -121,7 +121,8 @@ class SparkJobOperator(BaseOperator):
         )
 
     def _on_emr(self, extras: Mapping[str, Any], context: "Context") -> "EmrJob":
-        from shelfcast_provider.emr_job import EmrJob, EmrTarget
+        from shelfcast_provider.emr_job import EmrJob
+        from shelfcast_provider.emr_target import EmrTarget
 
         if self.exchange is None:
             raise ConfigurationError(

@@ -18,7 +18,7 @@ from shelfcast_provider.connections import (
     WANDB,
     check_extras,
 )
-from shelfcast_provider.emr_job import EmrTarget
+from shelfcast_provider.emr_target import EmrTarget
 from shelfcast_provider.hot_store.hot_store_hook import HotStoreHook
 from shelfcast_provider.ingestion.debezium_hook import DebeziumHook
 from shelfcast_provider.serving.forecaster_hook import ForecasterHook
