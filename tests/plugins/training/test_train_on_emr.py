@@ -30,6 +30,8 @@ from shelfcast_provider import emr_job, emr_serverless_job_run
 
 __all__ = ["artifacts", "train"]
 
+DAY = 86_400
+
 
 @pytest.fixture
 def aws():
@@ -107,8 +109,8 @@ def test_a_retry_takes_up_the_job_that_a_killed_task_left_running(aws, applicati
 
 def test_a_candidate_that_is_ready_is_brought_back_and_not_trained_again(aws, application, train, artifacts):
     for path in artifacts.rglob("*.*"):
-        os.utime(path, (time.time() - 60,) * 2)
-    killed(train)  # moto's job runs succeed at once
+        os.utime(path, (time.time() - 2 * DAY,) * 2)  # moto's job runs are of midnight, and succeed at once
+    killed(train)
     candidate_in_bucket("training.json")
     task(artifacts).execute({"run_id": "weekly"})
     assert len(jobs(aws, application)) == 1
