@@ -4,6 +4,7 @@ EMR's workers share no disk with Airflow's. The artifacts folder is mirrored bel
 job reads is copied there before it starts, what it wrote is copied back when it has succeeded.
 """
 
+import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import cached_property
@@ -12,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow.providers.amazon.aws.hooks.s3 import S3Hook
-from airflow.utils.log.logging_mixin import LoggingMixin
 
 from shelfcast.errors import PostConditionFailed
 from shelfcast_provider.emr_serverless_job_run import EmrServerlessJobRun
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from shelfcast_provider.spark_job_operator import Exchange
+
+LOGGER = logging.getLogger(__name__)
 
 
 class EmrRun(Protocol):
@@ -41,7 +43,7 @@ class EmrRun(Protocol):
         """Cancels it."""
 
 
-class EmrJob(LoggingMixin):
+class EmrJob:
     """One run: started, or taken up where an earlier try has left it, and waited for; cancelled with the task.
 
     Args:
@@ -65,7 +67,6 @@ class EmrJob(LoggingMixin):
         files: "Exchange",
         name: str,
     ) -> None:
-        super().__init__()
         self.target, self.artifacts, self.files = target, artifacts, files
         submission = target.submission(entry_point, arguments, artifacts)
         self.run: EmrRun = (
@@ -81,7 +82,7 @@ class EmrJob(LoggingMixin):
             self._send()
             run_id = self.run.execute(context)
         else:
-            self.log.info("%s of an earlier try is taken up; waiting for its end.", run_id)
+            LOGGER.info("%s of an earlier try is taken up; waiting for its end.", run_id)
             self.run.wait()
         self._fetch(run_id)
 

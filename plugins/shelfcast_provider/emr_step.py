@@ -1,5 +1,6 @@
 """A Spark entry point as a step of a running EMR cluster on EC2."""
 
+import logging
 import shlex
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -8,7 +9,6 @@ from airflow.providers.amazon.aws.exceptions import WaiterMaxAttemptsError, Wait
 from airflow.providers.amazon.aws.hooks.emr import EmrHook
 from airflow.providers.amazon.aws.utils.waiter_with_logging import wait
 from airflow.providers.common.compat.sdk import AirflowException
-from airflow.utils.log.logging_mixin import LoggingMixin
 from botocore.exceptions import ClientError
 
 from shelfcast.errors import ConfigurationError
@@ -17,11 +17,12 @@ from shelfcast_provider.emr_target import LONGEST_MINUTES, POLL_SECONDS, EmrTarg
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+LOGGER = logging.getLogger(__name__)
 TAKES_STEPS = frozenset({"STARTING", "BOOTSTRAPPING", "RUNNING", "WAITING"})
 UNFINISHED, DONE = ("PENDING", "RUNNING"), "COMPLETED"
 
 
-class EmrStep(LoggingMixin):
+class EmrStep:
     """One step: `execute` adds it and waits for its end, `on_kill` cancels it.
 
     Args:
@@ -31,7 +32,6 @@ class EmrStep(LoggingMixin):
     """
 
     def __init__(self, *, target: EmrTarget, submission: SparkSubmission, name: str) -> None:
-        super().__init__()
         self.target, self.submission, self.name = target, submission, name
         self.cluster_id = target.cluster_id
         self.hook = EmrHook(aws_conn_id=target.connection_id, emr_conn_id=None)
@@ -82,7 +82,7 @@ class EmrStep(LoggingMixin):
             ClusterId=self.cluster_id, StepIds=[self.step_id], StepCancellationOption="SEND_INTERRUPT"
         )
         for refused in (info for info in answer["CancelStepsInfoList"] if info["Status"] == "FAILED"):
-            self.log.error("EMR does not cancel step %s: %s", self.step_id, refused.get("Reason"))
+            LOGGER.error("EMR does not cancel step %s: %s", self.step_id, refused.get("Reason"))
 
     def _steps(self) -> list[dict[str, Any]]:
         pages = self.hook.get_conn().get_paginator("list_steps")

@@ -177,7 +177,7 @@ def test_a_cancellation_that_emr_refuses_is_told(cluster, train, monkeypatch):
     cluster.becomes, cluster.refusal = "RUNNING", "the release is too old"
     killed(train, waits=STEP_WAIT)
     told = []
-    monkeypatch.setattr(train._submission.run.log, "error", lambda _, *about: told.append(about[-1]))
+    monkeypatch.setattr(emr_step.LOGGER, "error", lambda _, *about: told.append(about[-1]))
     train.on_kill()
     assert told == ["the release is too old"]
 
