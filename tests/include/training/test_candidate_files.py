@@ -1,11 +1,18 @@
 """What the training job writes and reads besides fitting, without Spark."""
 
 import json
+from dataclasses import replace
 
+import numpy as np
+import pandas as pd
 import pytest
 
+from shelfcast.training import training_job
+from shelfcast.training.crew import Crew
 from shelfcast.training.evaluation import ChampionState
-from shelfcast.training.frame import FrameManifest
+from shelfcast.training.fit import Sample, train
+from shelfcast.training.folds import fold_at, folds_of
+from shelfcast.training.frame import FrameManifest, columns_of
 from shelfcast.training.training_job import champion_of, write_candidate
 
 MANIFEST = FrameManifest(
@@ -30,6 +37,39 @@ def test_a_candidate_says_how_many_days_ahead_it_was_trained_for(candidate, dema
         "model": "demand", "cutoff": "2024-06-30", "frame_digest": "d", "seed": 7, "horizon_days": 7, "rows": 9,
         "reason": "x", "is_forced": True, "champion": "none",
     }  # fmt: skip
+
+
+FOUR_WEEKS = replace(MANIFEST, horizon_days=28)
+
+
+class FitsHere:
+    """In place of Spark's workers: the fits of a job, each in this process."""
+
+    crew, seed = Crew(workers=1, num_threads=1), 7
+
+    def __init__(self, frame, settings):
+        self.frame, self.settings = frame, settings
+
+    def text_of(self, declaration, origin):
+        fold = fold_at(self.frame, declaration, FOUR_WEEKS, origin)
+        return train(Sample.of(columns_of(self.frame[fold.train]), declaration), declaration, settings=self.settings)
+
+
+def test_the_spread_of_a_candidate_knows_no_day_that_it_is_measured_on(frame, demand, settings):
+    def spread_text(frame):
+        rows, text = training_job._on_folds(frame, demand, FOUR_WEEKS, FitsHere(frame, settings), None)
+        assert (rows["spread"] > 0).all()
+        assert sorted(rows["fold"].unique()) == [0, 1]
+        return text
+
+    oldest = pd.Timestamp(folds_of(frame, demand, FOUR_WEEKS)[-1].origin)
+    is_later = pd.to_datetime(frame["sales_date"]) > oldest
+    later, earlier = (
+        frame.assign(units_sold=np.where(chosen, 2 * frame["units_sold"], frame["units_sold"]))
+        for chosen in (is_later, ~is_later & (np.arange(len(frame)) % 3 == 0))
+    )
+    assert spread_text(later) == spread_text(frame)
+    assert spread_text(earlier) != spread_text(frame)
 
 
 @pytest.fixture
