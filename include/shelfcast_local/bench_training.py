@@ -22,7 +22,7 @@ from shelfcast.training.fit import Sample, parameters, train
 from shelfcast.training.frame import FRAME, columns_of, freeze
 from shelfcast_local.java import java_home
 
-ROWS = 100_000
+ROWS = 300_000
 REPEATS = 3
 THREADS = 2
 SEED = 7
