@@ -5,7 +5,6 @@ job reads is copied there before it starts, what it wrote is copied back when it
 """
 
 import logging
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import cached_property
 from glob import glob
@@ -17,7 +16,7 @@ from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 from shelfcast.errors import PostConditionFailed
 from shelfcast_provider.emr_serverless_job_run import EmrServerlessJobRun
 from shelfcast_provider.emr_step import EmrStep
-from shelfcast_provider.emr_target import EmrTarget
+from shelfcast_provider.emr_target import EmrTarget, SparkSubmission
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -49,8 +48,7 @@ class EmrJob:
     Args:
         target: Where it runs.
         task_id: Of the task.
-        entry_point: Path below `entry_points`.
-        arguments: Command line; paths below `artifacts` become URIs below `exchange`.
+        submission: What runs.
         artifacts: The folder that is mirrored.
         files: What is copied there and back, below `artifacts`.
         name: Of the run; one task of one DAG run.
@@ -61,14 +59,12 @@ class EmrJob:
         *,
         target: EmrTarget,
         task_id: str,
-        entry_point: str,
-        arguments: Sequence[str],
+        submission: SparkSubmission,
         artifacts: Path,
         files: "Exchange",
         name: str,
     ) -> None:
         self.target, self.artifacts, self.files = target, artifacts, files
-        submission = target.submission(entry_point, arguments, artifacts)
         self.run: EmrRun = (
             EmrStep(target=target, submission=submission, name=name)
             if target.cluster_id

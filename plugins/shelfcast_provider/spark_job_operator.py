@@ -129,12 +129,12 @@ class SparkJobOperator(BaseOperator):
                 f"{self.job} does not run on EMR: it reads and writes folders of this machine. Give connection "
                 f"{self.connection_id} the type spark."
             )
+        target, artifacts = EmrTarget.of(extras, self.connection_id), Settings.from_environment().artifacts
         return EmrJob(
             task_id=self.task_id,
-            target=EmrTarget.of(extras, self.connection_id),
-            entry_point=f"{self.job}.py",
-            arguments=self.arguments,
-            artifacts=Settings.from_environment().artifacts,
+            target=target,
+            submission=target.submission(f"{self.job}.py", self.arguments, artifacts),
+            artifacts=artifacts,
             files=replace(self.exchange, reads=tuple(self.reads), writes=self.writes),
             name=f"shelfcast.{self.dag_id}.{self.task_id}.{context['run_id']}",
         )

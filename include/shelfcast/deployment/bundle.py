@@ -22,11 +22,12 @@ from shelfcast.deployment import durable, trial
 from shelfcast.errors import BundleError, ConfigurationError, first_offenders
 from shelfcast.training.calibration import Calibration
 from shelfcast.training.declaration import ModelDeclaration, read
-from shelfcast.training.fit import feature_names
+from shelfcast.training.fit import MODEL, feature_names
 from shelfcast.training.rows import model_features
+from shelfcast.training.spread import SPREAD
 
 MANIFEST = "manifest.json"
-MODELS = ("model.txt", "spread.txt")
+MODELS = (MODEL, SPREAD)
 PARTS = (*MODELS, "calibration.json", "declaration.yaml", "training.json", "metrics.json")
 RELEASE_ID = re.compile(r"[a-z][a-z0-9_]*-(\d{8})-[0-9a-f]{10}")
 MODEL_NAME = re.compile(r"[a-z][a-z0-9_]*")

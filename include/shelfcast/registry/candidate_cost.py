@@ -35,10 +35,10 @@ def measure(*models: Path) -> CandidateCost:
 
     Processor time, the best of several tries: a busy machine does not make a candidate slow.
     """
-    took = [_measured(model) for model in models]
+    times = [took for took in map(_measured, models) if took is not None]
     return CandidateCost(
         model_bytes=sum(model.stat().st_size for model in models),
-        microseconds_per_row=None if None in took else sum(filter(None, took)),
+        microseconds_per_row=sum(times) if len(times) == len(models) else None,
     )
 
 

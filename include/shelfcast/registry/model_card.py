@@ -36,10 +36,12 @@ from shelfcast.registry.card_text import (
     use,
 )
 from shelfcast.training.declaration import ModelDeclaration, read
+from shelfcast.training.fit import MODEL
 from shelfcast.training.frame import FRAME, FrameManifest, digest, verify
+from shelfcast.training.spread import SPREAD
 
 MARKDOWN, PAGE = "model_card.md", "model_card.html"
-PARTS = ("model.txt", "spread.txt", "calibration.json", "declaration.yaml", "metrics.json", "fold_forecasts.parquet")
+PARTS = (MODEL, SPREAD, "calibration.json", "declaration.yaml", "metrics.json", "fold_forecasts.parquet")
 SCORE_HEADER = ("segment", "rows", "WAPE", "bias", "RMSE", "in 90 %", "simple: WAPE", "simple: RMSE")
 MOST_FEATURES = 15
 LIMITS = "Limits"
@@ -271,7 +273,7 @@ def _title(run: Run) -> str:
 
 
 def _subtitle(run: Run) -> str:
-    return f"frame {run.manifest.digest[:12]}, model {run.digests['model.txt'][:12]}, code {run.code_version}"
+    return f"frame {run.manifest.digest[:12]}, model {run.digests[MODEL][:12]}, code {run.code_version}"
 
 
 def _rendered(name: str, **values: object) -> str:

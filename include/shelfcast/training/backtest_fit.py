@@ -19,7 +19,6 @@ from shelfcast.training.frame import FEWEST_ROWS, columns_of
 from shelfcast.training.rows import Floats
 from shelfcast.training.spread import drawn, fit_spread, predict_spread
 
-SMALLEST_MEAN = 1e-6
 NAMES = ["series_id", "store_id", "item_id"]
 KEYS = [*NAMES, "sales_date", "horizon_days", "on_promotion", "store_group"]
 
@@ -79,21 +78,23 @@ def fit(rows: TrainingRows, declaration: ModelDeclaration, *, seed: int, num_thr
     """
     settings = parameters(declaration, seed=seed, num_threads=num_threads)
     folds = _folds(rows, declaration)
-    tests = [rows.sample.part(fold.test & rows.is_countable) for fold in folds]
-    means, spread_text = [], ""
-    for number, (fold, test) in enumerate(zip(folds, tests, strict=True), start=1):
+    texts = []
+    for number, fold in enumerate(folds, start=1):
         say("folds", part=number, parts=len(folds))
-        is_known = fold.train & rows.is_countable
-        text = train(rows.sample.part(is_known), declaration, settings=settings)
-        means.append(predict(text, test.rows, test.expected, declaration, num_threads))
-        if number == len(folds):  # the oldest: no fold is measured on what its model knew
-            known = rows.sample.part(drawn(is_known, seed=seed))
-            spread_text = fit_spread(known, text, declaration, settings=settings)
-    mean, spread = np.concatenate(means), [predict_spread(spread_text, test.rows, num_threads) for test in tests]
+        texts.append(train(rows.sample.part(fold.train & rows.is_countable), declaration, settings=settings))
+    oldest = folds[-1].train & rows.is_countable  # no fold is measured on what the oldest one knew
+    known = rows.sample.part(drawn(oldest, seed=seed))
+    spread_text = fit_spread(known, texts[-1], declaration, settings=settings)
+    tests = [rows.sample.part(fold.test & rows.is_countable) for fold in folds]
     calibration = calibrate(
         np.concatenate([test.target for test in tests]),
-        np.maximum(mean, SMALLEST_MEAN),
-        np.concatenate(spread),
+        np.concatenate(
+            [
+                predict(text, test.rows, test.expected, declaration, num_threads)
+                for text, test in zip(texts, tests, strict=True)
+            ]
+        ),
+        np.concatenate([predict_spread(spread_text, test.rows, num_threads) for test in tests]),
         declaration.quantiles,
     )
     say("model")

@@ -14,6 +14,8 @@ from shelfcast.errors import BundleError
 from shelfcast.training.metrics import Floats
 
 LEVEL_BINS = 5
+SMALLEST_MEAN = 1e-6
+"""A forecast of nothing still needs something that an actual can be a ratio of."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,10 +65,11 @@ def calibrate(actual: Floats, mean: Floats, spread: Floats, quantiles: tuple[flo
 
     Args:
         actual: What happened; below 0 counts as 0.
-        mean: What was forecast without having seen it, above 0.
+        mean: What was forecast without having seen it; below `SMALLEST_MEAN` counts as that.
         spread: Of each forecast, above 0.
         quantiles: Levels, ascending.
     """
+    mean = np.maximum(mean, SMALLEST_MEAN)
     edges = np.unique(np.quantile(mean, np.linspace(0, 1, LEVEL_BINS + 1)[1:-1]))
     level = np.searchsorted(edges, mean, side="left")
     with np.errstate(divide="ignore"):  # a day without sale has the ratio 0, whatever its spread

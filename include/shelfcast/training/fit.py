@@ -10,6 +10,9 @@ import numpy.typing as npt
 from shelfcast.training.declaration import ModelDeclaration
 from shelfcast.training.rows import Columns, Floats, assemble, baseline, model_features
 
+MODEL = "model.txt"
+"""Name of the file that a model's native text is kept in."""
+
 MACHINES = ("machines", "num_machines", "local_listen_port", "time_out", "tree_learner")
 """LightGBM's parameters that connect machines."""
 

@@ -15,6 +15,9 @@ from shelfcast.training.declaration import ModelDeclaration
 from shelfcast.training.fit import Sample, native_text, predict
 from shelfcast.training.rows import SMALLEST_BASELINE, Floats, model_features
 
+SPREAD = "spread.txt"
+"""Name of the file that its native text is kept in, beside the model."""
+
 MOST_ROWS = 250_000
 """What is enough to learn it from."""
 

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from pyspark import SparkContext
 from pyspark.sql import SparkSession
@@ -29,17 +28,16 @@ from shelfcast.training.cluster_fits import FRAME_FILES, Fits
 from shelfcast.training.crew import Crew, crew_of
 from shelfcast.training.declaration import ModelDeclaration
 from shelfcast.training.evaluation import ChampionState, evaluate, fold_rows
-from shelfcast.training.fit import Sample, feature_names, parameters, predict
+from shelfcast.training.fit import MODEL, Sample, feature_names, parameters, predict
 from shelfcast.training.folds import Booleans, folds_of, search_folds
 from shelfcast.training.frame import FRAME, FrameManifest, columns_of, countable, verify
 from shelfcast.training.places import is_remote, local_copy, written_to
 from shelfcast.training.rows import Floats, model_features
 from shelfcast.training.search import Trial, search
-from shelfcast.training.spread import drawn, fit_spread, predict_spread
+from shelfcast.training.spread import SPREAD, drawn, fit_spread, predict_spread
 
 APPLICATION = "shelfcast.training"
 LOCK = "training.lock"
-MODEL, SPREAD = "model.txt", "spread.txt"
 WRITTEN_LAST = "training.json"
 TRIALS = "trials.json"
 FAIL_RATHER_THAN_WAIT: dict[str, bool | float | int | str | None] = {
@@ -107,7 +105,7 @@ def champion_of(releases: Path | None, declaration: ModelDeclaration) -> tuple[C
     current = json.loads(path.read_text())["current"] if path and path.exists() else None
     if releases is None or current is None:
         return ChampionState.NONE, None
-    text = (releases / str(current) / "model.txt").read_text()
+    text = (releases / str(current) / MODEL).read_text()
     is_comparable = feature_names(text) == model_features(declaration)
     return (ChampionState.COMPARED, text) if is_comparable else (ChampionState.NOT_COMPARABLE, None)
 
@@ -182,7 +180,7 @@ def write_candidate(
     actual, mean, spread = (rows[name].to_numpy(float) for name in ("actual", "mean", "spread"))
 
     def calibrated(kept: Any) -> Any:
-        return calibrate(actual[kept], np.maximum(mean[kept], 1e-6), spread[kept], declaration.quantiles)
+        return calibrate(actual[kept], mean[kept], spread[kept], declaration.quantiles)
 
     folds = sorted(rows["fold"].unique())
     others = {fold: calibrated((rows["fold"] != fold).to_numpy() if len(folds) > 1 else slice(None)) for fold in folds}

@@ -129,6 +129,7 @@ def _model_file(run_id: str, declaration: "ModelDeclaration") -> Any:
     from mlflow.models import Model, ModelSignature
     from mlflow.types import ColSpec, DataType, Schema
 
+    from shelfcast.training.fit import MODEL
     from shelfcast.training.rows import model_features
 
     inputs = Schema([ColSpec(DataType.double, name) for name in model_features(declaration)])
@@ -137,7 +138,7 @@ def _model_file(run_id: str, declaration: "ModelDeclaration") -> Any:
     model.add_flavor(
         "lightgbm",
         lgb_version=lightgbm.__version__,
-        data="model.txt",
+        data=MODEL,
         model_class="lightgbm.basic.Booster",
     )
     model.add_flavor("python_function", loader_module="mlflow.lightgbm")
@@ -151,11 +152,12 @@ def _log_pictures_and_card(
 
     from shelfcast.registry import model_card
     from shelfcast.training.explanation import explain, gains, summary
+    from shelfcast.training.fit import MODEL
     from shelfcast.training.folds import held_out
     from shelfcast.training.frame import verify
     from shelfcast.training.plots import draw, draw_explanation
 
-    text = (folder / CANDIDATE_FOLDER / "model.txt").read_text()
+    text = (folder / CANDIDATE_FOLDER / MODEL).read_text()
     explained = explain(text, held_out(frame, declaration, verify(folder)), declaration, seed=seed)
     weights = summary(explained)
     pictures = folder / PICTURES

@@ -5,6 +5,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+from shelfcast.deployment.bundle import MODELS
 from shelfcast_provider.training.candidate_run import (
     CANDIDATE_FOLDER,
     PICTURES,
@@ -14,7 +15,7 @@ from shelfcast_provider.training.candidate_run import (
     parameters,
 )
 
-FILES = ("model.txt", "spread.txt", "calibration.json", "declaration.yaml")
+FILES = (*MODELS, "calibration.json", "declaration.yaml")
 
 
 def describe(mlflow_run_id: str, name: str, model: str, folder: Path) -> dict[str, Any]:
