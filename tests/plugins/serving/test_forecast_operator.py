@@ -215,7 +215,7 @@ def test_a_hot_store_that_is_down_is_an_error_with_advice(demand):
         asyncio.run(RedisReader("redis://:secret@127.0.0.1:9/0").read(demand, "milk@S1"))
 
 
-def test_the_forecaster_says_which_models_it_serves_and_refuses_by_name(forecaster, release, demand):
+def test_the_forecaster_says_which_models_it_serves_and_refuses_by_name(release, forecaster, demand):
     hook = ForecasterHook()
     assert hook.ready()["releases"].keys() == {"demand", "order_value"}
     with pytest.raises(ReleaseError, match=r"refused /v1/demand/forecast \(503\).*holds no generation of demand"):

@@ -202,7 +202,8 @@ def test_a_failure_without_details_says_where_the_log_lies(cluster, train):
 def test_a_step_that_does_not_end_is_cancelled_after_a_bounded_number_of_looks(cluster, train, monkeypatch):
     cluster.becomes = "PENDING"
     slept = []
-    monkeypatch.setattr("airflow.providers.amazon.aws.utils.waiter_with_logging.time.sleep", slept.append)
+    clock = SimpleNamespace(sleep=slept.append)  # in place of that module's `time`: other threads sleep on
+    monkeypatch.setattr("airflow.providers.amazon.aws.utils.waiter_with_logging.time", clock)
     monkeypatch.setattr(emr_step, "LONGEST_MINUTES", 2)
     with pytest.raises(AirflowException, match=r"had not ended after 2 minutes and was cancelled"):
         train.execute({"run_id": "weekly"})
