@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from shelfcast.errors import TrainingError
 from shelfcast.training.declaration import ModelDeclaration
 from shelfcast.training.rows import Columns, Floats, assemble, baseline, model_features
 
 MODEL = "model.txt"
 """Name of the file that a model's native text is kept in."""
 
-MACHINES = ("machines", "num_machines", "local_listen_port", "time_out", "tree_learner")
+MACHINES = frozenset({"machines", "num_machines", "local_listen_port", "time_out", "tree_learner"})
 """LightGBM's parameters that connect machines."""
 
 _TOPOLOGY = re.compile(
@@ -73,9 +74,17 @@ def train(
         settings: `parameters`, with the machines' addresses if there are several.
         reference: Rows that bin boundaries and the smallest leaf are taken from, the same on every machine; its own rows
             if `None`. Machines that each cut bins of their own rows would add up histograms of different bins.
+
+    Raises:
+        TrainingError: Nothing was sold on any of the days.
     """
     import lightgbm
 
+    if declaration.kind == "forecast" and not (sample.target > 0).any() and not MACHINES & settings.keys():
+        raise TrainingError(
+            f"Nothing was sold on the {len(sample.target)} days that {declaration.name} would learn from. Give it a longer "
+            "history, or series that sell."
+        )
     # built before the machines are connected, or each would cut the bins of a part of the columns by its own rows
     settings = {**settings, **_smallest_leaf(reference or sample, declaration)}
     own = {name: value for name, value in settings.items() if name not in MACHINES}

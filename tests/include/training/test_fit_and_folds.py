@@ -108,3 +108,9 @@ def test_every_picture_is_drawn(candidate, tmp_path):
     assert names == {"calibration.png", "error_by_horizon.png", "forecast_against_actual.png"}
     only = draw(rows.drop(columns="horizon_days"), tmp_path / "regression")
     assert [path.name for path in only] == ["calibration.png"]
+
+
+def test_days_without_any_sale_are_refused_with_advice(demand, frame, settings):
+    sample = Sample.of(columns_of(frame.iloc[:700].assign(units_sold=0)), demand)
+    with pytest.raises(TrainingError, match=r"Nothing was sold on the 700 days that demand would learn from.*longer"):
+        train(sample, demand, settings=settings)
