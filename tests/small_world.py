@@ -139,7 +139,8 @@ def fitted(frame, demand, settings):
     parts, sample = [], Sample.of(columns, demand)
     folds = list(forecast_folds(*days, folds=2, horizon_days=28))
     texts = [train(sample.part(fold.train), demand, settings=settings) for fold in folds]
-    spread_text = fit_spread(sample.part(folds[-1].train), texts[-1], demand, settings=settings)
+    oldest = folds[-1].train
+    spread_text = fit_spread(sample.part(oldest), days[1][oldest], demand, settings=settings)
     for number, (fold, text) in enumerate(zip(folds, texts, strict=True)):
         test = sample.part(fold.test)
         mean, spread = predict(text, test.rows, test.expected, demand), predict_spread(spread_text, test.rows)

@@ -83,8 +83,8 @@ def fit(rows: TrainingRows, declaration: ModelDeclaration, *, seed: int, num_thr
         say("folds", part=number, parts=len(folds))
         texts.append(train(rows.sample.part(fold.train & rows.is_countable), declaration, settings=settings))
     oldest = folds[-1].train & rows.is_countable  # no fold is measured on what the oldest one knew
-    known = rows.sample.part(drawn(oldest, seed=seed))
-    spread_text = fit_spread(known, texts[-1], declaration, settings=settings)
+    known = drawn(oldest, seed=seed)
+    spread_text = fit_spread(rows.sample.part(known), rows.sales_date[known], declaration, settings=settings)
     tests = [rows.sample.part(fold.test & rows.is_countable) for fold in folds]
     calibration = calibrate(
         np.concatenate([test.target for test in tests]),

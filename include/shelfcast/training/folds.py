@@ -9,7 +9,7 @@ import pandas as pd
 
 from shelfcast.errors import NothingToDo
 from shelfcast.training.declaration import ModelDeclaration
-from shelfcast.training.frame import FrameManifest, columns_of, countable
+from shelfcast.training.frame import FrameManifest, countable
 
 SEARCH_FOLDS = 3
 """Origins that parameters are searched on, before those that a candidate is measured on."""
@@ -98,11 +98,18 @@ def fold_at(frame: pd.DataFrame, declaration: ModelDeclaration, manifest: FrameM
 def _rolling(
     frame: pd.DataFrame, declaration: ModelDeclaration, manifest: FrameManifest, *, folds: int
 ) -> Iterator[Fold]:
+    moments = moments_of(frame, declaration)
     if declaration.kind == "regression":
-        return regression_folds(pd.to_datetime(frame["ordered_at"]).to_numpy(), folds=folds)
+        return regression_folds(moments, folds=folds)
     business_date = pd.to_datetime(frame["business_date"]).to_numpy().astype("datetime64[D]")
-    sales_date = columns_of(frame)["sales_date"].astype("datetime64[D]")
-    return forecast_folds(business_date, sales_date, folds=folds, horizon_days=manifest.horizon_days)
+    return forecast_folds(business_date, moments, folds=folds, horizon_days=manifest.horizon_days)
+
+
+def moments_of(frame: pd.DataFrame, declaration: ModelDeclaration) -> npt.NDArray[np.datetime64]:
+    """The day that each row of a frame is about; the moment of the order for a regression."""
+    if declaration.kind == "regression":
+        return np.asarray(pd.to_datetime(frame["ordered_at"]).to_numpy())
+    return pd.to_datetime(frame["sales_date"]).to_numpy().astype("datetime64[D]")
 
 
 def held_out(frame: pd.DataFrame, declaration: ModelDeclaration, manifest: FrameManifest) -> pd.DataFrame:

@@ -1,9 +1,10 @@
 """How uncertain a row is beside the usual one: its *spread*, by which calibrated quantiles are widened or narrowed.
 
-Normalised conformal prediction (Papadopoulos, Gammerman and Vovk, 2008; Lei et al., 2018, section 5.2): a second, small
-model learns the size of the errors from what the first one was fitted on, so that it knows what the few weeks of held-out
-forecasts have no example of, such as last year's Easter. How often an interval is right is still decided by forecasts
-that had not seen the days: see `calibration`.
+Normalised conformal prediction (Papadopoulos, Gammerman and Vovk, 2008; Lei et al., 2018, section 5.2): a small model
+learns the size of the errors on all that was known before the days that intervals are calibrated on, so that it knows what
+those few weeks have no example of, such as last year's Easter. An error counts that was made without having seen its weeks:
+a model knows its own rows, and a single Christmas among them, far too well. How often an interval is right is still decided
+by forecasts of the days before the cutoff: see `calibration`.
 """
 
 from typing import Any
@@ -12,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shelfcast.training.declaration import ModelDeclaration
-from shelfcast.training.fit import Sample, native_text, predict
+from shelfcast.training.fit import Sample, native_text, predict, train
 from shelfcast.training.rows import SMALLEST_BASELINE, Floats, model_features
 
 SPREAD = "spread.txt"
@@ -20,6 +21,9 @@ SPREAD = "spread.txt"
 
 MOST_ROWS = 250_000
 """What is enough to learn it from."""
+
+REGRESSION_STRETCHES = 10
+"""As many as `folds.regression_folds` cuts the history into."""
 
 ROUNDS = 100
 FIT: dict[str, Any] = {
@@ -41,24 +45,49 @@ def drawn(is_known: npt.NDArray[np.bool_], *, seed: int) -> npt.NDArray[np.int64
     return np.sort(np.random.default_rng(seed).permutation(known)[:MOST_ROWS])
 
 
-def fit_spread(sample: Sample, model_text: str, declaration: ModelDeclaration, *, settings: dict[str, Any]) -> str:
+def fit_spread(
+    sample: Sample, moments: npt.NDArray[np.datetime64], declaration: ModelDeclaration, *, settings: dict[str, Any]
+) -> str:
     """Fits a model of relative errors, in units of their mean; answers its native text.
 
     Args:
-        sample: Some of the rows that the model was fitted on, all before the days that quantiles are calibrated on: see
-            `drawn`.
-        model_text: The model, as `fit.train` answers it.
-        declaration: Of the model.
+        sample: Two rows or more, known before the days that quantiles are calibrated on: see `drawn`.
+        moments: Of each row, the day (or moment) that it is about.
+        declaration: Of the model that errs.
         settings: See `fit.parameters`.
     """
     import lightgbm
 
-    mean = predict(model_text, sample.rows, sample.expected, declaration, int(settings["num_threads"]))
+    mean = _crossed(sample, alternate(moments, declaration.horizon), declaration, settings)
     error = np.abs(sample.target - mean) / np.maximum(mean, SMALLEST_BASELINE)
     error = np.clip(error, SMALLEST_ERROR, LARGEST_ERROR)
     data = lightgbm.Dataset(sample.rows, label=error / error.mean(), feature_name=list(model_features(declaration)))
     common = {name: settings[name] for name in ("seed", "num_threads", "deterministic", "force_col_wise", "verbosity")}
     return native_text(lightgbm.train({**FIT, **common}, data, num_boost_round=ROUNDS))
+
+
+def alternate(moments: npt.NDArray[np.datetime64], horizon_days: int) -> npt.NDArray[np.bool_]:
+    """Which rows are of every second stretch of time; stretches hold as many rows each, and a horizon of days.
+
+    There are two stretches or more; `REGRESSION_STRETCHES` where there is no horizon.
+    """
+    days = float((moments.max() - moments.min()) / np.timedelta64(1, "D"))
+    stretches = max(2, round(days / horizon_days)) if horizon_days else REGRESSION_STRETCHES
+    rank = np.empty(len(moments), dtype=np.int64)
+    rank[np.argsort(moments, kind="stable")] = np.arange(len(moments))
+    return np.asarray(rank * stretches // len(moments) % 2 == 1)
+
+
+def _crossed(
+    sample: Sample, half: npt.NDArray[np.bool_], declaration: ModelDeclaration, settings: dict[str, Any]
+) -> Floats:
+    """Means of each half of the rows, by a model that was fitted on the other."""
+    mean = np.empty(len(half))
+    for held_out in (half, ~half):
+        text = train(sample.part(~held_out), declaration, settings=settings)
+        asked = sample.part(held_out)
+        mean[held_out] = predict(text, asked.rows, asked.expected, declaration, int(settings["num_threads"]))
+    return mean
 
 
 def predict_spread(spread_text: str, rows: Floats, num_threads: int = 1) -> Floats:

@@ -29,7 +29,7 @@ from shelfcast.training.crew import Crew, crew_of
 from shelfcast.training.declaration import ModelDeclaration
 from shelfcast.training.evaluation import ChampionState, evaluate, fold_rows
 from shelfcast.training.fit import MODEL, Sample, feature_names, parameters, predict
-from shelfcast.training.folds import Booleans, folds_of, search_folds
+from shelfcast.training.folds import Booleans, folds_of, moments_of, search_folds
 from shelfcast.training.frame import FRAME, FrameManifest, columns_of, countable, verify
 from shelfcast.training.places import is_remote, local_copy, written_to
 from shelfcast.training.rows import Floats, model_features
@@ -136,9 +136,10 @@ def _on_folds(
         texts.append(fits.text_of(declaration, str(fold.origin)))
         print(f"fold {number} of {len(folds)}: origin {fold.origin}", flush=True)  # noqa: T201
     oldest = folds[-1].train & counted  # no fold is measured on what the oldest one knew
-    known = Sample.of(columns_of(frame.iloc[drawn(oldest, seed=fits.seed)]), declaration)
+    known = frame.iloc[drawn(oldest, seed=fits.seed)]
     settings = parameters(declaration, seed=fits.seed, num_threads=fits.crew.num_threads)
-    spread_text = fit_spread(known, texts[-1], declaration, settings=settings)
+    sample = Sample.of(columns_of(known), declaration)
+    spread_text = fit_spread(sample, moments_of(known, declaration), declaration, settings=settings)
     for number, (fold, text) in enumerate(zip(folds, texts, strict=True)):
         learned = _learned(frame, fold.train & counted, fold.test & counted, declaration, fits.seed)
         models = Models(text=text, spread_text=spread_text, champion=champion)

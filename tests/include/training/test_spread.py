@@ -1,5 +1,6 @@
 """The spread: learned from errors, the same for a seed, and what makes intervals right on days of both kinds."""
 
+import lightgbm
 import numpy as np
 import pytest
 
@@ -7,7 +8,7 @@ from shelfcast.training import metrics, spread
 from shelfcast.training.calibration import calibrate
 from shelfcast.training.fit import Sample, predict, train
 from shelfcast.training.rows import model_features
-from shelfcast.training.spread import LARGEST_SPREAD, SMALLEST_SPREAD, drawn, fit_spread, predict_spread
+from shelfcast.training.spread import LARGEST_SPREAD, SMALLEST_SPREAD, alternate, drawn, fit_spread, predict_spread
 
 LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
 ROWS = 30_000
@@ -32,11 +33,16 @@ def sample(demand, is_wild):
 
 
 @pytest.fixture(scope="module")
-def texts(demand, settings, sample):
+def days():
+    """Of the sample: thirty a day."""
+    return np.datetime64("2022-01-01") + np.arange(ROWS) // 30
+
+
+@pytest.fixture(scope="module")
+def texts(demand, settings, sample, days):
     """Model and spread of the first half of the days."""
     known = sample.part(slice(0, ROWS // 2))
-    text = train(known, demand, settings=settings)
-    return text, fit_spread(known, text, demand, settings=settings)
+    return train(known, demand, settings=settings), fit_spread(known, days[: ROWS // 2], demand, settings=settings)
 
 
 def test_the_spread_tells_how_much_wilder_a_day_is(sample, texts, is_wild):
@@ -69,27 +75,53 @@ def test_intervals_are_right_on_calm_and_on_wild_days(demand, sample, texts, is_
     assert wild < 0.75
 
 
-def test_the_same_rows_and_seed_make_the_same_spread(demand, settings, sample, texts):
-    known = sample.part(slice(0, ROWS // 2))
-    assert fit_spread(known, texts[0], demand, settings=settings) == texts[1]
-    assert fit_spread(known, texts[0], demand, settings=settings | {"num_threads": 2}) == texts[1]
-    assert fit_spread(known, texts[0], demand, settings=settings | {"seed": 8}) != texts[1]
+def test_the_same_rows_and_seed_make_the_same_spread(demand, settings, sample, days, texts):
+    known, of = sample.part(slice(0, ROWS // 2)), days[: ROWS // 2]
+    assert fit_spread(known, of, demand, settings=settings) == texts[1]
+    assert fit_spread(known, of, demand, settings=settings | {"num_threads": 2}) == texts[1]
+    assert fit_spread(known, of, demand, settings=settings | {"seed": 8}) != texts[1]
 
 
-def test_a_model_without_errors_has_the_usual_spread(demand, settings, sample):
+def test_a_model_without_errors_has_the_usual_spread(demand, settings, sample, days):
     exact = Sample(rows=sample.rows, target=sample.expected, expected=sample.expected)
-    text = train(exact, demand, settings=settings)
-    np.testing.assert_allclose(predict_spread(fit_spread(exact, text, demand, settings=settings), sample.rows), 1.0)
+    found = predict_spread(fit_spread(exact, days, demand, settings=settings), sample.rows)
+    np.testing.assert_allclose(found, 1.0, atol=0.01)
 
 
-def test_a_spread_stays_within_bounds(demand, settings, sample):
+def test_a_feast_that_was_seen_once_is_uncertain(demand, settings, sample, days):
+    """Four times as much is sold, which a model that was fitted on it knows, and one that was not cannot."""
+    is_feast = (days >= days[0] + 306) & (days < days[0] + 332)
     rows = sample.rows.copy()
-    rows[:, 3] = np.arange(ROWS) < 400
-    target = np.where(rows[:, 3] > 0, 1000 * sample.expected, sample.expected)
-    odd = Sample(rows=rows, target=target, expected=sample.expected)
-    flat = train(Sample(rows=rows, target=sample.expected, expected=sample.expected), demand, settings=settings)
-    found = predict_spread(fit_spread(odd, flat, demand, settings=settings), rows)
-    assert (found.min(), found.max()) == (SMALLEST_SPREAD, LARGEST_SPREAD)
+    rows[:, :20] = is_feast[:, None]
+    once = Sample(rows=rows, target=np.where(is_feast, 4, 1) * sample.expected, expected=sample.expected)
+    found = predict_spread(fit_spread(once, days, demand, settings=settings), rows)
+    assert found[is_feast].min() > 3 * found[~is_feast].max()
+    knowing = predict(train(once, demand, settings=settings), rows, once.expected, demand)
+    assert np.abs(knowing / once.target - 1)[is_feast].max() < 0.2
+
+
+def test_stretches_of_time_alternate_whole(days):
+    half = alternate(days, 50)
+    assert half.mean() == pytest.approx(0.5)
+    changes = np.flatnonzero(np.diff(half.astype(int))) + 1
+    np.testing.assert_allclose(np.diff(changes), 50 * 30, atol=1)
+    shuffled = np.random.default_rng(1).permutation(ROWS)
+    assert (alternate(days[shuffled], 50) == half[shuffled]).mean() > 0.99, "but for ties"
+    moments = days.astype("datetime64[s]") + np.arange(ROWS) % 30
+    assert np.count_nonzero(np.diff(alternate(moments, 0).astype(int))) == 9
+
+
+@pytest.mark.parametrize(("rows", "horizon_days"), [(2, 28), (2, 0), (700, 28), (700, 0)])
+def test_the_shortest_history_has_two_halves(rows, horizon_days):
+    half = alternate(np.full(rows, np.datetime64("2022-01-01")), horizon_days)
+    assert 0 < half.sum() < rows
+
+
+def test_a_spread_stays_within_bounds(sample, is_wild):
+    data = lightgbm.Dataset(sample.rows, label=np.where(is_wild, 100.0, 0.0))
+    booster = lightgbm.train({"learning_rate": 1.0, "verbosity": -1}, data, 10)
+    found = predict_spread(booster.model_to_string(), sample.rows)
+    np.testing.assert_array_equal(found, np.where(is_wild, LARGEST_SPREAD, SMALLEST_SPREAD))
 
 
 def test_so_many_of_the_known_rows_are_drawn(monkeypatch):
