@@ -10,7 +10,8 @@ RESTATEMENTS = "What did restatements change in the score of a vintage?"
 COVERAGE = "Do the 90 % intervals of a release hold what they promise?"
 ONE_DAY = "How did the forecast of one day develop?"
 REASONS = "Which active series have no forecast, and why?"
-QUESTIONS = (BY_WEEK, VALUE_ADDED, RESTATEMENTS, COVERAGE, ONE_DAY, REASONS)
+TOTALS = "What will each store sell in total, and how sure is that?"
+QUESTIONS = (BY_WEEK, VALUE_ADDED, RESTATEMENTS, COVERAGE, ONE_DAY, REASONS, TOTALS)
 
 
 def blocks():

@@ -146,7 +146,7 @@ def test_both_answer_the_documented_queries_alike(scored, shop):
     for number, (question, query) in enumerate(ledger_page.blocks().items()):
         name = f"contract/documented_{number}"
         (statements.SQL_FOLDER / f"{name}.sql").write_text(query)
-        asked_for = {"series_id": series_id, "sales_date": shop.dates()[1]}
+        asked_for = {"series_id": series_id, "sales_date": shop.dates()[1], "business_date": shop.dates()[0]}
         one, other = (store.fetch(name, asked_for) for store in scored)
         assert comparable(one.round(9)) == comparable(other.round(9)), question
         assert len(one) or question == ledger_page.REASONS, question

@@ -9,8 +9,8 @@ from datetime import timedelta
 import numpy as np
 import pandas as pd
 import pytest
-from ledger_page import BY_WEEK, COVERAGE, ONE_DAY, QUESTIONS, REASONS, RESTATEMENTS, VALUE_ADDED, blocks
-from scored_world import SERIES, TODAY, close, closed_store, features, insert, sales, vintage
+from ledger_page import BY_WEEK, COVERAGE, ONE_DAY, QUESTIONS, REASONS, RESTATEMENTS, TOTALS, VALUE_ADDED, blocks
+from scored_world import DAYS, SERIES, TODAY, close, closed_store, features, insert, sales, vintage
 
 from shelfcast.cold_store.duckdb_store import translated
 from shelfcast.monitoring.realised_error import score_vintages
@@ -252,6 +252,45 @@ def test_series_without_a_forecast_are_counted_by_vintage_and_reason(store):
     assert list(zip(found["reason_code"], found["series"], strict=True)) == [
         ("unknown_series", 6), ("no_history", 1), ("unknown_series", 6), ("unknown_series", 6),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("level", ["store_id", "item_id"])
+@pytest.mark.parametrize("back", [7, 1])
+def test_totals_add_up_and_their_intervals_are_held_out(store, level, back):
+    day = TODAY - timedelta(days=back)
+    query = translated(blocks()[TOTALS].replace("store_id", level))
+    found = store.connection.execute(query, {"business_date": day}).df()
+    rows = table(store, "FORECASTS.LEDGER").query("business_date == @day")
+    of_days = rows.groupby([level, "sales_date"])["mean"]
+    assert found["mean"].to_numpy() == pytest.approx(of_days.sum().to_numpy())
+    assert list(found["series_without_forecast"]) == list(of_days.size() - of_days.count())
+    assert found["series_without_forecast"].any() == (back == 7), "one series has none in that vintage"
+    over = by_hand(store).query("sales_date <= @day").groupby([level, "business_date", "sales_date"])
+    ratios = over["actual"].sum() / over["mean"].sum()
+    assert (found["held_out"] == len(ratios)).all()
+    low, high = np.quantile(ratios, [0.05, 0.95])
+    assert (found["q05"] / found["mean"]).to_numpy() == pytest.approx(low)
+    assert (found["q95"] / found["mean"]).to_numpy() == pytest.approx(high)
+
+
+def test_totals_of_the_first_vintage_have_no_interval_yet(store):
+    found = answer(store, TOTALS, business_date=VINTAGES[0])
+    assert found["mean"].notna().all()
+    assert found[["q05", "q95"]].isna().all(axis=None)
+    assert (found["held_out"] == 0).all()
+
+
+def test_the_interval_of_a_total_covers_what_it_promises(tmp_path):
+    made = closed_store()
+    for day in DAYS[:27]:
+        said = {"mean": 6.0, "q05": 2.0, "q50": 6.0, "q95": 10.0}  # of a Poisson distribution's, as the sales are
+        insert(made, "FORECASTS.LEDGER", vintage(day).assign(**said))
+    score_vintages(made, TODAY, releases=tmp_path)
+    found = answer(made, TOTALS, business_date=DAYS[26]).set_index(["store_id", "sales_date"])
+    sold = sales().groupby(["store_id", "sales_date"])["units_sold"].sum().reindex(found.index)
+    assert 0.8 <= sold.between(found["q05"], found["q95"]).mean() <= 0.97
+    assert sold.between(6 * 2.0, 6 * 10.0).all()
+    assert (found["q95"] - found["q05"]).max() < 0.5 * 6 * (10.0 - 2.0)
 
 
 def test_every_query_of_the_page_is_checked_here():
