@@ -256,8 +256,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--decisions", type=int, default=500, help="about equal forecasts, each panel")
     parser.add_argument("--of-rossmann", type=int, default=200, help="the same at Rossmann's size, and each true gain")
-    parser.add_argument("--out", type=Path, required=True, help="folder of the picture")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the picture, made if need be")
     options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
 
     def said(what: str, found: object) -> None:
         print(f"{what}: {found}", flush=True)  # noqa: T201

@@ -56,9 +56,9 @@ def test_the_shares_are_printed_and_drawn(monkeypatch, tmp_path, capsys):
     for name in ("ROSSMANN", "MIDDLE"):
         monkeypatch.setattr(gate_simulation, name, TINY)
     monkeypatch.setattr(gate_simulation, "PANELS", {"8 stores": TINY, "Rossmann's 1,115": TINY})
-    arguments = ["gate_simulation", "--decisions", "1", "--of-rossmann", "1", "--out", str(tmp_path)]
+    arguments = ["gate_simulation", "--decisions", "1", "--of-rossmann", "1", "--out", str(tmp_path / "new")]
     monkeypatch.setattr(sys, "argv", arguments)
     main()
     said = capsys.readouterr().out.splitlines()
     assert len(said) == 2 + len(gate_simulation.GAINS) + 1
-    assert (tmp_path / "gate_errors.png").stat().st_size > 10_000
+    assert (tmp_path / "new" / "gate_errors.png").stat().st_size > 10_000
