@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from shelfcast.registry.segments import Booleans, segments_of_days
-from shelfcast.training.evaluation import QUANTILE_NAMES, column
+from shelfcast.training.evaluation import column
 from shelfcast.training.metrics import bias, coverage, rmse, wape
 from shelfcast.training.rows import Floats
 
@@ -92,13 +92,6 @@ def scores(rows: pd.DataFrame, segments: Mapping[str, Booleans]) -> list[Score]:
     return [
         _score(name, rows[member], low[number], high[number]) for number, (name, member) in enumerate(shown.items())
     ]
-
-
-def shares_below(rows: pd.DataFrame) -> dict[float, float]:
-    """Of each promised quantile the share of actuals at or below it."""
-    return {
-        level: float((rows["actual"] <= rows[name]).mean()) for level, name in QUANTILE_NAMES.items() if name in rows
-    }
 
 
 def _thirds(what: str, rank: "pd.Series[float]", count: int) -> dict[str, Booleans]:

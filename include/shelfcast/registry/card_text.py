@@ -1,7 +1,7 @@
 """What a model card says in words and in the cells of its tables."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from itertools import takewhile
 
 import pandas as pd
@@ -9,7 +9,8 @@ import pandas as pd
 from shelfcast.registry.card_scores import Interval, Score, cluster_name
 from shelfcast.registry.lineage import BASELINE, Lineage, lineage, raw_tables, statement_of
 from shelfcast.training.declaration import ModelDeclaration
-from shelfcast.training.metrics import coverage
+from shelfcast.training.evaluation import QUANTILE_NAMES, column
+from shelfcast.training.metrics import coverage, shares_below
 
 FEW_CLUSTERS = 20
 """With fewer stores a bootstrap over stores promises more than it can keep."""
@@ -95,18 +96,23 @@ def score_rows(found: Sequence[Score]) -> list[tuple[str, ...]]:
     ]
 
 
-def calibration_rows(rows: pd.DataFrame, below: Mapping[float, float]) -> list[tuple[str, str, str]]:
+def calibration_rows(rows: pd.DataFrame) -> list[tuple[str, str, str]]:
     """Cells of nominal and found coverage, of each quantile and of the intervals between them."""
-    actual = rows["actual"].to_numpy(dtype=float)
+    actual = column(rows, "actual")
     between = [("q25", "q75", 0.5), ("q05", "q95", 0.9)]
     return [
-        (f"share at or below the {level:.0%} quantile", f"{level:.0%}", percent(share))
-        for level, share in below.items()
+        (
+            f"share below the {level:.0%} quantile, and at or below it",
+            f"{level:.0%}",
+            " to ".join(percent(share) for share in shares_below(actual, column(rows, name))),
+        )
+        for level, name in QUANTILE_NAMES.items()
+        if name in rows
     ] + [
         (
             f"share within the {nominal:.0%} interval",
             f"{nominal:.0%}",
-            percent(coverage(actual, rows[low].to_numpy(dtype=float), rows[high].to_numpy(dtype=float))),
+            percent(coverage(actual, column(rows, low), column(rows, high))),
         )
         for low, high, nominal in between
     ]

@@ -19,7 +19,6 @@ from shelfcast.registry.card_scores import (
     Score,
     scores,
     segments_of,
-    shares_below,
     store_groups_of,
 )
 from shelfcast.registry.card_text import (
@@ -210,9 +209,10 @@ def _errors(run: Run, whole: Score, segments: list[Score]) -> Section:
 def _calibration(run: Run) -> Section:
     text = (
         "Quantiles of each fold come from a calibration that has not seen the fold (split conformal prediction), and are "
-        "the wider the larger the errors that were usual on such days."
+        "the wider the larger the errors that were usual on such days. Many days hit a quantile of few units exactly: it "
+        "is right if what was promised lies between the share below it and that at or below."
     )
-    rows = calibration_rows(run.rows, shares_below(run.rows))
+    rows = calibration_rows(run.rows)
     return Section(
         title="Calibration",
         text=[text],

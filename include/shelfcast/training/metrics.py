@@ -35,6 +35,17 @@ def pinball(actual: Floats, quantile: Floats, level: float) -> float:
     return float(np.mean(np.maximum(level * error, (level - 1) * error))) if len(actual) else float("nan")
 
 
+def shares_below(actual: Floats, quantile: Floats) -> tuple[float, float]:
+    """Shares of actuals below their quantile, and at or below it; NaN for no rows.
+
+    A right quantile has its level between the two. They are one where no actual hits its quantile; of counts many do, such
+    as a day without sale a quantile of zero.
+    """
+    if not len(actual):
+        return float("nan"), float("nan")
+    return float(np.mean(actual < quantile)), float(np.mean(actual <= quantile))
+
+
 def coverage(actual: Floats, low: Floats, high: Floats) -> float:
     """Share of actuals within [low, high], 0 to 1; NaN for no rows."""
     return float(np.mean((actual >= low) & (actual <= high))) if len(actual) else float("nan")

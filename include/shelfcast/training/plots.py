@@ -11,8 +11,9 @@ import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
+from shelfcast.training.evaluation import QUANTILE_NAMES, column
 from shelfcast.training.explanation import Explanation, summary
-from shelfcast.training.metrics import wape
+from shelfcast.training.metrics import shares_below, wape
 
 BLUE, GREY, ORANGE = "#1f6fb2", "#8a8a8a", "#d9822b"
 MOST_FEATURES = 15
@@ -88,12 +89,18 @@ def _by_horizon(rows: pd.DataFrame, path: Path) -> Path:
 
 
 def _reliability(rows: pd.DataFrame, path: Path) -> Path:
-    levels = {"q05": 0.05, "q25": 0.25, "q50": 0.5, "q75": 0.75, "q95": 0.95}
-    found = [float(np.mean(rows["actual"] <= rows[name])) for name in levels]
+    """Promised shares beside those found (see `metrics.shares_below`): the line crosses the bar of a right quantile."""
+    promised = list(QUANTILE_NAMES)
+    actual = column(rows, "actual")
+    found = [shares_below(actual, column(rows, name)) for name in QUANTILE_NAMES.values()]
+    below, at_or_below = zip(*found, strict=True)
     figure, axes = plt.subplots(figsize=(4.5, 4.5), layout="constrained")
     axes.plot([0, 1], [0, 1], color=GREY, linestyle="--")
-    axes.plot(list(levels.values()), found, color=ORANGE, marker="o")
-    axes.set(title="Calibration on held-out folds", xlabel="promised share below", ylabel="share of actuals below")
+    axes.vlines(promised, below, at_or_below, color=ORANGE, linewidth=3)
+    axes.plot(promised, below, color=ORANGE, marker=".", linestyle="", label="below")
+    axes.plot(promised, at_or_below, color=ORANGE, marker="o", linestyle="", label="at or below")
+    axes.set(title="Calibration on held-out folds", xlabel="promised share", ylabel="share of actuals")
+    axes.legend(frameon=False)
     return _saved(figure, path)
 
 

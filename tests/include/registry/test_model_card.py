@@ -1,6 +1,7 @@
 """The model card of a candidate: what it says, and that it says what the run's files hold."""
 
 import json
+import operator
 import re
 from datetime import date
 
@@ -11,7 +12,7 @@ from small_world import written
 
 from shelfcast.errors import FrameChanged
 from shelfcast.registry import card_scores, model_card
-from shelfcast.registry.card_scores import scores, segments_of, shares_below, store_groups_of
+from shelfcast.registry.card_scores import scores, segments_of, store_groups_of
 from shelfcast.registry.card_text import interval, percent, purpose
 from shelfcast.registry.lineage import BASELINE, lineage, raw_tables
 from shelfcast.training.explanation import explain, summary
@@ -85,6 +86,9 @@ def test_a_card_says_the_errors_of_the_fold_forecasts(run_folder, weights, candi
     assert table(markdown, "Calibration")["share within the 90% interval"][0] == "90%"
     measured = json.loads((run_folder / "candidate" / "metrics.json").read_text())["coverage_90"]
     assert table(markdown, "Calibration")["share within the 90% interval"][1] == f"{measured:.1%}"
+    below, or_at = (np.mean(compare(rows["actual"], rows["q25"])) for compare in (operator.lt, operator.le))
+    told = table(markdown, "Calibration")["share below the 25% quantile, and at or below it"]
+    assert told == ["25%", f"{below:.1%} to {or_at:.1%}"]
 
 
 def test_a_card_compares_groups_of_stores_with_real_numbers(run_folder, weights, candidate):
@@ -157,7 +161,6 @@ def test_a_regression_is_divided_by_what_was_forecast():
     assert list(segments_of(rows)) == [f"rows by forecast, {third}" for third in card_scores.THIRDS]
     assert [member.sum() for member in segments_of(rows).values()] == [200, 200, 200]
     assert store_groups_of(rows) == {}
-    assert list(shares_below(rows)) == [0.05, 0.95]
     assert segments_of(rows.head(2)) == {}
 
 

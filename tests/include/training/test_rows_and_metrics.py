@@ -195,6 +195,8 @@ def test_metrics_equal_their_loops(pairs):
     assert metrics.coverage(actual, forecast, forecast + 1) == pytest.approx(
         sum(f <= a <= f + 1 for a, f in pairs) / len(pairs)
     )
+    shares = [sum(a < f for a, f in pairs) / len(pairs), sum(a <= f for a, f in pairs) / len(pairs)]
+    assert metrics.shares_below(actual, forecast) == pytest.approx(shares)
     sold = [(a, f) for a, f in pairs if a > 0]
     if sold and min(a for a, _ in sold) > 1e-100:  # a square must fit a float
         mean = sum(((a - f) / a) ** 2 for a, f in sold) / len(sold)
@@ -208,8 +210,14 @@ def test_metrics_of_nothing_are_not_a_number():
         metrics.rmspe(none, none),
         metrics.coverage(none, none, none),
         metrics.pinball(none, none, 0.5),
+        *metrics.shares_below(none, none),
     ]
     assert all(math.isnan(value) for value in found)
+
+
+def test_a_quantile_of_counts_is_hit_exactly_on_many_days():
+    actual, quantile = np.array([0.0, 0, 0, 1, 2, 5]), np.array([0.0, 0, 1, 1, 1, 1])
+    assert metrics.shares_below(actual, quantile) == pytest.approx((1 / 6, 4 / 6))
 
 
 LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
