@@ -162,6 +162,17 @@ def test_a_server_that_never_answers_costs_seconds_and_a_warning(unseen, tmp_pat
     assert not services_below(tmp_path)
 
 
+def test_a_key_that_is_refused_costs_seconds_and_a_warning(unseen, tmp_path, monkeypatch):
+    with WandbServer(status=401) as server, capture_logs() as told:
+        assert connect(monkeypatch, server.url)().write_run(unseen, tmp_path) is None
+        assert server.received
+    assert [said["log_level"] for said in told] == ["warning", "warning"]
+    assert "returned error 401" in told[0]["event"]
+    assert list((tmp_path / "wandb").glob("offline-run-*"))
+    assert KEY not in str(told)
+    assert not services_below(tmp_path)
+
+
 def test_a_server_that_stops_answering_is_given_up(unseen, tmp_path, monkeypatch):
     with WandbServer(silent_from="CreateArtifact") as server:
         _, failure = connect(monkeypatch, server.url)().attempt("online", unseen, tmp_path)
