@@ -97,6 +97,8 @@ def _ours(folder: Path, declaration: ModelDeclaration, master: str, *, workers: 
 
 
 def _repeated(fit: Callable[[], object]) -> list[float]:
+    """CPU seconds of fits after a first one, which starts workers, loads libraries and has the JVM compile."""
+    fit()
     times = []
     for _ in range(REPEATS):
         before = _cpu_of_family()
