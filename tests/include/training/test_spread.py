@@ -85,7 +85,7 @@ def test_the_same_rows_and_seed_make_the_same_spread(demand, settings, sample, d
 def test_a_model_without_errors_has_the_usual_spread(demand, settings, sample, days):
     exact = Sample(rows=sample.rows, target=sample.expected, expected=sample.expected)
     found = predict_spread(fit_spread(exact, days, demand, settings=settings), sample.rows)
-    np.testing.assert_allclose(found, 1.0, atol=0.01)
+    np.testing.assert_allclose(found, 1.0)
 
 
 def test_a_feast_that_was_seen_once_is_uncertain(demand, settings, sample, days):
