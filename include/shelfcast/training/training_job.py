@@ -131,16 +131,15 @@ def _on_folds(
     frame: pd.DataFrame, declaration: ModelDeclaration, manifest: FrameManifest, fits: Fits, champion: str | None
 ) -> tuple[pd.DataFrame, str]:
     """Forecasts of each fold's days by its own model (see `fold_rows`), and the model of their spread."""
-    folds, counted, texts, parts = folds_of(frame, declaration, manifest), countable(frame), [], []
-    for number, fold in enumerate(folds, start=1):
-        texts.append(fits.text_of(declaration, str(fold.origin)))
-        print(f"fold {number} of {len(folds)}: origin {fold.origin}", flush=True)  # noqa: T201
+    folds, counted, parts = folds_of(frame, declaration, manifest), countable(frame), []
     oldest = folds[-1].train & counted  # no fold is measured on what the oldest one knew
     known = frame.iloc[drawn(oldest, seed=fits.seed)]
     settings = parameters(declaration, seed=fits.seed, num_threads=fits.crew.num_threads)
     sample = Sample.of(columns_of(known), declaration)
     spread_text = fit_spread(sample, moments_of(known, declaration), declaration, settings=settings)
-    for number, (fold, text) in enumerate(zip(folds, texts, strict=True)):
+    for number, fold in enumerate(folds):
+        text = fits.text_of(declaration, str(fold.origin))
+        print(f"fold {number + 1} of {len(folds)}: origin {fold.origin}", flush=True)  # noqa: T201
         learned = _learned(frame, fold.train & counted, fold.test & counted, declaration, fits.seed)
         models = Models(text=text, spread_text=spread_text, champion=champion)
         parts.append(_measured(frame[fold.test & counted], models, declaration, number, learned))
