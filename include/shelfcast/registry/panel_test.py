@@ -18,6 +18,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
+from shelfcast.training.frame import days_of
 from shelfcast.training.metrics import Floats
 
 DRAWS = 1000
@@ -194,7 +195,7 @@ def _days(rows: pd.DataFrame) -> Integers:
     name = next((name for name in ("sales_date", "ordered_at") if name in rows), None)
     if name is None:
         return rows["fold"].to_numpy(dtype=np.int64)
-    return pd.to_datetime(rows[name]).to_numpy().astype("datetime64[D]").astype(np.int64)
+    return days_of(rows[name]).astype(np.int64)
 
 
 def _blocks(rows: pd.DataFrame, day: Integers) -> Integers:

@@ -15,7 +15,7 @@ from shelfcast.training.declaration import ModelDeclaration
 from shelfcast.training.evaluation import QUANTILE_NAMES
 from shelfcast.training.fit import Sample, parameters, predict, train
 from shelfcast.training.folds import Fold, forecast_folds
-from shelfcast.training.frame import FEWEST_ROWS, columns_of
+from shelfcast.training.frame import FEWEST_ROWS, columns_of, days_of
 from shelfcast.training.rows import Floats
 from shelfcast.training.spread import drawn, fit_spread, predict_spread
 
@@ -57,7 +57,7 @@ def collect(parts: Iterable[pd.DataFrame], declaration: ModelDeclaration) -> Tra
         rows.append(_narrow(sample.rows))
         countable = part["is_countable"].to_numpy(dtype=float)
         others.append(np.vstack([sample.target, sample.expected, countable]))
-        dates.append(np.stack([_days(part["business_date"]), _days(part["sales_date"])]))
+        dates.append(np.stack([days_of(part["business_date"]), days_of(part["sales_date"])]))
     if not rows:
         return None
     (business_date, sales_date), (target, expected, counted) = np.hstack(dates), np.hstack(others)
@@ -78,22 +78,18 @@ def fit(rows: TrainingRows, declaration: ModelDeclaration, *, seed: int, num_thr
     """
     settings = parameters(declaration, seed=seed, num_threads=num_threads)
     folds = _folds(rows, declaration)
-    texts = []
-    for number, fold in enumerate(folds, start=1):
+    tests = [rows.sample.part(fold.test & rows.is_countable) for fold in folds]
+    means = []
+    for number, (fold, test) in enumerate(zip(folds, tests, strict=True), start=1):
         say("folds", part=number, parts=len(folds))
-        texts.append(train(rows.sample.part(fold.train & rows.is_countable), declaration, settings=settings))
+        text = train(rows.sample.part(fold.train & rows.is_countable), declaration, settings=settings)
+        means.append(predict(text, test.rows, test.expected, declaration, num_threads))
     oldest = folds[-1].train & rows.is_countable  # no fold is measured on what the oldest one knew
     known = drawn(oldest, seed=seed)
     spread_text = fit_spread(rows.sample.part(known), rows.sales_date[known], declaration, settings=settings)
-    tests = [rows.sample.part(fold.test & rows.is_countable) for fold in folds]
     calibration = calibrate(
         np.concatenate([test.target for test in tests]),
-        np.concatenate(
-            [
-                predict(text, test.rows, test.expected, declaration, num_threads)
-                for text, test in zip(texts, tests, strict=True)
-            ]
-        ),
+        np.concatenate(means),
         np.concatenate([predict_spread(spread_text, test.rows, num_threads) for test in tests]),
         declaration.quantiles,
     )
@@ -158,7 +154,3 @@ def _stacked(parts: list[Floats]) -> Floats:
 
 def _narrow(rows: Floats) -> Floats:
     return rows.astype(np.float32)
-
-
-def _days(values: "pd.Series[str]") -> npt.NDArray[np.datetime64]:
-    return pd.to_datetime(values).to_numpy().astype("datetime64[D]")

@@ -9,10 +9,13 @@ import pandas as pd
 
 from shelfcast.errors import NothingToDo
 from shelfcast.training.declaration import ModelDeclaration
-from shelfcast.training.frame import FrameManifest, countable
+from shelfcast.training.frame import FrameManifest, countable, days_of
 
 SEARCH_FOLDS = 3
 """Origins that parameters are searched on, before those that a candidate is measured on."""
+
+REGRESSION_PARTS = 10
+"""Parts of equal size that a regression's history is cut into."""
 
 Booleans = npt.NDArray[np.bool_]
 
@@ -69,8 +72,8 @@ def forecast_folds(
 def regression_folds(moment: npt.NDArray[np.datetime64], *, folds: int) -> Iterator[Fold]:
     """Consecutive tenths of the rows at the end of time, each measured with a model of everything before it."""
     ordered = np.sort(moment)
-    size = len(ordered) // 10
-    if size < 1 or folds >= 10:
+    size = len(ordered) // REGRESSION_PARTS
+    if size < 1 or folds >= REGRESSION_PARTS:
         raise NothingToDo(f"{len(ordered)} rows in ten tenths are too few for {folds} folds. Ask for fewer.")
     for number in range(folds):
         start, end = ordered[len(ordered) - (number + 1) * size], ordered[len(ordered) - number * size - 1]
@@ -101,15 +104,14 @@ def _rolling(
     moments = moments_of(frame, declaration)
     if declaration.kind == "regression":
         return regression_folds(moments, folds=folds)
-    business_date = pd.to_datetime(frame["business_date"]).to_numpy().astype("datetime64[D]")
-    return forecast_folds(business_date, moments, folds=folds, horizon_days=manifest.horizon_days)
+    return forecast_folds(days_of(frame["business_date"]), moments, folds=folds, horizon_days=manifest.horizon_days)
 
 
 def moments_of(frame: pd.DataFrame, declaration: ModelDeclaration) -> npt.NDArray[np.datetime64]:
     """The day that each row of a frame is about; the moment of the order for a regression."""
     if declaration.kind == "regression":
         return np.asarray(pd.to_datetime(frame["ordered_at"]).to_numpy())
-    return pd.to_datetime(frame["sales_date"]).to_numpy().astype("datetime64[D]")
+    return days_of(frame["sales_date"])
 
 
 def held_out(frame: pd.DataFrame, declaration: ModelDeclaration, manifest: FrameManifest) -> pd.DataFrame:

@@ -120,8 +120,13 @@ def columns_of(frame: pd.DataFrame) -> dict[str, npt.NDArray[np.generic]]:
     """The frame as `shelfcast.training.rows` takes it."""
     columns = {name: frame[name].to_numpy() for name in frame.columns}
     if "sales_date" in columns:
-        columns["sales_date"] = pd.to_datetime(frame["sales_date"]).to_numpy().astype("datetime64[D]")
+        columns["sales_date"] = days_of(frame["sales_date"])
     return columns
+
+
+def days_of(values: "pd.Series[str]") -> npt.NDArray[np.datetime64]:
+    """Dates or moments as `datetime64[D]`."""
+    return pd.to_datetime(values).to_numpy().astype("datetime64[D]")
 
 
 def countable(frame: pd.DataFrame) -> npt.NDArray[np.bool_]:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from shelfcast.training.declaration import ModelDeclaration
 from shelfcast.training.fit import Sample, native_text, predict, train
+from shelfcast.training.folds import REGRESSION_PARTS
 from shelfcast.training.rows import SMALLEST_BASELINE, Floats, model_features
 
 SPREAD = "spread.txt"
@@ -21,9 +22,6 @@ SPREAD = "spread.txt"
 
 MOST_ROWS = 250_000
 """What is enough to learn it from."""
-
-REGRESSION_STRETCHES = 10
-"""As many as `folds.regression_folds` cuts the history into."""
 
 ROUNDS = 100
 FIT: dict[str, Any] = {
@@ -69,10 +67,10 @@ def fit_spread(
 def alternate(moments: npt.NDArray[np.datetime64], horizon_days: int) -> npt.NDArray[np.bool_]:
     """Which rows are of every second stretch of time; stretches hold as many rows each, and a horizon of days.
 
-    There are two stretches or more; `REGRESSION_STRETCHES` where there is no horizon.
+    There are two stretches or more; `REGRESSION_PARTS` where there is no horizon.
     """
     days = float((moments.max() - moments.min()) / np.timedelta64(1, "D"))
-    stretches = max(2, round(days / horizon_days)) if horizon_days else REGRESSION_STRETCHES
+    stretches = max(2, round(days / horizon_days)) if horizon_days else REGRESSION_PARTS
     rank = np.empty(len(moments), dtype=np.int64)
     rank[np.argsort(moments, kind="stable")] = np.arange(len(moments))
     return np.asarray(rank * stretches // len(moments) % 2 == 1)
