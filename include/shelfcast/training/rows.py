@@ -130,7 +130,8 @@ def _forecast_rows(columns: Columns) -> Floats:
         **{f"{name}_ratio": _log_ratio(_floats(columns[name]), expected) for name in LEVELS},
         **{f"{name}_ratio": _log_ratio(value, expected) for name, value in selected.items()},
     }
-    return np.column_stack([values[name] for name in FORECAST_FEATURES])
+    # column by column in memory, as the columns come and as bins are cut
+    return np.stack([values[name] for name in FORECAST_FEATURES]).T
 
 
 def _regression_rows(columns: Columns) -> Floats:
@@ -154,9 +155,7 @@ def _days_from_easter(dates: npt.NDArray[np.datetime64]) -> Floats:
 
 def _of_weekday(columns: Columns, name: str) -> Floats:
     """Of seven columns, one a weekday, that of the day ahead."""
-    weekday = _weekday(columns)
-    table = np.column_stack([_floats(columns[f"{name}_{day}"]) for day in range(1, 8)])
-    return np.asarray(table[np.arange(len(weekday)), weekday - 1])
+    return np.asarray(np.choose(_weekday(columns) - 1, [_floats(columns[f"{name}_{day}"]) for day in range(1, 8)]))
 
 
 def _log_ratio(value: Floats, expected: Floats) -> Floats:
@@ -172,4 +171,4 @@ def _first_known(*candidates: Floats) -> Floats:
 
 
 def _floats(values: npt.NDArray[np.generic]) -> Floats:
-    return values.astype(np.float64)
+    return values.astype(np.float64, copy=False)
