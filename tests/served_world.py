@@ -21,7 +21,8 @@ from shelfcast.serving import releases as following
 from shelfcast.serving.predictor import Predictor
 from shelfcast.training import declaration as declarations
 from shelfcast.training.calibration import calibrate
-from shelfcast.training.fit import Sample, parameters, predict, train
+from shelfcast.training.fit import parameters, predict, train
+from shelfcast.training.sample import Sample
 from shelfcast.training.spread import fit_spread, predict_spread
 
 DAY = date(2025, 6, 30)

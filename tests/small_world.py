@@ -10,9 +10,10 @@ import pytest
 from shelfcast.training import declaration as declarations
 from shelfcast.training.calibration import calibrate
 from shelfcast.training.evaluation import evaluate, fold_rows
-from shelfcast.training.fit import Sample, parameters, predict, train
+from shelfcast.training.fit import parameters, predict, train
 from shelfcast.training.folds import forecast_folds
 from shelfcast.training.frame import columns_of, freeze
+from shelfcast.training.sample import Sample
 from shelfcast.training.spread import fit_spread, predict_spread
 
 FIRST = date(2024, 1, 1)

@@ -13,10 +13,11 @@ from shelfcast.training.baselines import simple_forecasts
 from shelfcast.training.calibration import Calibration, calibrate
 from shelfcast.training.declaration import ModelDeclaration
 from shelfcast.training.evaluation import QUANTILE_NAMES
-from shelfcast.training.fit import Sample, parameters, predict, train
+from shelfcast.training.fit import parameters, predict, train
 from shelfcast.training.folds import Fold, forecast_folds
 from shelfcast.training.frame import FEWEST_ROWS, columns_of, days_of
 from shelfcast.training.rows import Floats
+from shelfcast.training.sample import Sample
 from shelfcast.training.spread import drawn, fit_spread, predict_spread
 
 NAMES = ["series_id", "store_id", "item_id"]

@@ -6,9 +6,9 @@ import numpy as np
 import numpy.typing as npt
 
 from shelfcast.training.declaration import ModelDeclaration
-from shelfcast.training.fit import Sample
 from shelfcast.training.metrics import rmse, wape
 from shelfcast.training.rows import Columns, Floats, baseline
+from shelfcast.training.sample import Sample
 
 SEASONAL_NAIVE = "seasonal_naive_7"
 WEEKDAY_MEAN = "weekday_mean_56"

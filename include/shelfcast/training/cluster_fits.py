@@ -12,17 +12,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
+import numpy as np
+import pyarrow.parquet as pq
 from pyspark import BarrierTaskContext, SparkContext
 
 from shelfcast.errors import TrainingError
 from shelfcast.training.crew import Crew
 from shelfcast.training.declaration import ModelDeclaration
-from shelfcast.training.fit import Sample, parameters, train
-from shelfcast.training.folds import fold_at
-from shelfcast.training.frame import FRAME, MANIFEST, columns_of, countable, verify
+from shelfcast.training.fit import parameters, train
+from shelfcast.training.folds import FOLD_COLUMNS, fold_at
+from shelfcast.training.frame import FRAME, MANIFEST, countable, verify
 from shelfcast.training.kept_fits import KeptFits, what_decides
 from shelfcast.training.places import local_copy
+from shelfcast.training.sample import Sample, read_samples
 
 FRAME_FILES = (FRAME, MANIFEST)
 COLLECTIVE_MINUTES = 5
@@ -104,7 +106,8 @@ def _worker(
         with socket.socket() as held:
             held.bind(("", 0))
             own = {"host": _host(context, rank), "port": held.getsockname()[1], "rows": len(sample.target)}
-            peers = [json.loads(text) for text in context.allGather(json.dumps(own))]
+            told = context.allGather(json.dumps(own)) if crew.workers > 1 else [json.dumps(own)]
+            peers = [json.loads(text) for text in told]
         if min(peer["rows"] for peer in peers) == 0:
             raise TrainingError("A worker has no rows; the frame is too small for that many workers.")
         settings: dict[str, Any] = parameters(declaration, seed=seed, num_threads=crew.num_threads)
@@ -118,7 +121,6 @@ def _worker(
                 "time_out": COLLECTIVE_MINUTES,
             }
         text = train(sample, declaration, settings=settings, reference=reference)
-        context.barrier()
         yield text if rank == 0 else ""
 
     return task
@@ -131,14 +133,18 @@ def _share(
 
     `None` for the latter where they are the worker's own.
     """
-    manifest, frame = verify(folder), pd.read_parquet(folder / FRAME)
-    chosen = countable(frame)
+    manifest = verify(folder)
+    deciding = [name for name in manifest.columns if name in FOLD_COLUMNS]
+    known = pq.read_table(folder / FRAME, columns=deciding).to_pandas(date_as_object=False)
+    chosen = countable(known)
     if origin is not None:
-        chosen &= fold_at(frame, declaration, manifest, origin).train
-    rows = frame[chosen]
-    own = Sample.of(columns_of(rows.iloc[rank::workers]), declaration)
-    every = len(rows) // REFERENCE_ROWS + 1
-    reference = None if every == workers == 1 else Sample.of(columns_of(rows.iloc[::every]), declaration)
+        chosen &= fold_at(known, declaration, manifest, origin).train
+    places = np.flatnonzero(chosen)
+    every = len(places) // REFERENCE_ROWS + 1
+    if workers == 1:
+        [own] = read_samples(folder / FRAME, declaration, places)
+        return own, own.part(slice(None, None, every)) if every > 1 else None
+    own, reference = read_samples(folder / FRAME, declaration, places[rank::workers], places[::every])
     return own, reference
 
 

@@ -1,15 +1,20 @@
 """LightGBM as Shelfcast fits it: from assembled rows to native model text, the same text for the same rows."""
 
+import os
 import re
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from shelfcast.errors import TrainingError
 from shelfcast.training.declaration import ModelDeclaration
-from shelfcast.training.rows import Columns, Floats, assemble, baseline, model_features
+from shelfcast.training.rows import Floats, model_features
+from shelfcast.training.sample import Sample
+
+# LightGBM's threads wait for each other thousands of times a second. To sleep each time (OMP_WAIT_POLICY=PASSIVE) takes
+# longer than the wait, to spin until the other is there (the default) never ends where more wants to run than there are
+# cores; GNU's OpenMP reads this when it is loaded, with LightGBM
+os.environ.setdefault("GOMP_SPINCOUNT", "3000")
 
 MODEL = "model.txt"
 """Name of the file that a model's native text is kept in."""
@@ -20,35 +25,6 @@ MACHINES = frozenset({"machines", "num_machines", "local_listen_port", "time_out
 _TOPOLOGY = re.compile(
     r"^\[(machines|local_listen_port|num_machines|machine_list_filename|time_out|num_threads): .*\]\n", re.MULTILINE
 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Sample:
-    """Rows to learn from.
-
-    Attributes:
-        rows: Shape (n, features).
-        target: Length n; not negative for a forecast.
-        expected: The baseline, length n, above 0.
-    """
-
-    rows: Floats
-    target: Floats
-    expected: Floats
-
-    @classmethod
-    def of(cls, columns: Columns, declaration: ModelDeclaration) -> "Sample":
-        """Assembles the rows of a training frame."""
-        target = columns[declaration.target].astype(float)
-        return cls(
-            rows=assemble(columns, declaration),
-            target=np.maximum(target, 0) if declaration.kind == "forecast" else target,
-            expected=baseline(columns, declaration),
-        )
-
-    def part(self, chosen: npt.NDArray[np.generic] | slice) -> "Sample":
-        """The chosen rows."""
-        return Sample(rows=self.rows[chosen], target=self.target[chosen], expected=self.expected[chosen])
 
 
 def parameters(declaration: ModelDeclaration, *, seed: int, num_threads: int) -> dict[str, Any]:
@@ -80,6 +56,8 @@ def train(
     """
     import lightgbm
 
+    from shelfcast.training.bins import SharedBins
+
     if declaration.kind == "forecast" and not (sample.target > 0).any() and not MACHINES & settings.keys():
         raise TrainingError(
             f"Nothing was sold on the {len(sample.target)} days that {declaration.name} would learn from. Give it a longer "
@@ -88,16 +66,13 @@ def train(
     # built before the machines are connected, or each would cut the bins of a part of the columns by its own rows
     settings = {**settings, **_smallest_leaf(reference or sample, declaration)}
     own = {name: value for name, value in settings.items() if name not in MACHINES}
-    bins = None if reference is None else lightgbm.Dataset(reference.rows, params=own).construct()
-    data = lightgbm.Dataset(
-        sample.rows,
-        label=sample.target,
-        init_score=_offset(sample, declaration),
-        reference=bins,
-        feature_name=list(model_features(declaration)),
-        params=own,
-        free_raw_data=True,
-    ).construct()
+    data = (
+        SharedBins(sample.rows, of=reference.rows, params=own)
+        if reference
+        else lightgbm.Dataset(sample.rows, params=own).construct()
+    )
+    data.set_label(sample.target).set_init_score(_offset(sample, declaration))
+    data.set_feature_name(list(model_features(declaration)))
     booster = lightgbm.train(settings, data, num_boost_round=declaration.fit.num_boost_round)
     text = native_text(booster)
     booster.free_network()

@@ -17,6 +17,9 @@ SEARCH_FOLDS = 3
 REGRESSION_PARTS = 10
 """Parts of equal size that a regression's history is cut into."""
 
+FOLD_COLUMNS = ("business_date", "sales_date", "ordered_at", "is_countable")
+"""Columns of a frame that say which fold a row belongs to, those that it has."""
+
 Booleans = npt.NDArray[np.bool_]
 
 

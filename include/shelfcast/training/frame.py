@@ -126,7 +126,8 @@ def columns_of(frame: pd.DataFrame) -> dict[str, npt.NDArray[np.generic]]:
 
 def days_of(values: "pd.Series[str]") -> npt.NDArray[np.datetime64]:
     """Dates or moments as `datetime64[D]`."""
-    return pd.to_datetime(values).to_numpy().astype("datetime64[D]")
+    moments = values if pd.api.types.is_datetime64_dtype(values) else pd.to_datetime(values)
+    return moments.to_numpy().astype("datetime64[D]")
 
 
 def countable(frame: pd.DataFrame) -> npt.NDArray[np.bool_]:

@@ -13,9 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from shelfcast.training.declaration import ModelDeclaration
-from shelfcast.training.fit import Sample, native_text, predict, train
+from shelfcast.training.fit import native_text, predict, train
 from shelfcast.training.folds import REGRESSION_PARTS
 from shelfcast.training.rows import SMALLEST_BASELINE, Floats, model_features
+from shelfcast.training.sample import Sample
 
 SPREAD = "spread.txt"
 """Name of the file that its native text is kept in, beside the model."""

@@ -28,11 +28,12 @@ from shelfcast.training.cluster_fits import FRAME_FILES, Fits
 from shelfcast.training.crew import Crew, crew_of
 from shelfcast.training.declaration import ModelDeclaration
 from shelfcast.training.evaluation import ChampionState, evaluate, fold_rows
-from shelfcast.training.fit import MODEL, Sample, feature_names, parameters, predict
+from shelfcast.training.fit import MODEL, feature_names, parameters, predict
 from shelfcast.training.folds import Booleans, folds_of, moments_of, search_folds
 from shelfcast.training.frame import FRAME, FrameManifest, columns_of, countable, verify
 from shelfcast.training.places import is_remote, local_copy, written_to
 from shelfcast.training.rows import Floats, model_features
+from shelfcast.training.sample import Sample
 from shelfcast.training.search import Trial, search
 from shelfcast.training.spread import SPREAD, drawn, fit_spread, predict_spread
 

@@ -9,8 +9,9 @@ import pytest
 from shelfcast.hot_store.vector import Vector
 from shelfcast.serving.overrides import Override
 from shelfcast.serving.predictor import Predictor
-from shelfcast.training.fit import Sample, train
+from shelfcast.training.fit import train
 from shelfcast.training.rows import model_features
+from shelfcast.training.sample import Sample
 
 DAY = date(2025, 6, 30)
 HORIZON = range(1, 29)

@@ -10,9 +10,10 @@ import pytest
 from shelfcast.training import training_job
 from shelfcast.training.crew import Crew
 from shelfcast.training.evaluation import ChampionState
-from shelfcast.training.fit import Sample, train
+from shelfcast.training.fit import train
 from shelfcast.training.folds import fold_at, folds_of
 from shelfcast.training.frame import FrameManifest, columns_of
+from shelfcast.training.sample import Sample
 from shelfcast.training.training_job import champion_of, write_candidate
 
 MANIFEST = FrameManifest(

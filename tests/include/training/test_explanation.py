@@ -9,11 +9,12 @@ import pytest
 
 from shelfcast.training import explanation as explaining
 from shelfcast.training.explanation import Explanation, explain, gains, summary
-from shelfcast.training.fit import Sample, parameters, train
+from shelfcast.training.fit import parameters, train
 from shelfcast.training.folds import held_out
 from shelfcast.training.frame import columns_of, freeze
 from shelfcast.training.plots import draw_explanation
 from shelfcast.training.rows import FORECAST_FEATURES
+from shelfcast.training.sample import Sample
 
 
 @pytest.fixture(scope="module")

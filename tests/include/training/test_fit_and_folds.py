@@ -8,10 +8,11 @@ import pytest
 
 from shelfcast.errors import FrameChanged, NothingToDo, TrainingError
 from shelfcast.training import frame as frames
-from shelfcast.training.fit import Sample, parameters, predict, train
+from shelfcast.training.fit import parameters, predict, train
 from shelfcast.training.folds import forecast_folds, regression_folds
 from shelfcast.training.frame import columns_of, freeze, verify
 from shelfcast.training.plots import draw
+from shelfcast.training.sample import Sample
 
 ABOUT = {"folds": 2, "horizon_days": 28, "reason": "a test", "is_forced": False}
 

@@ -19,9 +19,9 @@ from shelfcast.training import metrics
 from shelfcast.training.baselines import learned_forecasts, simple_forecasts, strongest
 from shelfcast.training.calibration import Calibration, calibrate
 from shelfcast.training.evaluation import evaluate, fold_rows
-from shelfcast.training.fit import Sample
 from shelfcast.training.frame import columns_of
 from shelfcast.training.rows import SMALLEST_BASELINE, assemble, baseline, model_features
+from shelfcast.training.sample import Sample
 
 VALUES = st.lists(st.tuples(st.floats(0, 1e4), st.floats(0, 1e4)), min_size=1, max_size=30)
 

@@ -6,8 +6,9 @@ import pytest
 
 from shelfcast.training import metrics, spread
 from shelfcast.training.calibration import calibrate
-from shelfcast.training.fit import Sample, predict, train
+from shelfcast.training.fit import predict, train
 from shelfcast.training.rows import model_features
+from shelfcast.training.sample import Sample
 from shelfcast.training.spread import LARGEST_SPREAD, SMALLEST_SPREAD, alternate, drawn, fit_spread, predict_spread
 
 LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)

@@ -19,10 +19,11 @@ import shelfcast
 from shelfcast.deployment import bundle
 from shelfcast.training import declaration as declarations
 from shelfcast.training.declaration import read
-from shelfcast.training.fit import Sample, predict
+from shelfcast.training.fit import predict
 from shelfcast.training.folds import SEARCH_FOLDS
 from shelfcast.training.frame import columns_of, countable, freeze
 from shelfcast.training.kept_fits import FOLDER
+from shelfcast.training.sample import Sample
 from shelfcast.training.training_job import TRIALS
 from shelfcast_local.java import java_home
 
