@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,25 +19,42 @@ import psutil
 
 from shelfcast.training import declaration as declarations
 from shelfcast.training.declaration import ModelDeclaration
-from shelfcast.training.fit import Sample, parameters, train
+from shelfcast.training.fit import parameters, train
 from shelfcast.training.frame import FRAME, columns_of, freeze
+from shelfcast.training.sample import Sample
 from shelfcast_local.java import java_home
 
-ROWS = 300_000
-REPEATS = 3
+ROWS = 500_000
+"""A sixth of what a backtest learns from at most; of fewer rows the start of each fit is a larger part."""
+REPEATS = 5
+WARM_UP = 1
 THREADS = 2
 SEED = 7
 FIRST_DAY = np.datetime64("2024-01-01")
 LOOPBACK = {
     "spark.ui.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",
     "spark.driver.host": "127.0.0.1",
     "spark.driver.bindAddress": "127.0.0.1",
     "spark.log.level": "ERROR",
 }
 
 
-def cpu_seconds() -> dict[str, list[float]]:
-    """CPU seconds of each fit: `native`, `one node` and `two executors`, all with two threads in total."""
+@dataclass(frozen=True, kw_only=True)
+class Fits:
+    """CPU seconds of fits that took turns.
+
+    Attributes:
+        ours: The training job's.
+        native: LightGBM's alone.
+    """
+
+    ours: list[float]
+    native: list[float]
+
+
+def cpu_seconds() -> dict[str, Fits]:
+    """CPU seconds of fits on `one node` and on `two executors`, all with two threads in total."""
     declaration = declarations.load("demand")
     os.environ |= {"JAVA_HOME": str(java_home()), "PYSPARK_PYTHON": sys.executable, "SPARK_LOCAL_IP": "127.0.0.1"}
     with TemporaryDirectory() as home:
@@ -52,9 +70,8 @@ def cpu_seconds() -> dict[str, list[float]]:
             is_forced=False,
         )
         return {
-            "native": _native(folder, declaration),
-            "one node": _ours(folder, declaration, "local[2]", workers=1),
-            "two executors": _ours(folder, declaration, "local-cluster[2,1,1024]", workers=2),
+            "one node": _beside_native(folder, declaration, "local[2]", workers=1),
+            "two executors": _beside_native(folder, declaration, "local-cluster[2,1,1024]", workers=2),
         }
 
 
@@ -76,35 +93,36 @@ def synthetic_frame(declaration: ModelDeclaration) -> pd.DataFrame:
     )
 
 
-def _native(folder: Path, declaration: ModelDeclaration) -> list[float]:
-    """LightGBM alone with the same parameters, on rows that are ready in memory, bins included."""
-    sample = Sample.of(columns_of(pd.read_parquet(folder / FRAME)), declaration)
-    settings = parameters(declaration, seed=SEED, num_threads=THREADS)
-    return _repeated(lambda: train(sample, declaration, settings=settings))
+def _beside_native(folder: Path, declaration: ModelDeclaration, master: str, *, workers: int) -> Fits:
+    """Fits of the job in a running application, and of LightGBM alone between them: a machine's mood passes over both.
 
-
-def _ours(folder: Path, declaration: ModelDeclaration, master: str, *, workers: int) -> list[float]:
-    """The job's own fit in a running application: frame read and checked, rows assembled, bins cut, trees grown."""
+    Native is LightGBM with the same parameters on rows that are ready in memory, bins included. The job reads and checks
+    the frame, assembles its rows, cuts bins and grows the trees. The first fit, in which workers start, libraries are
+    loaded and the JVM compiles, is left out.
+    """
     from pyspark import SparkConf, SparkContext
 
     from shelfcast.training.cluster_fits import train_on_cluster
     from shelfcast.training.crew import Crew
 
+    sample = Sample.of(columns_of(pd.read_parquet(folder / FRAME)), declaration)
+    settings = parameters(declaration, seed=SEED, num_threads=THREADS)
     crew = Crew(workers=workers, num_threads=THREADS // workers)
     conf = SparkConf().setMaster(master).setAppName("bench").setAll(list(LOOPBACK.items()))
+    fits = Fits(ours=[], native=[])
     with SparkContext(conf=conf) as context:
-        return _repeated(lambda: train_on_cluster(context, str(folder), declaration, None, crew=crew, seed=SEED))
+        for _ in range(WARM_UP + REPEATS):
+            fits.native.append(_cpu_of(lambda: train(sample, declaration, settings=settings)))
+            fits.ours.append(
+                _cpu_of(lambda: train_on_cluster(context, str(folder), declaration, None, crew=crew, seed=SEED))
+            )
+    return Fits(ours=fits.ours[WARM_UP:], native=fits.native[WARM_UP:])
 
 
-def _repeated(fit: Callable[[], object]) -> list[float]:
-    """CPU seconds of fits after a first one, which starts workers, loads libraries and has the JVM compile."""
+def _cpu_of(fit: Callable[[], object]) -> float:
+    before = _cpu_of_family()
     fit()
-    times = []
-    for _ in range(REPEATS):
-        before = _cpu_of_family()
-        fit()
-        times.append(_cpu_of_family() - before)
-    return times
+    return _cpu_of_family() - before
 
 
 def _cpu_of_family() -> float:
