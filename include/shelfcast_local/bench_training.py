@@ -24,9 +24,9 @@ from shelfcast.training.frame import FRAME, columns_of, freeze
 from shelfcast.training.sample import Sample
 from shelfcast_local.java import java_home
 
-ROWS = 500_000
-"""A sixth of what a backtest learns from at most; of fewer rows the start of each fit is a larger part."""
-REPEATS = 5
+ROWS = 1_000_000
+"""A third of what a backtest learns from at most; of fewer rows what a fit costs once is a larger part."""
+REPEATS = 3
 WARM_UP = 1
 THREADS = 2
 SEED = 7

@@ -8,7 +8,6 @@ import numpy.typing as npt
 import pyarrow.parquet as pq
 
 from shelfcast.training.declaration import ModelDeclaration
-from shelfcast.training.frame import columns_of
 from shelfcast.training.rows import Columns, Floats, assemble, baseline, model_features
 
 PIECE_ROWS = 32_768
@@ -56,12 +55,13 @@ def read_samples(frame: Path, declaration: ModelDeclaration, *chosen: Places) ->
     """
     samples, start = [_room_for(len(places), declaration) for places in chosen], 0
     for batch in pq.ParquetFile(frame).iter_batches(batch_size=PIECE_ROWS):
-        piece = batch.to_pandas(date_as_object=False)
+        columns = {name: batch.column(name).to_numpy(zero_copy_only=False) for name in batch.schema.names}
         for sample, places in zip(samples, chosen, strict=True):
-            own = slice(*np.searchsorted(places, (start, start + len(piece))))
-            part = Sample.of(columns_of(piece.iloc[places[own] - start]), declaration)
+            own = slice(*np.searchsorted(places, (start, start + len(batch))))
+            wanted = places[own] - start
+            part = Sample.of({name: values[wanted] for name, values in columns.items()}, declaration)
             sample.rows[own], sample.target[own], sample.expected[own] = part.rows, part.target, part.expected
-        start += len(piece)
+        start += len(batch)
     return samples
 
 
