@@ -10,8 +10,8 @@ import lightgbm
 import numpy as np
 
 from shelfcast.training.rows import Floats
+from shelfcast.training.sample import PIECE_ROWS
 
-PIECE_ROWS = 32_768
 SMALLEST_NUMBER = 1e-35
 """What is nearer to zero LightGBM takes for zero, and does not look at when it cuts bins."""
 

@@ -11,7 +11,7 @@ from shelfcast.training.declaration import ModelDeclaration
 from shelfcast.training.rows import Columns, Floats, assemble, baseline, model_features
 
 PIECE_ROWS = 32_768
-"""Rows of a frame that are in memory as columns at a time, some 20 MB."""
+"""Rows that are in memory a second time, on their way from a file to a matrix or from there to bins, some 20 MB."""
 
 Places = npt.NDArray[np.intp]
 
