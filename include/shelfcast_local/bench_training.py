@@ -41,7 +41,7 @@ LOOPBACK = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Fits:
+class Turns:
     """CPU seconds of fits that took turns.
 
     Attributes:
@@ -53,7 +53,7 @@ class Fits:
     native: list[float]
 
 
-def cpu_seconds() -> dict[str, Fits]:
+def cpu_seconds() -> dict[str, Turns]:
     """CPU seconds of fits on `one node` and on `two executors`, all with two threads in total."""
     declaration = declarations.load("demand")
     os.environ |= {"JAVA_HOME": str(java_home()), "PYSPARK_PYTHON": sys.executable, "SPARK_LOCAL_IP": "127.0.0.1"}
@@ -93,7 +93,7 @@ def synthetic_frame(declaration: ModelDeclaration) -> pd.DataFrame:
     )
 
 
-def _beside_native(folder: Path, declaration: ModelDeclaration, master: str, *, workers: int) -> Fits:
+def _beside_native(folder: Path, declaration: ModelDeclaration, master: str, *, workers: int) -> Turns:
     """Fits of the job in a running application, and of LightGBM alone between them: a machine's mood passes over both.
 
     Native is LightGBM with the same parameters on rows that are ready in memory, bins included. The job reads and checks
@@ -109,14 +109,14 @@ def _beside_native(folder: Path, declaration: ModelDeclaration, master: str, *, 
     settings = parameters(declaration, seed=SEED, num_threads=THREADS)
     crew = Crew(workers=workers, num_threads=THREADS // workers)
     conf = SparkConf().setMaster(master).setAppName("bench").setAll(list(LOOPBACK.items()))
-    fits = Fits(ours=[], native=[])
+    turns = Turns(ours=[], native=[])
     with SparkContext(conf=conf) as context:
         for _ in range(WARM_UP + REPEATS):
-            fits.native.append(_cpu_of(lambda: train(sample, declaration, settings=settings)))
-            fits.ours.append(
+            turns.native.append(_cpu_of(lambda: train(sample, declaration, settings=settings)))
+            turns.ours.append(
                 _cpu_of(lambda: train_on_cluster(context, str(folder), declaration, None, crew=crew, seed=SEED))
             )
-    return Fits(ours=fits.ours[WARM_UP:], native=fits.native[WARM_UP:])
+    return Turns(ours=turns.ours[WARM_UP:], native=turns.native[WARM_UP:])
 
 
 def _cpu_of(fit: Callable[[], object]) -> float:

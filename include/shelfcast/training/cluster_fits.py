@@ -106,8 +106,9 @@ def _worker(
         with socket.socket() as held:
             held.bind(("", 0))
             own = {"host": _host(context, rank), "port": held.getsockname()[1], "rows": len(sample.target)}
-            told = context.allGather(json.dumps(own)) if crew.workers > 1 else [json.dumps(own)]
-            peers = [json.loads(text) for text in told]
+            peers = [own]
+            if crew.workers > 1:
+                peers = [json.loads(told) for told in context.allGather(json.dumps(own))]
         if min(peer["rows"] for peer in peers) == 0:
             raise TrainingError("A worker has no rows; the frame is too small for that many workers.")
         settings: dict[str, Any] = parameters(declaration, seed=seed, num_threads=crew.num_threads)
