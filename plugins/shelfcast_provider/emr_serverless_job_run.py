@@ -9,6 +9,10 @@ from airflow.providers.amazon.aws.utils.waiter_with_logging import wait
 
 from shelfcast_provider.emr_target import LONGEST_MINUTES, POLL_SECONDS, EmrTarget, SparkSubmission
 
+DONE = EmrServerlessHook.JOB_SUCCESS_STATES
+UNFINISHED = EmrServerlessHook.JOB_INTERMEDIATE_STATES | {"QUEUED"}
+"""The provider's set does not know the queue of an application that has a limit of concurrent job runs."""
+
 
 class EmrServerlessJobRun(EmrServerlessStartJobOperator):
     """One job run: `execute` starts it and waits for its end, `on_kill` cancels it.
@@ -40,12 +44,11 @@ class EmrServerlessJobRun(EmrServerlessStartJobOperator):
 
     def take_up(self, done_since: datetime | None) -> str | None:
         """Finds the job run of this name that an earlier try left, unfinished or successful since then; answers its id."""
-        done = EmrServerlessHook.JOB_SUCCESS_STATES
         pages = self.hook.conn.get_paginator("list_job_runs").paginate(
-            applicationId=self.application_id, states=sorted(EmrServerlessHook.JOB_INTERMEDIATE_STATES | done)
+            applicationId=self.application_id, states=sorted(UNFINISHED | DONE)
         )
         runs = [run for page in pages for run in page["jobRuns"] if run.get("name") == self.name]
-        left = [run for run in runs if run["state"] not in done or (done_since and run["createdAt"] >= done_since)]
+        left = [run for run in runs if run["state"] not in DONE or (done_since and run["createdAt"] >= done_since)]
         self.job_id = max(left, key=lambda run: run["createdAt"])["id"] if left else None
         return self.job_id
 

@@ -92,8 +92,9 @@ def test_another_connection_is_all_that_is_used(aws, application, artifacts, mon
     assert len(jobs(aws, application)) == 1
 
 
-def test_a_retry_takes_up_the_job_that_a_killed_task_left_running(aws, application, train, artifacts, monkeypatch):
-    monkeypatch.setattr(moto_emr, "JOB_STATUS", "RUNNING")
+@pytest.mark.parametrize("state", ["RUNNING", "QUEUED"])
+def test_a_retry_takes_up_the_job_that_a_killed_task_left(aws, application, train, artifacts, monkeypatch, state):
+    monkeypatch.setattr(moto_emr, "JOB_STATUS", state)
     killed(train)
     (left,) = jobs(aws, application)
     candidate_in_bucket("training.json")
