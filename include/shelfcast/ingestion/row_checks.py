@@ -58,4 +58,6 @@ def _faults(table: Table, column: Column, types: dict[str, str]) -> list[tuple[s
     if column.choices:
         listed = ", ".join(f"'{choice}'" for choice in column.choices)
         faults.append((f"{kept}{value} NOT IN ({listed})", f"is none of {', '.join(column.choices)}"))
+    if column.without:
+        faults.append((f"{kept}contains({value}, '{column.without}')", f"has {column.without} in it"))
     return faults

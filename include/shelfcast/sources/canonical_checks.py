@@ -80,6 +80,12 @@ class RowCheck:
             condition = f"isinf(TRY_CAST({column_name(name)} AS DOUBLE))"
             yield from self.problems(condition, field=name, what="infinite", write="a finite number or NULL")
 
+    def without(self, name: str, character: str) -> Iterator[Problem]:
+        """Texts that have a character in them."""
+        condition = f"contains(CAST({column_name(name)} AS VARCHAR), '{character}')"
+        what, write = f"with {character}", f"names without it: a series is called item{character}store"
+        yield from self.problems(condition, field=name, what=what, write=write)
+
     def unique(self, *, write: str) -> Iterator[Problem]:
         """Keys that are there more than once."""
         key = ", ".join(map(column_name, self.key))

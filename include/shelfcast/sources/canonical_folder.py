@@ -31,6 +31,7 @@ from shelfcast.sources.canonical_units import JUDGED, mend
 from shelfcast.sources.dataset_declaration import Problem, dataset_error, nearest
 from shelfcast.sources.dataset_values import number, text_literal
 from shelfcast.sources.outliers import IS_OUTLIER, WHAT
+from shelfcast.sources.shop_schema import STORE_ID
 
 SALES = "sales.parquet"
 FUTURE = "future.parquet"
@@ -152,7 +153,9 @@ class CanonicalFolder:
         types = {"sales_date": "DATE", **dict.fromkeys(numbers, "DOUBLE")}
         if table == "sales":
             types[TARGET] = "DOUBLE"
-        yield from self._check(f"given_{table}", table).typed(types, SALES_KEY)
+        check = self._check(f"given_{table}", table)
+        yield from check.typed(types, SALES_KEY)
+        yield from check.without("store_id", STORE_ID.without)
 
     def _make_sales(self) -> None:
         chosen = ", ".join(

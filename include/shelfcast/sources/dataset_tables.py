@@ -19,13 +19,13 @@ from shelfcast.sources.dataset_declaration import (
     nearest,
 )
 from shelfcast.sources.dataset_values import DEFAULTS, column_name, duckdb_type, text_literal, value_problems
-from shelfcast.sources.shop_schema import DATE, INTEGER, MONEY, NUMBER, TABLES, TEXT, Column, Table
+from shelfcast.sources.shop_schema import DATE, INTEGER, MONEY, NUMBER, STORE_ID, TABLES, TEXT, Column, Table
 
 SALES = Table(
     name="sales",
     key=("store_id", "item_id", "sales_date"),
     columns=(
-        Column(name="store_id", type=TEXT),
+        STORE_ID,
         Column(name="item_id", type=TEXT),
         Column(name="sales_date", type=DATE),
         Column(name="units", type=NUMBER, minimum=0),

@@ -87,6 +87,8 @@ def _conditions(table: Table, column: Column) -> Iterator[tuple[str, str, str]]:
     if column.choices:
         listed = ", ".join(map(text_literal, column.choices))
         yield given, f"CAST({name} AS VARCHAR) NOT IN ({listed})", f"values other than {listed}"
+    if column.without:
+        yield given, f"contains(CAST({name} AS VARCHAR), '{column.without}')", f"values with {column.without} in them"
 
 
 def _count(

@@ -27,6 +27,7 @@ class Column:
         required: Whether NULL is refused.
         minimum: Smallest value allowed, `None` for no bound.
         choices: The only values allowed, empty for any.
+        without: A character that no value may have in it, empty for none.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Column:
     required: bool = True
     minimum: float | None = None
     choices: tuple[str, ...] = ()
+    without: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,11 +68,14 @@ class Table:
         return {column.name: column for column in self.columns}[name]
 
 
+STORE_ID = Column(name="store_id", type=TEXT, without="@")
+"""A series is called `item@store`: its last `@` tells where the store begins."""
+
 STORES = Table(
     name="stores",
     key=("store_id",),
     columns=(
-        Column(name="store_id", type=TEXT),
+        STORE_ID,
         Column(name="region", type=TEXT),
         Column(name="store_group", type=TEXT),
         Column(name="opened_on", type=DATE),
@@ -95,7 +100,7 @@ ORDERS = Table(
     columns=(
         Column(name="order_id", type=INTEGER),
         Column(name="customer_id", type=INTEGER),
-        Column(name="store_id", type=TEXT),
+        STORE_ID,
         Column(name="ordered_at", type=TIMESTAMP),
         Column(name="status", type=TEXT, choices=("completed", "cancelled", "returned")),
         Column(name="order_amount", type=MONEY, minimum=0),
@@ -118,7 +123,7 @@ PRICES = Table(
     event_column="valid_from",
     known_column="announced_at",
     columns=(
-        Column(name="store_id", type=TEXT),
+        STORE_ID,
         Column(name="item_id", type=TEXT),
         Column(name="valid_from", type=DATE),
         Column(name="price", type=MONEY, minimum=0),
@@ -132,7 +137,7 @@ PROMOTIONS = Table(
     known_column="announced_at",
     columns=(
         Column(name="promotion_id", type=INTEGER),
-        Column(name="store_id", type=TEXT),
+        STORE_ID,
         Column(name="item_id", type=TEXT),
         Column(name="starts_on", type=DATE),
         Column(name="ends_on", type=DATE),
@@ -146,7 +151,7 @@ STOCK_LEVELS = Table(
     event_column="stock_date",
     known_column="stock_date",
     columns=(
-        Column(name="store_id", type=TEXT),
+        STORE_ID,
         Column(name="item_id", type=TEXT),
         Column(name="stock_date", type=DATE),
         Column(name="units_on_hand", type=NUMBER, minimum=0),
@@ -158,7 +163,7 @@ STORE_CLOSURES = Table(
     event_column="closed_on",
     known_column="announced_at",
     columns=(
-        Column(name="store_id", type=TEXT),
+        STORE_ID,
         Column(name="closed_on", type=DATE),
         Column(name="reason", type=TEXT),
         Column(name="announced_at", type=TIMESTAMP),

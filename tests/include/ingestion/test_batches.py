@@ -128,6 +128,7 @@ def judged(table, op="c", **changes):
     [
         ({}, None),
         ({"store_id": None}, "store_id: is missing"),
+        ({"store_id": "S@1"}, "store_id: has @ in it"),
         ({"order_id": None}, "order_id: is missing"),
         ({"order_amount": "-1"}, "order_amount: is below 0"),
         ({"order_amount": "much"}, "order_amount: is no NUMERIC(14,2)"),

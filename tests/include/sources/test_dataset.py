@@ -183,6 +183,7 @@ def test_parquet_and_orders_of_many_lines_are_read_as_they_are(tmp_path: Path) -
         (DECLARATION.replace("units: pieces", NO_NUMBER.format("inf")), r"units: found 1 values that are NaN or infinite"),
         (DECLARATION.replace("units: pieces", NO_NUMBER.format("1e9")), r"found 1 values of more than 10,000 times"),
         (DECLARATION.replace("store_id: shop", "store_id: {value: all}"), r"in more than one row"),
+        (DECLARATION.replace("store_id: shop", "store_id: {sql: \"shop || '@'\"}"), r"values with @ in them, such as 'A@'"),
         (DECLARATION.replace("sales_date: day", "sales_date: {sql: 'nullif(day, day)'}"), r"rows without a value"),
         (DECLARATION.replace("  file: sales.csv", "  sql: SELECT * FROM nowhere"), r"sales: found Catalog Error"),
         (DECLARATION.replace("  file: sales.csv", "  sql: COPY (SELECT 1) TO 'x.csv'"), r"sales: found Parser Error"),

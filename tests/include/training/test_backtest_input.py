@@ -90,6 +90,12 @@ BAD = {
     "text for a day": (sales().assign(sales_date="soon"), {}, "", "sales_date: found 720 rows no DATE"),
     "text for a covariate": (sales(price="cheap"), {}, "", "price: found 720 rows no DOUBLE"),
     "a row without a store": (with_value("store_id", None), {}, "", "store_id: found 1 rows NULL"),
+    "a store whose name splits a series": (
+        with_value("store_id", "S@0"),
+        {},
+        "",
+        "store_id: found 1 rows with @, such as S@0 I0 2024-01-08 00:00:00; write names without it",
+    ),
     "nothing sold": (sales(units_sold=0.0), {}, "", "no day above 0"),
     "a calendar without days": (
         sales(),
