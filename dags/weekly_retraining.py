@@ -73,7 +73,11 @@ for model in declaration.names():
             arguments=["--frame", FOLDER, "--out", f"{FOLDER}/candidate", "--releases", str(RELEASES / model)],
             connection_id=SETTINGS.training_connection,
             exchange=Exchange(
-                reads=(f"{FOLDER}/frame.*", f"{RELEASES / model}/current.json", f"{RELEASES / model}/*/model.txt"),
+                reads=(
+                    f"{FOLDER}/frame.*",
+                    f"{RELEASES / model}/current.json",
+                    *(f"{RELEASES / model}/*/{part}" for part in ("model.txt", "declaration.yaml", "training.json")),
+                ),
                 writes=f"{FOLDER}/candidate",
                 last="training.json",
             ),

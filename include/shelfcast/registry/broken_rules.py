@@ -1,20 +1,102 @@
 """The rules that a candidate has broken, each in a sentence with what was found and what is allowed."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 from shelfcast.errors import first_offenders
 from shelfcast.registry.candidate_cost import CandidateCost
 from shelfcast.registry.measured import Measured
-from shelfcast.registry.segments import Segment
+from shelfcast.registry.segments import PROMISED, Segment
 from shelfcast.training.declaration import GateRules
 
+SAME = 0.01
+"""A point: limits of one recipe on the same rows differ by less, for each side's intervals are calibrated on other folds."""
 
-def broken_rules(rules: GateRules, measured: Measured, *, opponent: str) -> list[str]:
-    """A sentence for each rule that was not met; none if all were."""
-    return [
-        *_tests(rules, measured, opponent=opponent),
-        *_limits(rules, measured),
-        *_segments(rules, measured.segments, opponent=opponent),
-        *_costs(rules, measured.cost),
-    ]
+
+@dataclass(frozen=True, kw_only=True)
+class Broken:
+    """Rules that were not met, each in a sentence.
+
+    Attributes:
+        rules: Those that hold a candidate back.
+        shared: Limits that what was served broke as far on the same rows, so that holding would mend nothing.
+    """
+
+    rules: list[str]
+    shared: list[str]
+
+
+def broken_rules(rules: GateRules, measured: Measured, *, opponent: str, served: "Limits | None" = None) -> Broken:
+    """What was not met.
+
+    Args:
+        rules: Of the model.
+        measured: Of the candidate's fold forecasts.
+        opponent: Whom the candidate was to beat.
+        served: How far a refresh and what was served lie beyond the limits, on rows that both forecast; `None` of another
+            candidate, or where the two share no rows.
+    """
+    limits = limits_of(rules, measured)
+    shared = [name for name, limit in limits.items() if limit.excess > 0 and served and served.is_shared(name)]
+    return Broken(
+        rules=[
+            *_tests(rules, measured, opponent=opponent),
+            *(limit.text for name, limit in limits.items() if limit.excess > 0 and name not in shared),
+            *_segments(rules, measured.segments, opponent=opponent),
+            *_costs(rules, measured.cost),
+        ],
+        shared=[limits[name].text for name in shared],
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limit:
+    """How far a figure lies beyond what is allowed, 0 within it, and the sentence that says so."""
+
+    excess: float
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """The same limits of a refresh and of what was served, on the rows that both forecast.
+
+    Attributes:
+        own: Of the refresh, by name.
+        served: Of what was served.
+    """
+
+    own: Mapping[str, Limit]
+    served: Mapping[str, Limit]
+
+    def is_shared(self, name: str) -> bool:
+        """Whether what was served lay beyond the limit as far as the refresh does."""
+        if name not in self.own or name not in self.served:
+            return False
+        return self.served[name].excess > 0 and self.own[name].excess <= self.served[name].excess + SAME
+
+
+def limits_of(rules: GateRules, measured: Measured) -> dict[str, Limit]:
+    """Bias and coverage, over all and in each segment, by name."""
+    low, high = rules.coverage_range
+    margin, covered = rules.segment_coverage_margin, measured.coverage_90
+    found = {
+        "bias": Limit(
+            excess=abs(measured.bias) - rules.bias_limit,
+            text=f"bias {measured.bias:+.1%} is beyond ±{rules.bias_limit:.0%}",
+        ),
+        "coverage": Limit(
+            excess=max(low - covered, covered - high),
+            text=f"90 % intervals cover {covered:.1%}, outside {low:.0%} to {high:.0%}",
+        ),
+    }
+    for segment in measured.segments:
+        found[f"coverage of {segment.name}"] = Limit(
+            excess=0.0 if segment.is_covered else abs(segment.coverage_90 - PROMISED) - margin,
+            text=f"90 % intervals cover {segment.coverage_90:.1%} in segment {segment.name}, more than {100 * margin:.0f} "
+            "points too little or too much",
+        )
+    return found
 
 
 def _tests(rules: GateRules, measured: Measured, *, opponent: str) -> list[str]:
@@ -44,35 +126,12 @@ def _tests(rules: GateRules, measured: Measured, *, opponent: str) -> list[str]:
     return broken
 
 
-def _limits(rules: GateRules, measured: Measured) -> list[str]:
-    low, high = rules.coverage_range
-    checks = [
-        (abs(measured.bias) <= rules.bias_limit, f"bias {measured.bias:+.1%} is beyond ±{rules.bias_limit:.0%}"),
-        (
-            low <= measured.coverage_90 <= high,
-            f"90 % intervals cover {measured.coverage_90:.1%}, outside {low:.0%} to {high:.0%}",
-        ),
-    ]
-    return [text for is_met, text in checks if not is_met]
-
-
 def _segments(rules: GateRules, segments: list[Segment], *, opponent: str) -> list[str]:
     worst_first = sorted(segments, key=lambda segment: -segment.rise)
     worse = [_rise(segment) for segment in worst_first if not segment.is_no_worse]
-    uncovered = [f"{segment.name} ({segment.coverage_90:.1%})" for segment in segments if not segment.is_covered]
-    margin = rules.segment_coverage_margin
-    checks = [
-        (
-            worse,
-            f"not surely within {rules.segment_margin:.0%} of {opponent}'s loss in segment {first_offenders(worse)}",
-        ),
-        (
-            uncovered,
-            f"90 % intervals cover more than {100 * margin:.0f} points too little or too much in segment "
-            f"{first_offenders(uncovered)}",
-        ),
-    ]
-    return [text for offenders, text in checks if offenders]
+    if not worse:
+        return []
+    return [f"not surely within {rules.segment_margin:.0%} of {opponent}'s loss in segment {first_offenders(worse)}"]
 
 
 def _rise(segment: Segment) -> str:

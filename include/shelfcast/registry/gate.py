@@ -1,23 +1,33 @@
 """The gate: whether a candidate becomes the champion. One decision with all its numbers and its reasons.
 
-The gain must be shown by both tests of `panel_test` to lie above the minimum effect, every segment must be shown not to
-suffer, and bias, coverage, size and time of prediction must be within their limits. Without a champion the strongest
-simple method takes its place.
+It asks one of three questions, and never mixes them. *First*: is the candidate better than the strongest simple method?
+*Recipe*: is its recipe better than the champion's, fitted anew on the same folds? *Refresh*, the champion's recipe on newer
+days: is it sound? The gain must be shown by both tests of `panel_test` to lie above the minimum effect, every segment must
+be shown not to suffer, and bias, coverage, size and time of prediction must be within their limits. A refresh must be shown
+besides not to be worse than what served (see `refresh`). Nobody is measured on days that it has learned from.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
 import pandas as pd
 
-from shelfcast.registry.broken_rules import broken_rules
+from shelfcast.errors import first_offenders
+from shelfcast.registry.broken_rules import Limits, broken_rules, limits_of
 from shelfcast.registry.candidate_cost import CandidateCost
 from shelfcast.registry.measured import Measured, measure
+from shelfcast.registry.refresh import SERVED, Comparison, Nearness, Verdict, compare
+from shelfcast.registry.segments import FEWEST_BLOCKS
+from shelfcast.registry.store_breaks import LASTING_WEEKS, StoreBreak, store_breaks
+from shelfcast.training.champion import Question
 from shelfcast.training.declaration import GateRules, ModelDeclaration
 from shelfcast.training.evaluation import column
 from shelfcast.training.metrics import Floats
+
+CHAMPION, SERVING = "the champion's own forecasts since its cutoff", "what was served at the folds' origins"
+ASKED = {Question.RECIPE: "better than the champion's", Question.REFRESH: "sound"}
 
 
 class Outcome(StrEnum):
@@ -34,14 +44,27 @@ class Decision(Measured):
     Attributes:
         outcome: `release` or `hold`.
         reasons: Why, one sentence each; a hold names every rule that was not met.
-        opponent: `champion` or the name of the strongest simple method.
+        question: What was asked.
+        opponent: Whom the candidate had to beat on its folds: the champion's recipe, what was served, or the name of the
+            strongest simple method.
+        changes: In what its recipe differs from the champion's.
+        since_champion: Beside the champion's own forecasts since its cutoff; `None` without any.
+        served: Beside what was served at the folds' origins; `None` without any.
+        nearness: What the two make of today's vectors; `None` where that was not asked.
+        store_breaks: Stores whose newest days are not to be learned from.
         is_forced: Whether a person asked to release it whatever the rules say.
         rules: What was asked for.
     """
 
     outcome: Outcome
     reasons: list[str]
+    question: Question
     opponent: str
+    changes: list[str]
+    since_champion: Comparison | None
+    served: Comparison | None
+    nearness: Nearness | None
+    store_breaks: list[StoreBreak]
     is_forced: bool
     rules: Mapping[str, Any]
 
@@ -51,7 +74,7 @@ class Decision(Measured):
 
     def figures(self) -> dict[str, float]:
         """The numbers that fit on one line, by name."""
-        found = {
+        found: dict[str, float | None] = {
             "gain": self.gain,
             "gain_low": self.gain_low,
             "diebold_mariano_p_value": self.diebold_mariano.p_value,
@@ -59,7 +82,11 @@ class Decision(Measured):
             "worst_segment_loss": self.worst_segment_loss,
             "model_bytes": self.cost.model_bytes,
             "microseconds_per_row": self.cost.microseconds_per_row,
+            "change_of_todays_forecasts": self.nearness.total_change if self.nearness else None,
         }
+        for name, compared in (("since_champion", self.since_champion), ("on_served", self.served)):
+            if compared:
+                found |= {f"gain_{name}": compared.gain, f"days_{name}": compared.days}
         return {f"gate_{name}": float(value) for name, value in found.items() if value is not None}
 
 
@@ -79,60 +106,177 @@ def obstacle_of(training: Mapping[str, Any], declaration: ModelDeclaration) -> s
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """What is known of a candidate beside its champion.
+
+    Attributes:
+        question: What is to be decided.
+        changes: In what the recipes differ.
+        since_champion: Forecasts of fold models from origins after the champion's cutoff, with what the champion said
+            itself as `served`; `None` without any.
+        nearness: What both make of today's vectors; `None` where nothing serves.
+        is_older: Whether the champion has learned from later days than the candidate.
+    """
+
+    question: Question = Question.FIRST
+    changes: Sequence[str] = ()
+    since_champion: pd.DataFrame | None = None
+    nearness: Nearness | None = None
+    is_older: bool = False
+
+
+NOTHING_SERVES = Evidence()
+
+
 def decide(
     rows: pd.DataFrame,
     rules: GateRules,
     *,
     strongest_simple: str,
     cost: CandidateCost,
+    evidence: Evidence = NOTHING_SERVES,
     is_forced: bool = False,
     obstacle: str | None = None,
-    is_champion_comparable: bool = True,
 ) -> Decision:
-    """Judges a candidate by its fold forecasts.
+    """Judges a candidate.
 
     Args:
         rows: Fold forecasts with quantiles and `strongest_simple`, as `shelfcast.training.evaluation` leaves them;
-            `champion` is NaN if there is none.
+            `champion` is what the champion's recipe says that was fitted on the same folds, NaN if it was not; `served`
+            and its quantiles what was served, NaN or not there where nothing was (see `refresh.beside_served`).
         rules: The model's rules.
         strongest_simple: Name of the simple method in `rows`.
         cost: What the candidate costs to serve.
+        evidence: What is known of it beside the champion.
         is_forced: Release it all the same, and say so.
         obstacle: Why it is held even then.
-        is_champion_comparable: Whether a champion that serves could be measured on these rows.
     """
-    opponent, other = _opponent(rows, strongest_simple)
-    measured = measure(rows, other, rules, cost)
-    broken = broken_rules(rules, measured, opponent=opponent)
-    outcome, reasons = _outcome(broken, measured, opponent=opponent, is_forced=is_forced)
+    since = None if evidence.since_champion is None else compare(evidence.since_champion, rules, opponent=CHAMPION)
+    served = (
+        compare(rows, rules, opponent=SERVING) if "served" in rows and evidence.question is not Question.FIRST else None
+    )
+    judged, opponent, other = _opponent(rows, evidence, served, strongest_simple)
+    measured, breaks = measure(judged, other, rules, cost), store_breaks(rows, rules)
+    is_refresh = evidence.question is Question.REFRESH
+    is_known = served is not None and served.origins >= FEWEST_BLOCKS
+    limits = _shared_limits(rows, rules, cost) if is_refresh and is_known else None
+    broken = broken_rules(rules, measured, opponent=opponent, served=limits)
+    against = [*broken.rules, *_breaks(breaks), *_age(evidence)]
+    if is_refresh:
+        against += _unsound(since, served, evidence.nearness, rules)
+    told = [
+        *([f"told, for what was served is no better: {'; '.join(broken.shared)}"] if broken.shared else []),
+        *_rests_on(evidence, since, served, opponent, strongest_simple),
+    ]
+    won = since is not None and since.verdict is Verdict.BETTER
+    outcome, reasons = _outcome(against, measured, since if won else None, opponent=opponent, is_forced=is_forced)
     if obstacle:
-        outcome, reasons = Outcome.HOLD, [obstacle, *broken]
-    if not is_champion_comparable:
-        reasons = [
-            *reasons,
-            f"the champion is not comparable, for it was trained on other features: {opponent} stands in",
-        ]
+        outcome, reasons = Outcome.HOLD, [obstacle, *against]
     return Decision(
         outcome=outcome,
-        reasons=reasons,
+        reasons=[*reasons, *told],
+        question=evidence.question,
         opponent=opponent,
+        changes=list(evidence.changes),
+        since_champion=since,
+        served=served,
+        nearness=evidence.nearness,
+        store_breaks=breaks,
         is_forced=is_forced,
         rules=rules.model_dump(mode="json"),
         **vars(measured),
     )
 
 
-def _opponent(rows: pd.DataFrame, strongest_simple: str) -> tuple[str, Floats]:
-    """Name and forecasts of what the candidate must beat."""
-    if rows["champion"].isna().all():
-        return strongest_simple, column(rows, "strongest_simple")
-    return "champion", column(rows, "champion")
+def _opponent(
+    rows: pd.DataFrame, evidence: Evidence, served: Comparison | None, strongest_simple: str
+) -> tuple[pd.DataFrame, str, Floats]:
+    """The rows to judge by, and the name and forecasts of what the candidate must beat on them."""
+    if evidence.question is Question.RECIPE:
+        if not rows["champion"].isna().all():
+            return rows, "the champion's recipe", column(rows, "champion")
+        if served and served.verdict is not Verdict.TOO_FEW:
+            judged = rows[rows["served"].notna()]
+            return judged, SERVING, column(judged, "served")
+    return rows, strongest_simple, column(rows, "strongest_simple")
 
 
-def _outcome(broken: list[str], measured: Measured, *, opponent: str, is_forced: bool) -> tuple[Outcome, list[str]]:
+def _shared_limits(rows: pd.DataFrame, rules: GateRules, cost: CandidateCost) -> Limits:
+    """How far a refresh and what was served lie beyond the limits on the rows of both."""
+    both = rows[rows["served"].notna()]
+    as_served = both.assign(**{name: both[other] for name, other in SERVED.items()})
+    own, other = (
+        limits_of(rules, measure(part, column(part, "strongest_simple"), rules, cost)) for part in (both, as_served)
+    )
+    return Limits(own=own, served=other)
+
+
+def _unsound(since: Comparison | None, served: Comparison | None, near: Nearness | None, rules: GateRules) -> list[str]:
+    """What speaks against a refresh beside its folds."""
+    against = []
+    for found in (since, served):
+        if found and found.verdict is Verdict.NOT_SHOWN:
+            segments = f" and in segment {first_offenders(found.worse_segments)}" if found.worse_segments else ""
+            against.append(f"not shown to be within {rules.refresh_margin:.0%} of {found.text()}{segments}")
+    is_proved = since is not None and since.verdict in (Verdict.BETTER, Verdict.NO_WORSE)
+    if near and not is_proved and not near.is_within(rules):
+        against.append(
+            f"{near.text()}, beyond ±{rules.refresh_total_limit:.0%} in all or ±{rules.refresh_store_limit:.0%} of a store, "
+            "and too few days have passed since the champion's cutoff to show which one is right"
+        )
+    return against
+
+
+def _breaks(breaks: list[StoreBreak]) -> list[str]:
+    if not breaks:
+        return []
+    return [
+        f"the newest days are not to be learned from: stores that left their forecast alone, "
+        f"{first_offenders([one.text() for one in breaks])}; see whether their rows are missing or doubled. A change that "
+        f"lasts {LASTING_WEEKS} weeks is learned"
+    ]
+
+
+def _age(evidence: Evidence) -> list[str]:
+    return ["the champion has learned from later days than this candidate"] if evidence.is_older else []
+
+
+def _rests_on(
+    evidence: Evidence,
+    since: Comparison | None,
+    served: Comparison | None,
+    opponent: str,
+    strongest_simple: str,
+) -> list[str]:
+    """What the decision rests on, for whoever reads it."""
+    if evidence.question is Question.FIRST:
+        return []
+    changed = f" ({'; '.join(evidence.changes)})" if evidence.changes else ""
+    told = [f"asked whether the {evidence.question.value} is {ASKED[evidence.question]}{changed}"]
+    told += [f"beside {found.text()}" for found in (since, served) if found]
+    if evidence.question is Question.RECIPE and opponent == strongest_simple:
+        told.append(
+            f"the champion's recipe cannot be fitted by today's code and too little of what it said is scored: {opponent} "
+            "stands in"
+        )
+    if evidence.question is Question.REFRESH and (since is None or since.verdict is Verdict.TOO_FEW):
+        days = since.days if since else 0
+        near = evidence.nearness.text() if evidence.nearness else "there are no vectors of today"
+        told.append(
+            f"{days} days since the champion's cutoff are too few to compare the two on, so it rests on the recipe's folds "
+            f"and on today's vectors: {near}"
+        )
+    return told
+
+
+def _outcome(
+    broken: list[str], measured: Measured, won: Comparison | None, *, opponent: str, is_forced: bool
+) -> tuple[Outcome, list[str]]:
     if not broken:
         gain = f"{measured.gain:.1%}, at least by {measured.gain_low:.1%}"
-        return Outcome.RELEASE, [f"better than {opponent} by {gain}, and every other rule is met"]
+        better = [f"better than the champion since its cutoff, by {won.gain:.1%}"] if won else []
+        return Outcome.RELEASE, [*better, f"better than {opponent} by {gain}, and every other rule is met"]
     if is_forced:
         return Outcome.RELEASE, ["released by force", *broken]
     return Outcome.HOLD, broken

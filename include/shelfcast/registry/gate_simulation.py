@@ -19,7 +19,8 @@ import pandas as pd
 from scipy.signal import lfilter
 
 from shelfcast.registry.candidate_cost import CandidateCost
-from shelfcast.registry.gate import Decision, Outcome, decide
+from shelfcast.registry.gate import Decision, Evidence, Outcome, decide
+from shelfcast.training.champion import Question
 from shelfcast.training.declaration import GateRules
 from shelfcast.training.metrics import Floats
 
@@ -175,7 +176,7 @@ class Shares:
 
 def decided(rows: pd.DataFrame, rules: GateRules = RULES) -> Decision:
     """The gate's decision about simulated rows."""
-    return decide(rows, rules, strongest_simple="simulated", cost=COST)
+    return decide(rows, rules, strongest_simple="simulated", cost=COST, evidence=Evidence(question=Question.RECIPE))
 
 
 def shares(

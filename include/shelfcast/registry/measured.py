@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 
 from shelfcast.registry.candidate_cost import CandidateCost
@@ -10,7 +9,7 @@ from shelfcast.registry.panel_test import Panel, TestOfMeans, diebold_mariano, d
 from shelfcast.registry.segments import Segment, judge
 from shelfcast.training.declaration import GateRules
 from shelfcast.training.evaluation import column
-from shelfcast.training.metrics import Floats, bias, coverage, wape
+from shelfcast.training.metrics import Floats, bias, coverage, losses, wape
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +55,7 @@ class Measured:
 def measure(rows: pd.DataFrame, other: Floats, rules: GateRules, cost: CandidateCost) -> Measured:
     """Measures fold forecasts beside the opponent's, `other`, on the same rows."""
     actual, mean = column(rows, "actual"), column(rows, "mean")
-    panel = Panel.of(rows, own=_losses(actual - mean, rules), other=_losses(actual - other, rules))
+    panel = Panel.of(rows, own=losses(actual - mean, rules.loss), other=losses(actual - other, rules.loss))
     drawn, segments = draw_gains(panel), judge(rows, panel, rules)
     worst_loss, worst = max(((segment.rise, segment.name) for segment in segments), default=(-panel.gain, "all"))
     return Measured(
@@ -76,7 +75,3 @@ def measure(rows: pd.DataFrame, other: Floats, rules: GateRules, cost: Candidate
         worst_segment_loss=worst_loss,
         cost=cost,
     )
-
-
-def _losses(error: Floats, rules: GateRules) -> Floats:
-    return np.abs(error) if rules.loss == "absolute" else error**2

@@ -58,7 +58,7 @@ class Panel:
     def of(cls, rows: pd.DataFrame, *, own: Floats, other: Floats) -> "Panel":
         """The panel of fold forecasts (see `shelfcast.training.evaluation.fold_rows`) and their losses."""
         names = [name for name in ("store_id", "series_id", "customer_id") if name in rows]
-        day = _days(rows)
+        day = days_of_rows(rows)
         return cls(
             own=own,
             other=other,
@@ -191,7 +191,8 @@ def _weights(size: int, way: int) -> Floats:
     return np.random.default_rng([SEED, way]).multinomial(size, np.full(size, 1 / size), DRAWS).astype(float)
 
 
-def _days(rows: pd.DataFrame) -> Integers:
+def days_of_rows(rows: pd.DataFrame) -> Integers:
+    """Day of each row, in days since 1970; its fold where no day is known."""
     name = next((name for name in ("sales_date", "ordered_at") if name in rows), None)
     if name is None:
         return rows["fold"].to_numpy(dtype=np.int64)

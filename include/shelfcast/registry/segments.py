@@ -17,8 +17,8 @@ FEWEST_BLOCKS = 4
 """Of fewer stretches of days no test says anything; the rise that was found is judged as it is."""
 
 STORE_GROUPS = ("small stores", "medium stores", "large stores")
-PROMISED, TAIL = 0.90, 0.05
-"""What lies between the 5 % and the 95 % quantile, and above the latter."""
+PROMISED = 0.90
+"""What lies between the 5 % and the 95 % quantile."""
 
 Booleans = npt.NDArray[np.bool_]
 
@@ -32,8 +32,7 @@ class Segment:
         rows: In it.
         rise: Candidate's loss over opponent's loss, minus 1; above 0 is worse.
         rise_high: The most that the rise may be at the rules' `segment_alpha`; `None` where no test can tell.
-        coverage_90: Share of actuals within the 90 % intervals.
-        coverage_high: The largest share that is accepted.
+        coverage_90: Share of actuals within the 90 % intervals (see `metrics.coverage`).
         is_no_worse: Whether the loss may be taken not to rise by more than the margin.
         is_covered: Whether the coverage is accepted.
     """
@@ -43,7 +42,6 @@ class Segment:
     rise: float
     rise_high: float | None
     coverage_90: float
-    coverage_high: float
     is_no_worse: bool
     is_covered: bool
 
@@ -89,19 +87,15 @@ def _judged(name: str, rows: pd.DataFrame, panel: Panel, rules: GateRules) -> Se
     drawn = draw_gains(panel)
     low = drawn.bound(rules.segment_alpha) if drawn.blocks >= FEWEST_BLOCKS else None
     rise, rise_high = -drawn.gain, None if low is None else -low
-    q05, covered = column(rows, "q05"), coverage(column(rows, "actual"), column(rows, "q05"), column(rows, "q95"))
-    margin = rules.segment_coverage_margin
-    # a day whose lower end is zero cannot be missed below: its interval promises the lower tail as well
-    coverage_high = PROMISED + margin + TAIL * float(np.mean(q05 <= 0))
+    covered = coverage(*(column(rows, name) for name in ("actual", "q05", "q95")))
     return Segment(
         name=name,
         rows=len(rows),
         rise=rise,
         rise_high=rise_high,
         coverage_90=covered,
-        coverage_high=coverage_high,
         is_no_worse=(rise if rise_high is None else rise_high) <= rules.segment_margin,
-        is_covered=PROMISED - margin <= covered <= coverage_high,
+        is_covered=abs(covered - PROMISED) <= rules.segment_coverage_margin,
     )
 
 

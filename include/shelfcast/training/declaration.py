@@ -58,6 +58,10 @@ class GateRules(BaseModel):
         prediction_limit_microseconds: Most processor time for the prediction of one row.
         alpha: Error rate of each test of the gain.
         segment_alpha: Error rate of each segment's test. All of them must be passed, so it may be the larger one.
+        refresh_margin: Relative rise of the loss by which a refresh must be shown not to be worse than what served.
+        refresh_total_limit: How far the total that a refresh forecasts may lie from the champion's, as a share of it.
+        refresh_store_limit: The same of any one store.
+        break_limit: Share by which a store alone may leave its forecast before its newest days are asked about.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -72,6 +76,28 @@ class GateRules(BaseModel):
     prediction_limit_microseconds: Annotated[float, Field(gt=0)] = 150.0
     alpha: Annotated[float, Field(gt=0, le=0.25)]
     segment_alpha: Annotated[float, Field(gt=0, le=0.25)] = 0.2
+    refresh_margin: Annotated[float, Field(gt=0, lt=1)] = 0.02
+    refresh_total_limit: Annotated[float, Field(gt=0, lt=1)] = 0.15
+    refresh_store_limit: Annotated[float, Field(gt=0, lt=1)] = 0.3
+    break_limit: Annotated[float, Field(gt=0, lt=1)] = 0.25
+
+
+RECIPE = (
+    "kind",
+    "entity",
+    "target",
+    "features_table",
+    "ahead_table",
+    "frame_statement",
+    "as_of_features",
+    "ahead_covariates",
+    "horizon_days",
+    "origin_step_days",
+    "origins",
+    "fit",
+    "quantiles",
+)
+"""Fields of a declaration that decide what is fitted; the others say how it is judged, searched and watched."""
 
 
 class ModelDeclaration(BaseModel):
@@ -139,6 +165,12 @@ class ModelDeclaration(BaseModel):
     def fitted_by(self, **parameters: float) -> Self:
         """The same model with other parameters of LightGBM's."""
         return self.model_copy(update={"fit": Fit.model_validate({**self.fit.model_dump(), **parameters})})
+
+    def changes_since(self, earlier: Self) -> list[str]:
+        """What differs from an earlier recipe, `field` or `fit.parameter 0.1 → 0.2`; nothing of the same recipe."""
+        found = [name for name in RECIPE if name != "fit" and getattr(self, name) != getattr(earlier, name)]
+        now, then = self.fit.model_dump(), earlier.fit.model_dump()
+        return [*found, *(f"fit.{name} {then[name]} → {now[name]}" for name in now if now[name] != then[name])]
 
     @property
     def horizon(self) -> int:

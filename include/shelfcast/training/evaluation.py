@@ -1,8 +1,7 @@
-"""Measures fold forecasts: overall, by segment, against the strongest simple method and the champion."""
+"""Measures fold forecasts: overall, by fold, against the strongest simple method and the champion's recipe."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from enum import StrEnum
 
 import numpy as np
 import pandas as pd
@@ -23,16 +22,6 @@ FORECAST_LEVEL = "item × store × day"
 REGRESSION_LEVEL = "order"
 
 
-class ChampionState(StrEnum):
-    """Whether a candidate was measured beside the champion."""
-
-    NONE = "none"
-    """Nothing serves yet."""
-    COMPARED = "compared"
-    NOT_COMPARABLE = "not_comparable"
-    """What serves was trained on other features, so it cannot forecast the candidate's rows."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class Metrics:
     """Errors over all folds.
@@ -44,7 +33,7 @@ class Metrics:
         strongest_simple: Name of the best simple method, by the loss that the gate judges by.
         strongest_simple_wape: Its WAPE.
         strongest_simple_rmse: Its RMSE.
-        champion_wape: Of the champion on the same rows; `None` if there is none.
+        champion_wape: Of the champion's recipe, fitted anew on the same folds; `None` unless that was asked for.
         bias: Forecast total over actual total, minus 1.
         rmse: In the units of the target.
         coverage_90: Share of actuals between the 5 % and 95 % quantiles, measured on folds other than the calibrating.
@@ -76,18 +65,23 @@ def fold_rows(
     spread: Floats,
     learned: Mapping[str, Floats] | None = None,
 ) -> pd.DataFrame:
-    """Forecasts of one fold beside what happened and what the simple methods said, the learned ones among them."""
+    """Forecasts of one fold beside what happened and what the simple methods said, the learned ones among them.
+
+    `champion` is what the champion's recipe says that was fitted on the same fold, or `None`.
+    """
     simple = simple_forecasts(columns_of(frame), declaration) | dict(learned or {})
-    kept = [name for name in (declaration.entity, *KEYS, *AS_OF_DEMAND) if name in frame.columns]
-    rows = frame[kept].reset_index(drop=True)
-    return rows.assign(
-        fold=fold,
-        actual=frame[declaration.target].to_numpy(dtype=float),
-        mean=mean,
+    return forecast_rows(frame, declaration, fold, mean=mean).assign(
         spread=spread,
         champion=champion if champion is not None else np.nan,
         **{f"simple_{name}": value for name, value in simple.items()},
     )
+
+
+def forecast_rows(frame: pd.DataFrame, declaration: ModelDeclaration, fold: int, *, mean: Floats) -> pd.DataFrame:
+    """Keys of a frame's rows with what was forecast of them, length n, and what happened."""
+    kept = [name for name in (declaration.entity, *KEYS, *AS_OF_DEMAND) if name in frame.columns]
+    rows = frame[kept].reset_index(drop=True)
+    return rows.assign(fold=fold, actual=frame[declaration.target].to_numpy(dtype=float), mean=mean)
 
 
 def evaluate(rows: pd.DataFrame, calibration_of_fold: dict[int, Calibration], declaration: ModelDeclaration) -> Metrics:

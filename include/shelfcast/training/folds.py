@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from datetime import date
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,9 @@ from shelfcast.training.frame import FrameManifest, countable, days_of
 
 SEARCH_FOLDS = 3
 """Origins that parameters are searched on, before those that a candidate is measured on."""
+
+MOST_SINCE = 6
+"""Origins after a champion's cutoff that a candidate is compared with it at; each is a fit."""
 
 REGRESSION_PARTS = 10
 """Parts of equal size that a regression's history is cut into."""
@@ -59,17 +63,19 @@ def forecast_folds(
     wanted = [last - np.timedelta64(horizon_days * (number + 1), "D") for number in range(folds)]
     for target in wanted:
         earlier = origins[origins <= target]
-        fold = Fold(
-            origin=earlier[-1] if len(earlier) else target,
-            train=sales_date <= (earlier[-1] if len(earlier) else target),
-            test=business_date == (earlier[-1] if len(earlier) else target),
-        )
+        fold = _forecast_fold(business_date, sales_date, earlier[-1] if len(earlier) else target)
         if not len(earlier) or not fold.train.any():
             raise NothingToDo(
                 f"The history is too short for {folds} folds of {horizon_days} days: there is nothing to learn from "
                 f"before {target}. Ask for fewer folds or wait."
             )
         yield fold
+
+
+def _forecast_fold(
+    business_date: npt.NDArray[np.datetime64], sales_date: npt.NDArray[np.datetime64], origin: np.datetime64
+) -> Fold:
+    return Fold(origin=origin, train=sales_date <= origin, test=business_date == origin)
 
 
 def regression_folds(moment: npt.NDArray[np.datetime64], *, folds: int) -> Iterator[Fold]:
@@ -97,8 +103,29 @@ def search_folds(frame: pd.DataFrame, declaration: ModelDeclaration, manifest: F
 
 def fold_at(frame: pd.DataFrame, declaration: ModelDeclaration, manifest: FrameManifest, origin: str) -> Fold:
     """The fold of either kind that has this origin, in the text of `Fold.origin`."""
+    if declaration.kind == "forecast":
+        return _forecast_fold(
+            days_of(frame["business_date"]), moments_of(frame, declaration), np.datetime64(origin, "D")
+        )
     folds = _rolling(frame, declaration, manifest, folds=manifest.folds + SEARCH_FOLDS)
     return next(fold for fold in folds if str(fold.origin) == origin)
+
+
+def folds_since(frame: pd.DataFrame, manifest: FrameManifest, learned_until: date) -> list[Fold]:
+    """Folds of forecasts from origins after a day, at most `MOST_SINCE`, spread evenly, newest first.
+
+    Whoever has learned until that day has seen none of their days; a fold that begins on it would be that model again.
+
+    Args:
+        frame: With `business_date` and `sales_date`.
+        manifest: Of the frame.
+        learned_until: The last day that the other model knows.
+    """
+    origins = np.unique(days_of(frame["business_date"]))
+    since = origins[(origins > np.datetime64(learned_until)) & (origins < np.datetime64(manifest.cutoff))][::-1]
+    places = np.unique(np.linspace(0, len(since) - 1, min(len(since), MOST_SINCE)).round().astype(int))
+    days = days_of(frame["business_date"]), days_of(frame["sales_date"])
+    return [_forecast_fold(*days, origin) for origin in since[places]]
 
 
 def _rolling(

@@ -21,16 +21,21 @@ def what_decides(
     declaration: ModelDeclaration, *, frame_digest: str, seed: int, workers: int, num_threads: int
 ) -> dict[str, object]:
     """Everything that the text of a fitted model depends on, but the fold."""
-    code = b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))
     return {
         "frame_digest": frame_digest,
         "declaration": declaration.model_dump(mode="json"),
         "seed": seed,
         "workers": workers,
         "num_threads": num_threads,
-        "code": hashlib.sha256(code).hexdigest(),
+        "code": code_digest(),
         "libraries": {name: version(name) for name in LIBRARIES},
     }
+
+
+def code_digest() -> str:
+    """Of the code that fits."""
+    code = b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))
+    return hashlib.sha256(code).hexdigest()
 
 
 class KeptFits:

@@ -1,5 +1,7 @@
 """Errors of a forecast. All take arrays of one length; a percentage means nothing without the level it is taken at."""
 
+from typing import Literal
+
 import numpy as np
 import numpy.typing as npt
 
@@ -10,6 +12,11 @@ def wape(actual: Floats, forecast: Floats) -> float:
     """Weighted absolute percentage error: sum of absolute errors over the sum of actuals; NaN without any actuals."""
     total = float(np.sum(np.abs(actual)))
     return float(np.sum(np.abs(actual - forecast))) / total if total else float("nan")
+
+
+def losses(error: Floats, kind: Literal["absolute", "squared"]) -> Floats:
+    """Losses of errors, in units or in squared ones."""
+    return np.abs(error) if kind == "absolute" else error**2
 
 
 def bias(actual: Floats, forecast: Floats) -> float:
@@ -46,6 +53,15 @@ def shares_below(actual: Floats, quantile: Floats) -> tuple[float, float]:
     return float(np.mean(actual < quantile)), float(np.mean(actual <= quantile))
 
 
-def coverage(actual: Floats, low: Floats, high: Floats) -> float:
-    """Share of actuals within [low, high], 0 to 1; NaN for no rows."""
-    return float(np.mean((actual >= low) & (actual <= high))) if len(actual) else float("nan")
+def coverage(actual: Floats, low: Floats, high: Floats, *, tail: float = 0.05) -> float:
+    """Share of actuals within an interval that promises `tail` beyond either end, 0 to 1; NaN for no rows.
+
+    Counts often hit an end exactly, which is neither inside nor outside: a quantile of zero cannot be missed below. Of
+    those that do, as many count as outside as a right quantile needs, between none and all of them (the freedom that
+    randomised probability integral transforms leave to chance: Czado, Gneiting and Held, 2009). Where no actual hits an
+    end this is the plain share.
+    """
+    if not len(actual):
+        return float("nan")
+    below, above = shares_below(actual, low), shares_below(-actual, -high)
+    return float(1 - np.clip(tail, *below) - np.clip(tail, *above))

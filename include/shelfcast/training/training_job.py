@@ -24,15 +24,17 @@ from shelfcast.only_one import only_one
 from shelfcast.training import declaration as declarations
 from shelfcast.training.baselines import learned_forecasts
 from shelfcast.training.calibration import calibrate
+from shelfcast.training.champion import SINCE_CHAMPION, Champion, Matter, champion_of, digest_of, matter_of, taken_over
 from shelfcast.training.cluster_fits import FRAME_FILES, Fits
 from shelfcast.training.crew import Crew, crew_of
 from shelfcast.training.declaration import ModelDeclaration
-from shelfcast.training.evaluation import ChampionState, evaluate, fold_rows
-from shelfcast.training.fit import MODEL, feature_names, parameters, predict
-from shelfcast.training.folds import Booleans, folds_of, moments_of, search_folds
+from shelfcast.training.evaluation import evaluate, fold_rows, forecast_rows
+from shelfcast.training.fit import MODEL, parameters, predict
+from shelfcast.training.folds import Booleans, folds_of, folds_since, moments_of, search_folds
 from shelfcast.training.frame import FRAME, FrameManifest, columns_of, countable, verify
+from shelfcast.training.kept_fits import code_digest
 from shelfcast.training.places import is_remote, local_copy, written_to
-from shelfcast.training.rows import Floats, model_features
+from shelfcast.training.rows import Floats
 from shelfcast.training.sample import Sample
 from shelfcast.training.search import Trial, search
 from shelfcast.training.spread import SPREAD, drawn, fit_spread, predict_spread
@@ -51,7 +53,7 @@ FAIL_RATHER_THAN_WAIT: dict[str, bool | float | int | str | None] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Models:
-    """Native texts of what a fold is measured with: its own model, that of the spread, and the champion if there is one."""
+    """Native texts of what a fold is measured with: its own model, that of the spread, and that of the champion's recipe."""
 
     text: str
     spread_text: str
@@ -85,30 +87,21 @@ def run(context: SparkContext, place: str, out: str, releases: str | None, *, cr
         manifest, frame = verify(folder), pd.read_parquet(folder / FRAME)
     declared = declarations.load(manifest.model)
     with local_copy(releases) if releases else nullcontext() as releases_folder:
-        state, champion = champion_of(releases_folder, declared)
+        champion = champion_of(releases_folder, manifest.model)
     fits = Fits(context=context, place=place, frame_digest=manifest.digest, crew=crew, seed=seed)
-    declaration, trials = searched(frame, declared, manifest, fits)
-    rows, spread_text = _on_folds(frame, declaration, manifest, fits, champion)
+    declaration, trials = searched(frame, taken_over(declared, champion), manifest, fits)
+    matter = matter_of(declaration, champion, code=code_digest())
+    rows, spread_text = _on_folds(frame, declaration, manifest, fits, matter)
+    since = _since_champion(frame, declaration, manifest, fits, champion)
     texts = {MODEL: fits.text_of(declaration, None), SPREAD: spread_text}
+    about = {**matter.as_dict(), "declared": digest_of(declared), "code": code_digest()}
     with written_to(out, last=WRITTEN_LAST) as folder:
-        write_candidate(folder, texts, rows, declaration, manifest, champion=state, seed=seed)
         if trials:
             (folder / TRIALS).write_text(json.dumps([trial.as_dict() for trial in trials], indent=1))
+        if since is not None:
+            since.to_parquet(folder / SINCE_CHAMPION, index=False)
+        write_candidate(folder, texts, rows, declaration, manifest, about=about, seed=seed)
     fits.forget()
-
-
-def champion_of(releases: Path | None, declaration: ModelDeclaration) -> tuple[ChampionState, str | None]:
-    """Whether there is a champion to measure beside the candidate, and its model text if so.
-
-    The champion was trained on some of the days that it is measured on here, which flatters it, never the candidate.
-    """
-    path = releases / "current.json" if releases else None
-    current = json.loads(path.read_text())["current"] if path and path.exists() else None
-    if releases is None or current is None:
-        return ChampionState.NONE, None
-    text = (releases / str(current) / MODEL).read_text()
-    is_comparable = feature_names(text) == model_features(declaration)
-    return (ChampionState.COMPARED, text) if is_comparable else (ChampionState.NOT_COMPARABLE, None)
 
 
 def searched(
@@ -129,7 +122,7 @@ def searched(
 
 
 def _on_folds(
-    frame: pd.DataFrame, declaration: ModelDeclaration, manifest: FrameManifest, fits: Fits, champion: str | None
+    frame: pd.DataFrame, declaration: ModelDeclaration, manifest: FrameManifest, fits: Fits, matter: Matter
 ) -> tuple[pd.DataFrame, str]:
     """Forecasts of each fold's days by its own model (see `fold_rows`), and the model of their spread."""
     folds, counted, parts = folds_of(frame, declaration, manifest), countable(frame), []
@@ -142,9 +135,32 @@ def _on_folds(
         text = fits.text_of(declaration, str(fold.origin))
         print(f"fold {number + 1} of {len(folds)}: origin {fold.origin}", flush=True)  # noqa: T201
         learned = _learned(frame, fold.train & counted, fold.test & counted, declaration, fits.seed)
+        champion = (
+            fits.text_of(matter.champion.declaration, str(fold.origin))
+            if matter.champion and matter.is_refitted
+            else None
+        )
         models = Models(text=text, spread_text=spread_text, champion=champion)
         parts.append(_measured(frame[fold.test & counted], models, declaration, number, learned))
     return pd.concat(parts, ignore_index=True), spread_text
+
+
+def _since_champion(
+    frame: pd.DataFrame, declaration: ModelDeclaration, manifest: FrameManifest, fits: Fits, champion: Champion | None
+) -> pd.DataFrame | None:
+    """What fold models say of the days since the champion's cutoff, for what it said itself to be laid beside.
+
+    `None` of a regression, which no one keeps the answers of, and while there is no origin between the two cutoffs.
+    """
+    if champion is None or declaration.kind == "regression":
+        return None
+    parts, counted = [], countable(frame)
+    for number, fold in enumerate(folds_since(frame, manifest, champion.cutoff)):
+        chosen = frame[fold.test & counted]
+        sample = Sample.of(columns_of(chosen), declaration)
+        mean = predict(fits.text_of(declaration, str(fold.origin)), sample.rows, sample.expected, declaration)
+        parts.append(forecast_rows(chosen, declaration, number, mean=mean))
+    return pd.concat(parts, ignore_index=True) if parts else None
 
 
 def _learned(
@@ -173,10 +189,13 @@ def write_candidate(
     declaration: ModelDeclaration,
     manifest: FrameManifest,
     *,
-    champion: ChampionState,
+    about: Mapping[str, object],
     seed: int,
 ) -> None:
-    """Writes models (by name), calibration, fold forecasts, metrics and what they were made from; `training.json` last."""
+    """Writes models (by name), calibration, fold forecasts, metrics and what they were made from; `training.json` last.
+
+    `about` says what the gate has to decide (see `Matter.as_dict`) and what the model was fitted by.
+    """
     out.mkdir(parents=True, exist_ok=True)
     actual, mean, spread = (rows[name].to_numpy(float) for name in ("actual", "mean", "spread"))
 
@@ -192,15 +211,17 @@ def write_candidate(
     (out / "calibration.json").write_text(calibrated(slice(None)).to_json())
     rows.to_parquet(out / "fold_forecasts.parquet", index=False)
     (out / "metrics.json").write_text(json.dumps(measured.as_dict(), indent=1))
-    about = {"model": declaration.name, "cutoff": manifest.cutoff, "frame_digest": manifest.digest, "seed": seed}
-    about |= {
+    made_of = {
+        "model": declaration.name,
+        "cutoff": manifest.cutoff,
+        "frame_digest": manifest.digest,
+        "seed": seed,
         "horizon_days": manifest.horizon_days,
         "rows": manifest.rows,
         "reason": manifest.reason,
         "is_forced": manifest.is_forced,
-        "champion": champion.value,
     }
-    (out / WRITTEN_LAST).write_text(json.dumps(about, indent=1))
+    (out / WRITTEN_LAST).write_text(json.dumps({**made_of, **about}, indent=1))
 
 
 if __name__ == "__main__":

@@ -69,22 +69,28 @@ class GateOperator(BaseOperator):
         from shelfcast.deployment.bundle import MODELS
         from shelfcast.registry.candidate_cost import measure
         from shelfcast.registry.gate import decide, obstacle_of
-        from shelfcast.training.evaluation import ChampionState
+        from shelfcast.training.champion import Question
+        from shelfcast_provider.cold_store.cold_store_hook import ColdStoreHook
+        from shelfcast_provider.registry.champion_evidence import evidence_of, rows_beside_served
 
         declaration = declarations.load(self.model)
         with tempfile.TemporaryDirectory() as folder:
             parts = Path(hook.download(run_id, "candidate", folder))
             about = json.loads((parts / "training.json").read_text())
             metrics = json.loads((parts / "metrics.json").read_text())
-            decision = decide(
-                pd.read_parquet(parts / "fold_forecasts.parquet"),
-                declaration.gate,
-                strongest_simple=metrics["strongest_simple"],
-                cost=measure(*(parts / name for name in MODELS)),
-                is_forced=bool(about["is_forced"]),
-                obstacle=obstacle_of(about, declaration),
-                is_champion_comparable=about.get("champion") != ChampionState.NOT_COMPARABLE,
-            )
+            rows = pd.read_parquet(parts / "fold_forecasts.parquet")
+            with ColdStoreHook() as store:
+                if about["question"] != Question.FIRST:
+                    rows = rows_beside_served(store, rows, declaration)
+                decision = decide(
+                    rows,
+                    declaration.gate,
+                    strongest_simple=metrics["strongest_simple"],
+                    cost=measure(*(parts / name for name in MODELS)),
+                    evidence=evidence_of(store, parts, about, declaration),
+                    is_forced=bool(about["is_forced"]),
+                    obstacle=obstacle_of(about, declaration),
+                )
         return decision, date.fromisoformat(about["cutoff"])
 
     def _record(self, decision_id: str, decision: "Decision", cutoff: date) -> None:
@@ -106,6 +112,7 @@ class GateOperator(BaseOperator):
     def _tell_mlflow(self, hook: Any, version: Any, decision_id: str, decision: "Decision") -> None:
         client, outcome = hook.get_conn(), decision.outcome.value
         client.set_model_version_tag(self.model, version.version, "gate", outcome)
+        client.set_model_version_tag(self.model, version.version, "gate_question", decision.question.value)
         client.set_model_version_tag(self.model, version.version, "decision_id", decision_id)
         client.update_model_version(
             self.model, version.version, description=f"{outcome}: {'; '.join(decision.reasons)}"

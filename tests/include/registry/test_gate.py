@@ -9,7 +9,8 @@ import pytest
 
 from shelfcast.registry import gate
 from shelfcast.registry.candidate_cost import CandidateCost
-from shelfcast.registry.gate import Outcome
+from shelfcast.registry.gate import Evidence, Outcome
+from shelfcast.training.champion import Question
 from shelfcast.training.declaration import GateRules
 
 RULES = GateRules(minimum_effect=0.005, segment_margin=0.05, bias_limit=0.05, coverage_range=(0.86, 0.94), alpha=0.05)
@@ -60,10 +61,14 @@ def test_a_first_candidate_that_does_not_beat_the_simple_method_is_held_back():
     assert "not surely better than weekday_mean_56" in decision.reasons[0]
 
 
-def test_with_a_champion_the_champion_is_the_opponent():
-    decision = decide(fold_forecasts(skill=0.8, champion=0.7), RULES, strongest_simple="weekday_mean_56")
-    assert decision.opponent == "champion"
+def test_a_recipe_has_to_beat_the_champions_recipe():
+    recipe = Evidence(question=Question.RECIPE, changes=["fit.num_leaves 31 → 63"])
+    decision = decide(fold_forecasts(skill=0.8, champion=0.7), RULES, strongest_simple="x", evidence=recipe)
+    assert (decision.opponent, decision.question) == ("the champion's recipe", Question.RECIPE)
     assert decision.outcome is Outcome.HOLD
+    better = decide(fold_forecasts(skill=0.6, champion=0.8), RULES, strongest_simple="x", evidence=recipe)
+    assert better.outcome is Outcome.RELEASE
+    assert "asked whether the recipe is better than the champion's (fit.num_leaves 31 → 63)" in better.reasons
 
 
 def test_a_forced_release_says_so_and_keeps_the_broken_rules():
@@ -160,7 +165,8 @@ def test_intervals_that_fail_in_one_segment_are_named():
     rows.loc[ahead, "q95"] = rows.loc[ahead, "mean"] + 4 * 0.8
     decision = decide(rows, RULES, strongest_simple="x")
     assert len(decision.reasons) == 1
-    assert "points too little or too much in segment week 4 ahead (7" in decision.reasons[0]
+    assert decision.reasons[0].startswith("90 % intervals cover 7")
+    assert "in segment week 4 ahead, more than 5 points too little or too much" in decision.reasons[0]
 
 
 def test_a_mean_is_judged_by_squared_errors():

@@ -74,12 +74,16 @@ def test_intervals_too_narrow_or_too_wide_are_found_in_their_segment(width, is_c
     assert found["on promotion"].is_covered == is_covered
 
 
-def test_an_interval_that_begins_at_zero_may_cover_the_lower_tail_too():
+def test_an_interval_that_begins_at_zero_is_not_too_wide_for_days_without_a_sale():
     rows = simulate(PANEL, seed=1)
-    found = judged(rows.assign(q05=0.0))["on promotion"]
-    assert found.coverage_high == pytest.approx(1.0)
+    half_of_them = np.arange(len(rows)) % 2 == 0
+    rows = rows.assign(q05=0.0, actual=rows["actual"].where(~half_of_them, 0.0))
+    covered = (rows["actual"] >= rows["q05"]) & (rows["actual"] <= rows["q95"])
+    assert covered[rows["on_promotion"] > 0].mean() > 0.95
+    found = judged(rows)["on promotion"]
     assert found.is_covered
-    assert judged(rows)["on promotion"].coverage_high == pytest.approx(0.95)
+    too_low = judged(rows.assign(q95=rows["mean"]))["on promotion"]
+    assert not too_low.is_covered, "half of the days that sold lie above its upper end"
 
 
 def test_the_class_of_demand_is_that_of_the_days_behind_the_features():

@@ -5,16 +5,15 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
-import pytest
 
 from shelfcast.training import training_job
+from shelfcast.training.champion import matter_of
 from shelfcast.training.crew import Crew
-from shelfcast.training.evaluation import ChampionState
 from shelfcast.training.fit import train
 from shelfcast.training.folds import fold_at, folds_of
 from shelfcast.training.frame import FrameManifest, columns_of
 from shelfcast.training.sample import Sample
-from shelfcast.training.training_job import champion_of, write_candidate
+from shelfcast.training.training_job import write_candidate
 
 MANIFEST = FrameManifest(
     model="demand",
@@ -32,11 +31,11 @@ MANIFEST = FrameManifest(
 def test_a_candidate_says_how_many_days_ahead_it_was_trained_for(candidate, demand, tmp_path):
     text, rows, _, spread_text = candidate
     texts = {"model.txt": text, "spread.txt": spread_text}
-    write_candidate(tmp_path, texts, rows.copy(), demand, MANIFEST, champion=ChampionState.NONE, seed=7)
+    write_candidate(tmp_path, texts, rows.copy(), demand, MANIFEST, about={"question": "first"}, seed=7)
     about = json.loads((tmp_path / "training.json").read_text())
     assert about == {
         "model": "demand", "cutoff": "2024-06-30", "frame_digest": "d", "seed": 7, "horizon_days": 7, "rows": 9,
-        "reason": "x", "is_forced": True, "champion": "none",
+        "reason": "x", "is_forced": True, "question": "first",
     }  # fmt: skip
 
 
@@ -57,8 +56,10 @@ class FitsHere:
 
 
 def test_the_spread_of_a_candidate_knows_no_day_that_it_is_measured_on(frame, demand, settings):
+    first = matter_of(demand, None, code="c")
+
     def spread_text(frame):
-        rows, text = training_job._on_folds(frame, demand, FOUR_WEEKS, FitsHere(frame, settings), None)
+        rows, text = training_job._on_folds(frame, demand, FOUR_WEEKS, FitsHere(frame, settings), first)
         assert (rows["spread"] > 0).all()
         assert sorted(rows["fold"].unique()) == [0, 1]
         return text
@@ -71,33 +72,3 @@ def test_the_spread_of_a_candidate_knows_no_day_that_it_is_measured_on(frame, de
     )
     assert spread_text(later) == spread_text(frame)
     assert spread_text(earlier) != spread_text(frame)
-
-
-@pytest.fixture
-def serving(tmp_path, candidate):
-    """A function that lets a model text serve; answers the folder of the releases."""
-
-    def made(text, current="demand-20240630-0123456789"):
-        (tmp_path / "demand-20240630-0123456789").mkdir()
-        (tmp_path / "demand-20240630-0123456789" / "model.txt").write_text(text)
-        (tmp_path / "current.json").write_text(json.dumps({"current": current, "previous": None}))
-        return tmp_path
-
-    return made
-
-
-def test_the_model_that_serves_is_the_champion(candidate, demand, serving):
-    assert champion_of(serving(candidate[0]), demand) == (ChampionState.COMPARED, candidate[0])
-
-
-@pytest.mark.parametrize("name", ["", "log_level "])
-def test_a_champion_of_other_features_is_not_compared(candidate, demand, serving, name):
-    other = candidate[0].replace("log_baseline ", name)
-    assert champion_of(serving(other), demand) == (ChampionState.NOT_COMPARABLE, None)
-
-
-@pytest.mark.parametrize("has_pointer", [True, False])
-def test_where_nothing_serves_there_is_no_champion(candidate, demand, serving, tmp_path, has_pointer):
-    folder = serving(candidate[0], current=None) if has_pointer else tmp_path
-    assert champion_of(folder, demand) == (ChampionState.NONE, None)
-    assert champion_of(None, demand) == (ChampionState.NONE, None)

@@ -1,0 +1,221 @@
+"""Whether a refresh is sound: the champion's recipe on newer days, beside what was said before those days came.
+
+A champion may not be measured on a candidate's folds: it has learned from their days. What it said in the ledger it said
+before they came, and a fold model knows no more than its origin. So the two are laid side by side at the same origins,
+series and days. Of one recipe a fold model at the champion's own cutoff *is* the champion: only origins behind it say
+anything of what the newer days are worth, and a week has few of them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+import pandas as pd
+
+from shelfcast.registry.panel_test import Panel, TestOfMeans, diebold_mariano, draw_gains
+from shelfcast.registry.segments import FEWEST_BLOCKS, judge
+from shelfcast.training.declaration import GateRules
+from shelfcast.training.evaluation import column
+from shelfcast.training.metrics import Floats, losses, wape
+
+KEYS = ("series_id", "business_date", "horizon_days")
+SERVED = {"mean": "served", "q05": "served_q05", "q95": "served_q95"}
+"""Columns of what was served, as the ledger names them and as fold forecasts carry them."""
+
+FEWEST_HORIZONS = 2
+"""Days that must have passed before what is not proved counts against a candidate, in horizons: eight weeks of four."""
+
+
+class Verdict(StrEnum):
+    """What the forecasts of one panel say of two forecasters."""
+
+    BETTER = "better"
+    """By more than the minimum effect, by both tests."""
+    NO_WORSE = "no_worse"
+    """Shown to be no worse than by the margin, by both tests and in every segment."""
+    NOT_SHOWN = "not_shown"
+    """Neither, though there are days enough to show it."""
+    TOO_FEW = "too_few"
+    """Neither, and too few days to ask for it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """A candidate's fold models beside what was served, on days that neither had learned from.
+
+    Attributes:
+        opponent: Who said the other forecasts.
+        rows, series, origins, days: What both were measured on.
+        first_day, last_day: Of the days, ISO text.
+        wape, opponent_wape: Of the two.
+        gain: 1 - candidate's loss / opponent's; above 0 is better.
+        gain_low: The least that it may be at the rules' error rate; `None` if it cannot be told.
+        diebold_mariano: Test of the days' totals for no rise above the margin.
+        worse_segments: Those that are not shown to be within the segments' margin, with their rise.
+        verdict: See there.
+    """
+
+    opponent: str
+    rows: int
+    series: int
+    origins: int
+    days: int
+    first_day: str
+    last_day: str
+    wape: float
+    opponent_wape: float
+    gain: float
+    gain_low: float | None
+    diebold_mariano: TestOfMeans
+    worse_segments: list[str]
+    verdict: Verdict
+
+    def text(self) -> str:
+        """In a sentence, for the decision's reasons."""
+        low = "" if self.gain_low is None else f", at least {self.gain_low:+.1%}"
+        return (
+            f"{self.opponent}: error {self.wape:.1%} against {self.opponent_wape:.1%} ({self.gain:+.1%}{low}) on "
+            f"{self.rows:,} rows of {self.series:,} series, {self.origins} origins and the {self.days} days from "
+            f"{self.first_day} to {self.last_day}, which neither side had seen"
+        )
+
+
+def beside_served(rows: pd.DataFrame, ledger: pd.DataFrame) -> pd.DataFrame:
+    """Fold forecasts with what was served at the same origin, of the same series and day; NaN where nothing was.
+
+    Args:
+        rows: Fold forecasts of a forecast model.
+        ledger: `series_id`, `business_date`, `horizon_days`, `release_id`, `mean`, `q05`, `q95` of vintages that knew no
+            later day than their own.
+    """
+    if not set(KEYS) <= set(rows.columns):
+        return rows.assign(**dict.fromkeys(SERVED.values(), np.nan), served_by=None)
+    renamed = ledger.rename(columns={**SERVED, "release_id": "served_by"})
+    left, right = (part.assign(business_date=pd.to_datetime(part["business_date"])) for part in (rows, renamed))
+    kept = right[[*KEYS, *SERVED.values(), "served_by"]].astype({"horizon_days": left["horizon_days"].dtype})
+    joined = left.drop(columns=[*SERVED.values(), "served_by"], errors="ignore").merge(
+        kept.astype({"series_id": left["series_id"].dtype}), on=list(KEYS), how="left", validate="one_to_one"
+    )
+    return joined.assign(business_date=rows["business_date"].to_numpy())
+
+
+def compare(rows: pd.DataFrame, rules: GateRules, *, opponent: str) -> Comparison | None:
+    """Compares forecasts with those that were served on the same rows; `None` where nothing was.
+
+    Args:
+        rows: See `beside_served`.
+        rules: The model's rules.
+        opponent: Who served, for the sentence.
+    """
+    rows = rows[rows["served"].notna()]
+    if rows.empty:
+        return None
+    actual, mean, served = (column(rows, name) for name in ("actual", "mean", "served"))
+    panel = Panel.of(rows, own=losses(actual - mean, rules.loss), other=losses(actual - served, rules.loss))
+    drawn = draw_gains(panel)
+    low = drawn.bound(rules.alpha)
+    days = np.unique(panel.day)
+    can_be_asked = drawn.blocks >= FEWEST_BLOCKS and len(days) >= FEWEST_HORIZONS * panel.horizon_days
+    worse = [f"{part.name} ({part.rise:+.1%})" for part in judge(rows, panel, rules) if not part.is_no_worse]
+    no_worse = diebold_mariano(panel, minimum_effect=-rules.refresh_margin)
+    dates = days.astype("datetime64[D]")
+    return Comparison(
+        opponent=opponent,
+        rows=len(rows),
+        series=int(rows["series_id"].nunique()),
+        origins=drawn.blocks,
+        days=len(days),
+        first_day=str(dates[0]),
+        last_day=str(dates[-1]),
+        wape=wape(actual, mean),
+        opponent_wape=wape(actual, served),
+        gain=panel.gain,
+        gain_low=low,
+        diebold_mariano=no_worse,
+        worse_segments=worse if can_be_asked else [],
+        verdict=_verdict(panel, low, no_worse, rules, is_worse_somewhere=bool(worse), can_be_asked=can_be_asked),
+    )
+
+
+def _verdict(
+    panel: Panel,
+    low: float | None,
+    no_worse: TestOfMeans,
+    rules: GateRules,
+    *,
+    is_worse_somewhere: bool,
+    can_be_asked: bool,
+) -> Verdict:
+    def passed(bound: float, test: TestOfMeans) -> bool:
+        return low is not None and low > bound and test.p_value is not None and test.p_value <= rules.alpha
+
+    if (panel.own == panel.other).all():
+        return Verdict.NO_WORSE
+    if passed(rules.minimum_effect, diebold_mariano(panel, minimum_effect=rules.minimum_effect)):
+        return Verdict.BETTER
+    if passed(-rules.refresh_margin, no_worse) and not is_worse_somewhere:
+        return Verdict.NO_WORSE
+    return Verdict.NOT_SHOWN if can_be_asked else Verdict.TOO_FEW
+
+
+@dataclass(frozen=True, kw_only=True)
+class Nearness:
+    """What a refresh and the champion make of today's vectors.
+
+    Attributes:
+        business_date: Date of the vectors, ISO text.
+        entities: How many were forecast by both.
+        total_change: Refresh's total over the champion's, minus 1.
+        furthest_store: The store whose total changes most; `None` where entities have no store.
+        furthest_change: Its change.
+    """
+
+    business_date: str
+    entities: int
+    total_change: float
+    furthest_store: str | None
+    furthest_change: float
+
+    def is_within(self, rules: GateRules) -> bool:
+        """Whether both lie within the limits of a refresh; never where a number is not finite."""
+        return (
+            abs(self.total_change) <= rules.refresh_total_limit
+            and abs(self.furthest_change) <= rules.refresh_store_limit
+        )
+
+    def text(self) -> str:
+        """In a sentence, for the decision's reasons."""
+        store = f", store {self.furthest_store} by {self.furthest_change:+.1%}" if self.furthest_store else ""
+        return (
+            f"forecasts of the {self.entities:,} vectors of {self.business_date} change by {self.total_change:+.1%} in all"
+            f"{store}"
+        )
+
+
+def nearness(totals: Mapping[str, tuple[Floats, Floats]], *, business_date: str, has_stores: bool) -> Nearness | None:
+    """How far a refresh is from the champion on the same vectors; `None` without any.
+
+    Args:
+        totals: Of each store, the refresh's and the champion's total of each entity.
+        business_date: Of the vectors.
+        has_stores: Whether the names are stores.
+    """
+    if not totals:
+        return None
+    sums = {store: (float(own.sum()), float(other.sum())) for store, (own, other) in totals.items()}
+    changes = {store: _change(*both) for store, both in sums.items()}
+    furthest = max(changes, key=lambda store: np.inf if np.isnan(changes[store]) else abs(changes[store]))
+    return Nearness(
+        business_date=business_date,
+        entities=sum(len(own) for own, _ in totals.values()),
+        total_change=_change(sum(own for own, _ in sums.values()), sum(other for _, other in sums.values())),
+        furthest_store=furthest if has_stores else None,
+        furthest_change=changes[furthest] if has_stores else 0.0,
+    )
+
+
+def _change(own: float, other: float) -> float:
+    if other == 0:
+        return 0.0 if own == 0 else float("nan")
+    return own / other - 1

@@ -1,0 +1,160 @@
+"""What serves while a candidate is trained, and what the two have to settle between them.
+
+A champion has learned from the days that its candidate's folds are measured on, so its own forecasts of them say nothing.
+What can be compared without that fault: its *recipe*, fitted anew on the same folds, and what it said before the days came.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from shelfcast.errors import TrainingError
+from shelfcast.training import declaration as declarations
+from shelfcast.training.declaration import ModelDeclaration
+from shelfcast.training.fit import MODEL, feature_names
+from shelfcast.training.rows import model_features
+
+SINCE_CHAMPION = "since_champion.parquet"
+"""File of forecasts by fold models from origins after the champion's cutoff, if there are any."""
+
+POINTER, DECLARATION, TRAINING = "current.json", "declaration.yaml", "training.json"
+
+
+class Question(StrEnum):
+    """What the gate has to decide about a candidate."""
+
+    FIRST = "first"
+    """Is it better than the strongest simple method? Nothing serves yet."""
+    RECIPE = "recipe"
+    """Is its recipe better than the champion's?"""
+    REFRESH = "refresh"
+    """Is it sound? It is the champion's recipe on newer days."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Champion:
+    """The release that serves.
+
+    Attributes:
+        release_id: Its name.
+        declaration: As it was declared when it was trained, with the parameters that a search had found.
+        features: What its model was fitted on.
+        training: Its `training.json`.
+    """
+
+    release_id: str
+    declaration: ModelDeclaration
+    features: tuple[str, ...]
+    training: dict[str, Any]
+
+    @property
+    def cutoff(self) -> date:
+        """The last day that it has learned from."""
+        return date.fromisoformat(self.training["cutoff"])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Matter:
+    """What is to be decided about a candidate.
+
+    Attributes:
+        question: See there.
+        champion: What serves; `None` before the first release.
+        changes: In what the candidate's recipe differs from the champion's.
+        is_refitted: Whether the champion's recipe is fitted anew on the candidate's folds.
+    """
+
+    question: Question
+    champion: Champion | None
+    changes: list[str]
+    is_refitted: bool
+
+    def as_dict(self) -> dict[str, object]:
+        """For `training.json`."""
+        champion = self.champion
+        return {
+            "question": self.question.value,
+            "champion": champion.release_id if champion else None,
+            "champion_cutoff": champion.cutoff.isoformat() if champion else None,
+            "changes": self.changes,
+            "is_refitted": self.is_refitted,
+        }
+
+
+def champion_of(releases: Path | None, model: str) -> Champion | None:
+    """The release that the pointer in a model's releases folder names; `None` if there is none.
+
+    Raises:
+        TrainingError: The pointer names a release that is not whole.
+    """
+    path = releases / POINTER if releases else None
+    current = json.loads(path.read_text())["current"] if path and path.exists() else None
+    if releases is None or current is None:
+        return None
+    folder = releases / str(current)
+    try:
+        training = json.loads((folder / TRAINING).read_text())
+        text = (folder / MODEL).read_text()
+        declared = declarations.read(folder / DECLARATION, name=model)
+    except (OSError, ValueError) as error:
+        raise TrainingError(
+            f"{current} serves, and its bundle cannot be read ({error}): a candidate could not be compared with it. Build "
+            "that release again, or point at another one."
+        ) from error
+    return Champion(
+        release_id=str(current), declaration=declared, features=feature_names(text), training=dict(training)
+    )
+
+
+def taken_over(declared: ModelDeclaration, champion: Champion | None) -> ModelDeclaration:
+    """The declaration with the parameters that a search had found for the champion, while it is declared as it was then.
+
+    Without them each Monday would go back to what the search had found worse.
+    """
+    if champion is None or champion.training.get("declared") != digest_of(declared):
+        return declared
+    found = champion.declaration.fit.model_dump()
+    return declared.fitted_by(**{name: found[name] for name in declared.search})
+
+
+def matter_of(candidate: ModelDeclaration, champion: Champion | None, *, code: str) -> Matter:
+    """What the gate has to decide.
+
+    A change of the code alone is judged as a refresh: nobody asked for another recipe, and the old code cannot be fitted
+    anew. It is named, and what served until now is what the candidate must not fall behind.
+
+    Args:
+        candidate: As it is fitted.
+        champion: What serves.
+        code: Digest of the code that fits.
+    """
+    if champion is None:
+        return Matter(question=Question.FIRST, champion=None, changes=[], is_refitted=False)
+    changes, features = candidate.changes_since(champion.declaration), model_features(candidate)
+    if champion.features != features:
+        changes.append("features" + _difference(features, champion.features))
+    question = Question.RECIPE if changes else Question.REFRESH
+    can_be_refitted = champion.features == features and all(change.startswith("fit.") for change in changes)
+    if champion.training.get("code") not in (None, code):
+        changes.append("code")
+    return Matter(
+        question=question,
+        champion=champion,
+        changes=changes,
+        is_refitted=question is Question.RECIPE and can_be_refitted,
+    )
+
+
+def digest_of(declaration: ModelDeclaration) -> str:
+    """Of what a declaration says."""
+    return hashlib.sha256(declaration.model_dump_json().encode()).hexdigest()
+
+
+def _difference(now: tuple[str, ...], then: tuple[str, ...]) -> str:
+    added, gone = sorted(set(now) - set(then)), sorted(set(then) - set(now))
+    told = [f"{sign}{name}" for sign, names in (("+", added), ("-", gone)) for name in names]
+    return f" ({', '.join(told[:10])})" if told else " in another order"
