@@ -44,8 +44,9 @@ def local_copy(place: str, names: Sequence[str] | None = None) -> Iterator[Path]
 
 @contextmanager
 def written_to(place: str, *, last: str) -> Iterator[Path]:
-    """The folder itself or, of a URI, one whose files are copied there in the end, `last` after all others."""
+    """The folder itself, made if missing; of a URI one whose files are copied there in the end, `last` after all others."""
     if not is_remote(place):
+        Path(place).mkdir(parents=True, exist_ok=True)
         yield Path(place)
         return
     from pyarrow.fs import copy_files

@@ -56,9 +56,13 @@ def evidence_of(
 def rows_beside_served(
     store: "ColdStore", rows: "pd.DataFrame", declaration: "ModelDeclaration", *, release_id: str | None = None
 ) -> "pd.DataFrame":
-    """Forecasts with what was served at their origins, by one release or by whichever served then."""
+    """Forecasts with what was served at their origins, by one release or by whichever served then.
+
+    A release that knows days after an origin says of it what it has learned from: that is left out.
+    """
     import pandas as pd
 
+    from shelfcast.deployment.bundle import cutoff_of
     from shelfcast.registry.refresh import beside_served
 
     store.run("serving/create_ledger")
@@ -67,22 +71,9 @@ def rows_beside_served(
         return rows
     found = [store.fetch("registry/served_vintage", {"business_date": origin}) for origin in origins]
     ledger = pd.concat(found, ignore_index=True)
-    is_honest = [_knew(name) <= day for name, day in zip(ledger["release_id"], _dates(ledger), strict=True)]
-    ledger = ledger[is_honest]
+    known = ledger["release_id"].map(cutoff_of)
+    ledger = ledger[(pd.to_datetime(known) <= pd.to_datetime(ledger["business_date"])).to_numpy(bool)]
     return beside_served(rows, ledger if release_id is None else ledger[ledger["release_id"] == release_id])
-
-
-def _dates(ledger: "pd.DataFrame") -> "list[date]":
-    import pandas as pd
-
-    return list(pd.to_datetime(ledger["business_date"]).dt.date)
-
-
-def _knew(release_id: str) -> date:
-    """The last day that a release has learned from: what it says of earlier ones is hindsight."""
-    from shelfcast.deployment.bundle import cutoff_of
-
-    return cutoff_of(release_id)
 
 
 def _nearness(
