@@ -1,5 +1,6 @@
 """`shelfcast backtest` on the screen: a progress bar, how the columns were taken, tables of errors, what it cost."""
 
+import math
 from datetime import timedelta
 from pathlib import Path
 
@@ -15,7 +16,20 @@ from shelfcast.training.backtest import run as measure
 
 GIB = 1024**3
 TENTHS = 10
-NUMBERS = ("rows", "WAPE", "bias", "RMSPE", "RMSSE", "pinball", "in 90 %", "simple", "ratio")
+NUMBERS = {
+    "rows": ("rows", ",.0f"),
+    "WAPE": ("wape", ".2%"),
+    "bias": ("bias", "+.2%"),
+    "RMSPE": ("rmspe", ".3f"),
+    "RMSSE": ("rmsse", ".3f"),
+    "pinball": ("pinball", ".4g"),
+    "in 90 %": ("coverage_90", ".1%"),
+    "simple": ("strongest_simple_wape", ".2%"),
+    "ratio": ("ratio", ".3f"),
+}
+"""Headings, and the score below each with its form."""
+
+NOTHING_SOLD = "no sales"
 
 
 class StepsShown:
@@ -109,14 +123,9 @@ def _mean(scores: pd.DataFrame) -> pd.DataFrame:
 
 
 def _cells(row: dict[object, float]) -> list[str]:
-    return [
-        f"{row['rows']:,.0f}",
-        f"{row['wape']:.2%}",
-        f"{row['bias']:+.2%}",
-        f"{row['rmspe']:.3f}",
-        f"{row['rmsse']:.3f}",
-        f"{row['pinball']:.4g}",
-        f"{row['coverage_90']:.1%}",
-        f"{row['strongest_simple_wape']:.2%}",
-        f"{row['ratio']:.3f}",
-    ]
+    return [_figure(row[score], form) for score, form in NUMBERS.values()]
+
+
+def _figure(value: float, form: str) -> str:
+    """A number, or in words why there is none: an error is told as a share of what was sold."""
+    return NOTHING_SOLD if math.isnan(value) else f"{value:{form}}"

@@ -101,7 +101,7 @@ def beside_served(rows: pd.DataFrame, ledger: pd.DataFrame) -> pd.DataFrame:
 
 
 def compare(rows: pd.DataFrame, rules: GateRules, *, opponent: str) -> Comparison | None:
-    """Compares forecasts with those that were served on the same rows; `None` where nothing was.
+    """Compares forecasts with those that were served on the same rows; `None` where nothing was, or nothing was sold.
 
     Args:
         rows: See `beside_served`.
@@ -109,7 +109,7 @@ def compare(rows: pd.DataFrame, rules: GateRules, *, opponent: str) -> Compariso
         opponent: Who served, for the sentence.
     """
     rows = rows[rows["served"].notna()]
-    if rows.empty:
+    if not column(rows, "actual").any():
         return None
     actual, mean, served = (column(rows, name) for name in ("actual", "mean", "served"))
     panel = Panel.of(rows, own=losses(actual - mean, rules.loss), other=losses(actual - served, rules.loss))
