@@ -6,14 +6,16 @@ import shutil
 import signal
 import smtplib
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from email.message import EmailMessage
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +26,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from shelfcast_local import mail, mlflow_server, postgres
+from shelfcast_local import cold_store, mail, mlflow_server, postgres
 from shelfcast_local.configuration import HOST
 from shelfcast_local.environment import connections
 from shelfcast_local.stack import Stack
@@ -140,6 +142,91 @@ def test_a_wrong_password_is_refused(hook: Any, stack: Stack, monkeypatch: pytes
     monkeypatch.setenv("AIRFLOW_CONN_COLD_STORE", json.dumps({**right, "password": password}))
     with pytest.raises((DatabaseError, ProgrammingError), match=r"(?i)password"):
         hook.get_conn()
+
+
+@pytest.fixture
+def nobody(stack: Stack) -> Iterator[httpx.Client]:
+    """Who trusts the cold store's certificate and has no password."""
+    trust = ssl.create_default_context(cafile=str(cold_store.ca_bundle(stack.home)))
+    address = f"https://{HOST}:{stack.configuration.ports['cold_store']}"
+    with httpx.Client(base_url=address, verify=trust, trust_env=False) as client:
+        yield client
+
+
+@pytest.fixture
+def address(hook: Any, nobody: httpx.Client) -> str:
+    """Where a session may upload one file of a stage, as path and query."""
+    with hook.get_conn() as connection:
+        connection.cursor().execute("CREATE OR REPLACE STAGE PUBLIC.INBOX")
+        asked = {"sqlText": "PUT 'file:///tmp/part.parquet' @PUBLIC.INBOX/first AUTO_COMPRESS = FALSE"}
+        login = {"Authorization": f'Snowflake Token="{connection.rest.token}"'}
+        answer = nobody.post("/queries/v1/query-request", json=asked, headers=login).json()
+    return str(answer["data"]["stageInfo"]["presignedUrl"]).removeprefix(str(nobody.base_url).rstrip("/"))
+
+
+def staged(hook: Any) -> list[str]:
+    return [row[0] for row in run(hook, "LIST @PUBLIC.INBOX")]
+
+
+def test_a_file_is_taken_at_the_address_that_a_session_was_given(hook: Any, nobody: httpx.Client, address: str) -> None:
+    assert nobody.put(address, content=b"1").status_code == 200
+    assert staged(hook) == ["inbox/first/part.parquet"]
+
+
+def without_signature(address: str) -> str:
+    return address.split("?", maxsplit=1)[0]
+
+
+def with_another_signature(address: str) -> str:
+    return str(httpx.URL(address).copy_set_param("signature", "ü" * 64))
+
+
+def of_another_file(address: str) -> str:
+    return address.replace("part.parquet", "other.parquet")
+
+
+def of_another_folder(address: str) -> str:
+    return address.replace("/first/", "/first/../second/")
+
+
+def good_for_longer(address: str) -> str:
+    return str(httpx.URL(address).copy_set_param("expires", "99999999999"))
+
+
+def without_an_end(address: str) -> str:
+    return str(httpx.URL(address).copy_remove_param("expires"))
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        without_signature,
+        with_another_signature,
+        of_another_file,
+        of_another_folder,
+        good_for_longer,
+        without_an_end,
+    ],
+)
+def test_a_file_is_refused_at_an_address_that_nobody_was_given(
+    hook: Any, nobody: httpx.Client, address: str, forged: Callable[[str], str]
+) -> None:
+    assert nobody.put(forged(address), content=b"1").status_code in (403, 404)
+    assert staged(hook) == []
+
+
+def test_no_door_of_the_cold_store_opens_without_a_login(nobody: httpx.Client) -> None:
+    """But the one that ends a statement, which does nothing here."""
+    doors = [route for route in import_module("fakesnow.server").routes if "abort" not in route.path]
+    asked = [(method, route.path) for route in doors for method in route.methods]
+    answers = {door: opens(nobody, *door) for door in [*asked, ("GET", "/results/any/0")]}
+    assert not any(answers.values()), answers
+
+
+def opens(client: httpx.Client, method: str, path: str) -> bool:
+    text = {} if method in ("GET", "HEAD") else {"json": {"data": {}, "sqlText": "SELECT 1"}}
+    answer = client.request(method, path, **text)
+    return answer.is_success and not (answer.content and not answer.json()["success"])
 
 
 @pytest.mark.timeout(60)
