@@ -14,8 +14,11 @@ WANDB = "wandb"
 FORECASTER = "forecaster"
 SMTP = "smtp_default"
 
+TLS_EXTRAS = ("sslmode", "sslrootcert", "sslcert", "sslkey")
+"""How the shop's database is reached over TLS, as libpq calls and means them."""
+
 ALLOWED_EXTRAS: dict[str, frozenset[str]] = {
-    SHOP_DATABASE: frozenset({"slot_name", "publication_name"}),
+    SHOP_DATABASE: frozenset({"slot_name", "publication_name", *TLS_EXTRAS}),
     COLD_STORE: frozenset(
         {
             "account",

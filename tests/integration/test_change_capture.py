@@ -6,13 +6,13 @@ import os
 import shutil
 import subprocess
 import sys
-import threading
 import time
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
+from change_reader import Reader
 
 import shelfcast
 from shelfcast.cold_store import load_batch
@@ -24,6 +24,7 @@ from shelfcast.sources.played_shop import played_shop
 from shelfcast.sources.shop_schema import TABLES
 from shelfcast.sources.simulation_settings import SimulationSettings
 from shelfcast_local import jars, postgres
+from shelfcast_local.environment import connections
 from shelfcast_local.java import java_home
 from shelfcast_local.simulator.simulator import Simulator
 from shelfcast_local.stack import Stack
@@ -33,63 +34,7 @@ from shelfcast_provider.spark_job_operator import DELTA, LAPTOP
 pytestmark = pytest.mark.integration
 REPOSITORY = Path(__file__).resolve().parents[2]
 LANDING_JOB = Path(shelfcast.__file__).parent / "ingestion" / "landing_job.py"
-READER = """
-import json, sys
-from pathlib import Path
-from shelfcast.errors import ShelfcastError
-from shelfcast.ingestion.change_files import ChangeFolder
-from shelfcast_provider.ingestion.debezium_hook import DebeziumHook
-for line in sys.stdin:
-    order = json.loads(line)
-    try:
-        drained = DebeziumHook(order.pop("connection_id")).drain(ChangeFolder(Path(order.pop("landing"))), **order)
-        print(json.dumps(vars(drained)), flush=True)
-    except ShelfcastError as error:
-        print(json.dumps({"error": type(error).__name__, "text": str(error)}), flush=True)
-"""
-ANSWER_SECONDS = 60
 SUBMIT_SECONDS = 180
-
-
-class Reader:
-    """A process that drains when it is told: Java cannot be ended and begun again in ours, and one is to be killed."""
-
-    def __init__(self, stack):
-        nowhere = json.loads(stack.environment()["AIRFLOW_CONN_SHOP_DATABASE"]) | {"port": 1}
-        environment = {**os.environ, **stack.environment(), "AIRFLOW_HOME": os.environ["AIRFLOW_HOME"]}
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", READER],
-            env=environment | {"AIRFLOW_CONN_NOWHERE": json.dumps(nowhere)},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
-
-    def begin(self, landing, connection_id="shop_database", **order):
-        order |= {"landing": str(landing), "connection_id": connection_id}
-        self.process.stdin.write(json.dumps(order) + "\n")
-        self.process.stdin.flush()
-
-    def drain(self, landing, **order):
-        """The drain's outcome."""
-        self.begin(landing, **order)
-        return self.answer()
-
-    def answer(self):
-        """The outcome of the drain that was begun."""
-        guard = threading.Timer(ANSWER_SECONDS, self.process.kill)
-        guard.start()
-        try:
-            while not (line := self.process.stdout.readline()).startswith("{"):
-                assert line, "the reader has ended"
-        finally:
-            guard.cancel()
-        return json.loads(line)
-
-    def kill(self):
-        self.process.kill()
-        self.process.communicate()
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +60,8 @@ def connection(stack, simulator):
 
 @pytest.fixture(scope="module")
 def reader(stack, connection):
-    made = Reader(stack)
+    nowhere = connections(stack.configuration)["shop_database"] | {"port": 1}
+    made = Reader(stack, nowhere=nowhere)
     yield made
     made.kill()
 

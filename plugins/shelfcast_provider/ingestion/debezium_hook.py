@@ -12,8 +12,9 @@ from shelfcast.ingestion.change_file_writer import ChangeFileWriter
 from shelfcast.ingestion.change_files import ChangeFolder
 from shelfcast.ingestion.generations import ChangeLogState, generation_to_go_on
 from shelfcast.sources.shop_schema import SOURCE_SCHEMA, TABLES
-from shelfcast_provider.connections import SHOP_DATABASE, check_extras
+from shelfcast_provider.connections import SHOP_DATABASE
 from shelfcast_provider.ingestion.change_log import ChangeLog
+from shelfcast_provider.sources.shop_address import ShopAddress
 
 if TYPE_CHECKING:
     import psycopg
@@ -28,7 +29,8 @@ class DebeziumHook(BaseHook):
     order. Without stored offsets Debezium starts where the slot stands.
 
     Args:
-        connection_id: PostgreSQL connection; extras `slot_name` and `publication_name` (default `shelfcast`).
+        connection_id: PostgreSQL connection; extras `slot_name` and `publication_name` (default `shelfcast`), and those
+            of `ShopAddress`.
     """
 
     conn_name_attr = "connection_id"
@@ -38,9 +40,9 @@ class DebeziumHook(BaseHook):
 
     def __init__(self, connection_id: str = SHOP_DATABASE) -> None:
         super().__init__()
-        self.connection = self.get_connection(connection_id)
-        extras = self.connection.extra_dejson
-        check_extras(SHOP_DATABASE, extras)
+        connection = self.get_connection(connection_id)
+        self.address = ShopAddress.of(connection)
+        extras = connection.extra_dejson
         self.slot = extras.get("slot_name", "shelfcast")
         self.publication = extras.get("publication_name", "shelfcast")
 
@@ -49,20 +51,11 @@ class DebeziumHook(BaseHook):
         import psycopg
 
         try:
-            return psycopg.connect(
-                host=self.connection.host,
-                port=self.connection.port or 5432,
-                user=self.connection.login,
-                password=self.connection.password,
-                dbname=self.connection.schema,
-                autocommit=True,
-                connect_timeout=10,
-            )
+            return psycopg.connect(**self.address.for_psycopg(), autocommit=True, connect_timeout=10)
         except psycopg.OperationalError as error:
-            where = f"{self.connection.host}:{self.connection.port}/{self.connection.schema}"
             raise SourceUnavailable(
-                f"The shop's database {where} cannot be reached: {str(error).strip()}. Nothing was read. See that it "
-                f"runs and that connection {SHOP_DATABASE} is right; the task is tried again."
+                f"The shop's database {self.address} cannot be reached: {str(error).strip()}. Nothing was read. See that "
+                f"it runs and that connection {SHOP_DATABASE} is right; the task is tried again."
             ) from error
 
     def drain(
@@ -135,11 +128,7 @@ class DebeziumHook(BaseHook):
             "name": "shelfcast",
             "connector.class": "io.debezium.connector.postgresql.PostgresConnector",
             "plugin.name": "pgoutput",
-            "database.hostname": str(self.connection.host),
-            "database.port": str(self.connection.port or 5432),
-            "database.user": str(self.connection.login),
-            "database.password": str(self.connection.password),
-            "database.dbname": str(self.connection.schema),
+            **self.address.for_debezium(),
             "topic.prefix": PREFIX,
             "slot.name": self.slot,
             "publication.name": self.publication,

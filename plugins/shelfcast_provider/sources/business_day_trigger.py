@@ -7,7 +7,9 @@ from typing import Any
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
 from shelfcast.cold_store.statements import statement
+from shelfcast.errors import ConfigurationError
 from shelfcast_provider.connections import SHOP_DATABASE
+from shelfcast_provider.sources.shop_address import ShopAddress
 
 
 class BusinessDayClosedTrigger(BaseEventTrigger):
@@ -51,7 +53,7 @@ class BusinessDayClosedTrigger(BaseEventTrigger):
             async with await psycopg.AsyncConnection.connect(**await self._address()) as connection:
                 cursor = await connection.execute(statement("sources/latest_business_day").encode())
                 row = await cursor.fetchone()
-        except psycopg.Error as error:
+        except (psycopg.Error, ConfigurationError) as error:
             self.log.warning("The shop's database does not answer (%s); asked again.", error)
             return None
         return row[0].isoformat() if row and row[0] else None
@@ -61,11 +63,4 @@ class BusinessDayClosedTrigger(BaseEventTrigger):
         from asgiref.sync import sync_to_async
 
         found = await sync_to_async(Connection.get)(self.connection_id)
-        return {
-            "host": found.host,
-            "port": found.port or 5432,
-            "user": found.login,
-            "password": found.password,
-            "dbname": found.schema,
-            "connect_timeout": 5,
-        }
+        return ShopAddress.of(found).for_psycopg() | {"connect_timeout": 5}
