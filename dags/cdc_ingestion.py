@@ -14,8 +14,10 @@ twice changes nothing. A snapshot that was cut off is taken again from the start
 the quarantine leaves there what is still bad, and newer versions win over what it merges.
 
 ### When it fails
-`drain` with *cannot be reached*: see that the shop's database answers, then clear the task. *Changes may be missing*:
-the replication slot is gone; follow the text of the error to take a new snapshot. `load` with *end with a bad row*:
+`drain` with *cannot be reached*: see that the shop's database answers, then clear the task. *Changes may be missing*,
+*lost*, *truncated*, *REPLICA IDENTITY*: the change log does not hold what is needed; do as the error says, then take a new
+snapshot. *Lacks* a column: give the shop's column its name back, then clear the task. `land` with *had no column*: rows
+were changed while the column was away; take a new snapshot. `load` with *end with a bad row*:
 `QUARANTINE.BAD_ROWS` holds the rows and their reasons under this batch's name. Mend them in the shop, then clear the
 run or wait for the next one, which brings the same changes and the mended rows; what was mended no longer counts.
 `check` with *is not what a batch must be*: rows passed one by one and are wrong together, which no mending in the shop

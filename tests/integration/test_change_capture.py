@@ -3,7 +3,9 @@
 import gzip
 import json
 import os
+import random
 import shutil
+import string
 import subprocess
 import sys
 import time
@@ -198,18 +200,33 @@ def spark_jars():
     return jars.resolve(REPOSITORY / ".shelfcast")
 
 
-def submit(landing, export, spark_jars, *, after_drain=0):
+def submit(landing, export, spark_jars, *, generation=1, after_drain=0):
     """Runs the landing job as the Spark operator does."""
+    done = submitted(landing, export, spark_jars, generation=generation, after_drain=after_drain)
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
+def failed_submit(landing, export, spark_jars):
+    """What the landing job says when it refuses."""
+    done = submitted(landing, export, spark_jars)
+    assert done.returncode != 0
+    return done.stdout + done.stderr
+
+
+def submitted(landing, export, spark_jars, *, generation=1, after_drain=0):
     conf = {**LAPTOP, **DELTA, "spark.driver.memory": "1g", "spark.jars": ",".join(map(str, spark_jars))}
     options = [part for name, value in conf.items() for part in ("--conf", f"{name}={value}")]
     told = landing_arguments(
-        landing=str(landing), generation="1", after_drain=str(after_drain), batch_id=export.name, export=str(export)
+        landing=str(landing),
+        generation=str(generation),
+        after_drain=str(after_drain),
+        batch_id=export.name,
+        export=str(export),
     )
     scripts = Path(sys.executable).parent
     command = [scripts / "spark-submit", "--master", "local[2]", *options, LANDING_JOB, *told]
     environment = {**os.environ, "JAVA_HOME": str(java_home()), "PATH": f"{scripts}:{os.environ['PATH']}"}
-    done = subprocess.run(command, env=environment, check=False, capture_output=True, text=True, timeout=SUBMIT_SECONDS)
-    assert done.returncode == 0, done.stderr[-3000:]
+    return subprocess.run(command, env=environment, check=False, capture_output=True, text=True, timeout=SUBMIT_SECONDS)
 
 
 def test_what_is_landed_and_loaded_is_what_the_shop_holds(reader, landing, connection, simulator, spark_jars, tmp_path):
@@ -277,3 +294,161 @@ def deliver_again(landing):
     (second,) = (file for file in folder.files(1) if file.drain == 2)
     place = folder.generation_folder(1)
     shutil.copy(place / second.name, place / replace(second, drain=3).name)
+
+
+@pytest.fixture
+def kept_columns(connection):
+    """The shop's items as they were, whatever a test does to the table."""
+    yield
+    names = [
+        row[0]
+        for row in connection.execute(
+            "SELECT column_name FROM information_schema.columns WHERE table_schema = 'sales' AND table_name = 'items'"
+        )
+    ]
+    if "ended_on" in names:
+        connection.execute("ALTER TABLE sales.items RENAME ended_on TO discontinued_on")
+    connection.execute("ALTER TABLE sales.items REPLICA IDENTITY DEFAULT")
+
+
+def rename(connection, old, new):
+    connection.execute(f"ALTER TABLE sales.items RENAME {old} TO {new}")
+
+
+def test_a_renamed_column_stops_the_run_by_its_name(reader, landing, connection, kept_columns):
+    reader.drain(landing)
+    rename(connection, "discontinued_on", "ended_on")
+    connection.execute("UPDATE sales.items SET ended_on = '2025-02-01'")
+    for order in ({}, {"take_snapshot": True}):
+        found = reader.drain(landing, **order)
+        assert found["error"] == "ConfigurationError"
+        assert "lacks items.discontinued_on (there and not expected: items.ended_on)" in found["text"]
+    assert list(changes(landing, 1))[-1]["op"] == "r", "nothing was read"
+
+
+def test_what_was_changed_under_another_name_does_not_land_as_empty(
+    reader, landing, connection, kept_columns, spark_jars, tmp_path
+):
+    reader.drain(landing)
+    rename(connection, "discontinued_on", "ended_on")
+    connection.execute("UPDATE sales.items SET ended_on = '2025-02-01'")
+    rename(connection, "ended_on", "discontinued_on")
+    assert reader.drain(landing)["changes"] > 0
+    said = failed_submit(landing, tmp_path / "b1", spark_jars)
+    assert "Rows were changed while the shop had no column items.discontinued_on" in said
+    assert "take_snapshot" in said
+    assert not (tmp_path / "b1" / "batch.json").exists()
+
+
+def test_a_publication_that_leaves_a_column_out_stops_the_run(reader, landing, connection):
+    reader.drain(landing)
+    connection.execute("ALTER PUBLICATION shelfcast DROP TABLE sales.items")
+    connection.execute("ALTER PUBLICATION shelfcast ADD TABLE sales.items (item_id, category)")
+    try:
+        found = reader.drain(landing)
+    finally:
+        connection.execute("ALTER PUBLICATION shelfcast DROP TABLE sales.items")
+        connection.execute("ALTER PUBLICATION shelfcast ADD TABLE sales.items")
+    assert found["error"] == "ConfigurationError"
+    assert "carries no changes of items.introduced_on, items.discontinued_on" in found["text"]
+
+
+def test_a_long_text_that_an_update_left_as_it_was_is_never_a_placeholder(reader, landing, connection, kept_columns):
+    long, touch = "".join(random.choices(string.ascii_letters, k=10_000)), "UPDATE sales.items SET discontinued_on = {}"
+    connection.execute("ALTER TABLE sales.items ADD COLUMN IF NOT EXISTS description text")
+    first = connection.execute("UPDATE sales.items SET description = %s RETURNING item_id", [long]).fetchone()[0]
+    reader.drain(landing)
+    connection.execute(touch.format("'2025-02-01'"))
+    assert reader.drain(landing)["changes"] > 0, "a column that nobody reads may be left out"
+    connection.execute("UPDATE sales.items SET category = %s WHERE item_id = %s", [long, first])
+    connection.execute(touch.format("NULL"))
+    for _ in range(2):
+        found = reader.drain(landing)
+        assert_lost(found, "as it was in items.category,")
+        assert "ALTER TABLE sales.items REPLICA IDENTITY FULL" in found["text"]
+    connection.execute("ALTER TABLE sales.items REPLICA IDENTITY FULL")
+    assert reader.drain(landing, take_snapshot=True)["generation"] == 2
+    connection.execute(touch.format("'2025-03-01'"))
+    reader.drain(landing)
+    rows = [event["after"] for event in changes(landing, 2) if event["source"]["table"] == "items"]
+    of_first = [(row["category"], row["discontinued_on"]) for row in rows if row["item_id"] == first]
+    assert of_first == [(long, None), (long, "2025-03-01Z")]
+    connection.execute("ALTER TABLE sales.items DROP COLUMN description")
+    connection.execute("UPDATE sales.items SET category = 'short', discontinued_on = NULL")
+
+
+def write_elsewhere(connection, megabytes):
+    """What does not concern the shop's tables."""
+    connection.execute("CREATE TABLE IF NOT EXISTS public.elsewhere (text text)")
+    thousand = "INSERT INTO public.elsewhere SELECT repeat(md5(n::text), 32) FROM generate_series(1, 1000) AS n"
+    for _ in range(megabytes):
+        connection.execute(thousand)
+
+
+def test_the_confirmed_position_passes_what_others_wrote_though_the_shop_is_idle(reader, landing, connection):
+    reader.drain(landing)
+    log = ChangeLog(connection, slot="shelfcast", publication="shelfcast")
+    for _ in range(2):
+        write_elsewhere(connection, 5)
+        written = connection.execute("SELECT pg_current_wal_lsn() - '0/0'::pg_lsn").fetchone()[0]
+        assert reader.drain(landing)["changes"] == 0
+        assert log.confirmed() >= written
+
+
+@pytest.fixture
+def short_log(stack, connection):
+    """A server that keeps no more than a megabyte for a slot."""
+
+    def keep(size):
+        with postgres.connect(stack.configuration, "postgres", user="postgres") as server:
+            server.execute(f"ALTER SYSTEM SET max_slot_wal_keep_size = '{size}'")
+            server.execute("SELECT pg_reload_conf()")
+
+    keep("1MB")
+    yield
+    keep("-1")
+
+
+def test_a_slot_that_is_there_and_lost_is_said_at_once_with_both_cures(stack, reader, landing, connection, short_log):
+    reader.drain(landing)
+    write_elsewhere(connection, 100)
+    with postgres.connect(stack.configuration, "postgres", user="postgres") as server:
+        server.execute("CHECKPOINT")
+    began = time.monotonic()
+    found = reader.drain(landing)
+    assert time.monotonic() - began < 60
+    assert_lost(found, "shelfcast is there, but lost (wal_removed)")
+    assert "Raise max_slot_wal_keep_size (now 1MB)" in found["text"]
+    assert reader.drain(landing, take_snapshot=True)["generation"] == 2
+
+
+def test_an_end_at_infinity_is_open_and_an_event_there_is_quarantined(
+    reader, landing, connection, spark_jars, tmp_path
+):
+    """In the snapshot and in the log, which write it in two ways."""
+    reader.drain(landing)
+    promotion = "INSERT INTO sales.promotions VALUES (%s, 'S', 'I', '2025-01-01', 'infinity', 0.1, '2025-01-01')"
+    order = "INSERT INTO sales.orders VALUES (%s, 1, 'S', %s, 'completed', 1)"
+    closed = "INSERT INTO sales.stores VALUES (%s, 'R', 'G', '2020-01-01', 'infinity')"
+    for number in (1, 2):
+        connection.execute(promotion, [-number])
+        connection.execute(closed, [f"open {number}"])
+        for event in ("infinity", "-infinity"):
+            connection.execute(order, [-10 * number - (event[0] == "-"), event])
+        reader.drain(landing, take_snapshot=number == 1)
+    submit(landing, tmp_path / "b1", spark_jars, generation=2)
+    for table, key in (
+        ("promotions", "promotion_id < 0"),
+        ("stores", "store_id LIKE 'open%'"),
+        ("orders", "order_id < 0"),
+    ):
+        connection.execute(f"DELETE FROM sales.{table} WHERE {key}")
+    store = DuckDBStore()
+    load_batch.prepare(store)
+    load_batch.load(store, tmp_path / "b1")
+    ask = store.connection.execute
+    assert ask("SELECT ends_on FROM RAW.PROMOTIONS WHERE promotion_id < 0").fetchall() == [(date(9999, 12, 31),)] * 2
+    assert ask("SELECT closed_on FROM RAW.STORES WHERE store_id LIKE 'open%'").fetchall() == [(None,)] * 2
+    assert ask("SELECT order_id FROM RAW.ORDERS WHERE order_id < 0").fetchall() == []
+    bad = ask("SELECT row_key, reason FROM QUARANTINE.BAD_ROWS ORDER BY 1").fetchall()
+    assert bad == [(str(key), "ordered_at: is no TIMESTAMP") for key in (-10, -11, -20, -21)]

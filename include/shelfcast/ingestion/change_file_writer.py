@@ -5,18 +5,21 @@ import gzip
 import json
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from shelfcast.errors import ChangeLogLost
 from shelfcast.ingestion.change_files import UNFINISHED, ChangeFile, ChangeFolder
 from shelfcast.ingestion.generations import SNAPSHOT_ADVICE
+from shelfcast.ingestion.row_checks import PLACEHOLDER
+from shelfcast.sources.shop_schema import SOURCE_SCHEMA, TABLES
 
 ROLL_BYTES = 64 << 20
 MESSAGE = b'"op":"m"'
 """What a mark looks like; inside a value the quotation marks would be escaped."""
 TRUNCATION = b'"op":"t"'
+LEFT_OUT = f'"{PLACEHOLDER}"'.encode()
 
 
 class ChangeFileWriter:
@@ -69,12 +72,13 @@ class ChangeFileWriter:
         """Writes a batch of lines; `confirm` tells the engine that all up to here is durable.
 
         Raises:
-            ChangeLogLost: A table was truncated, which the log does not tell row by row; nothing is confirmed.
+            ChangeLogLost: A table was truncated, which the log does not tell row by row, or a row came without a value
+                that it has; nothing is confirmed.
         """
         if self.is_done.is_set():
             return
-        if TRUNCATION in lines:
-            self.lost = _truncated(lines)
+        self.lost = _truncated(lines) or _left_out(lines)
+        if self.lost:
             raise ChangeLogLost(self.lost)
         if self._zipped is None:
             self._open()
@@ -116,9 +120,33 @@ class ChangeFileWriter:
         self.part += 1
 
 
-def _truncated(lines: bytes) -> str:
+def _truncated(lines: bytes) -> str | None:
+    if TRUNCATION not in lines:
+        return None
     tables = {json.loads(line)["source"]["table"] for line in lines.splitlines() if TRUNCATION in line}
     return (
         f"The shop truncated {', '.join(sorted(tables))}. The log does not say which rows went with that, so deleted rows "
         f"would live on in the cold store. Empty tables row by row from now on; to go on, {SNAPSHOT_ADVICE}"
     )
+
+
+def _left_out(lines: bytes) -> str | None:
+    """What to say of values that the log does not hold; those of columns that nobody reads are no loss."""
+    events = (json.loads(line) for line in lines.splitlines() if LEFT_OUT in line) if LEFT_OUT in lines else ()
+    columns = {column for event in events for column in _placeholders(event)}
+    if not columns:
+        return None
+    tables = {column.split(".")[0] for column in columns}
+    identities = "; ".join(f"ALTER TABLE {SOURCE_SCHEMA}.{table} REPLICA IDENTITY FULL" for table in sorted(tables))
+    return (
+        f"A change left a long text as it was in {', '.join(sorted(columns))}, and then PostgreSQL does not write the text "
+        "into its log: taken as it comes, the row would lose it. Nothing of that change was read. Run, as the tables' owner, "
+        f"{identities}, which puts whole rows into the log from then on; to go on behind the change that is in it already, "
+        f"{SNAPSHOT_ADVICE}"
+    )
+
+
+def _placeholders(event: dict[str, Any]) -> Iterator[str]:
+    row, name = event.get("after") or {}, event["source"]["table"]
+    columns = TABLES[name].column_names if name in TABLES else ()
+    return (f"{name}.{column}" for column in columns if row.get(column) == PLACEHOLDER)

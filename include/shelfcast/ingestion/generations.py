@@ -10,6 +10,27 @@ SNAPSHOT_ADVICE = (
 )
 
 
+LIMIT_OF_REASON = {"idle_timeout": "idle_replication_slot_timeout", "wal_level_insufficient": "wal_level"}
+"""The server's setting behind a reason for which it gives up a slot; any other is `max_slot_wal_keep_size`."""
+
+
+def lost_slot(slot: str, reason: str | None, log_kept: str | None) -> str:
+    """What to say of a replication slot that is there and can be read no more.
+
+    Args:
+        slot: Its name.
+        reason: The server's word for why, `None` from a server that does not say.
+        log_kept: The server's `max_slot_wal_keep_size`.
+    """
+    limit = LIMIT_OF_REASON.get(reason or "", "max_slot_wal_keep_size")
+    kept = f" (now {log_kept})" if limit == "max_slot_wal_keep_size" else ""
+    return (
+        f"The replication slot {slot} is there, but lost ({reason or 'the server does not say why'}): the database no longer "
+        f"has all that was written since the last run, and the slot can never be read again. Raise {limit}{kept} on the "
+        f"shop's server, beyond what comes together between two runs, or it is lost again; then, to go on, {SNAPSHOT_ADVICE}"
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class ChangeLogState:
     """How the shop's database keeps the change log for us.
@@ -17,12 +38,14 @@ class ChangeLogState:
     Attributes:
         slot: Name of the replication slot.
         has_slot: Whether it exists.
+        lost: Why it can be read no more although it exists, empty while it can.
         publication: Name of the publication.
         unpublished: Tables whose changes it does not carry.
     """
 
     slot: str
     has_slot: bool
+    lost: str = ""
     publication: str
     unpublished: tuple[str, ...] = ()
 
@@ -57,6 +80,8 @@ def generation_to_go_on(
             f"The replication slot {log.slot} is gone, so changes since the last run may be missing. To go on, "
             f"{SNAPSHOT_ADVICE}"
         )
+    if log.lost:
+        raise ChangeLogLost(log.lost)
     if log.unpublished:
         raise ChangeLogLost(
             f"Publication {log.publication} does not carry {', '.join(log.unpublished)}, so rows that are there already "

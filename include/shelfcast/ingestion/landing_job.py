@@ -14,10 +14,13 @@ from typing import Any
 from pyspark.sql import Column, DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - PySpark's own name for it
 
+from shelfcast.errors import IngestionError, first_offenders
 from shelfcast.ingestion.batch import QUARANTINE, Batch, drains
 from shelfcast.ingestion.change_files import ChangeFolder
+from shelfcast.ingestion.generations import SNAPSHOT_ADVICE
 from shelfcast.ingestion.row_checks import SPARK_TYPES, cast, reason
 from shelfcast.only_one import only_one
+from shelfcast.sources.shop_columns import missing_columns
 from shelfcast.sources.shop_schema import TABLES, Table
 
 APPLICATION = "shelfcast.landing"
@@ -102,8 +105,7 @@ def export(changes: DataFrame, folder: Path, batch: Batch) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     kept = changes.persist()
-    present = {row["table_name"] for row in kept.groupBy("table_name").count().collect()}
-    tables = [table for table in TABLES.values() if table.name in present]
+    tables = _tables_of(kept)
     measured = {table.name: _export_table(kept, table, folder, batch) for table in tables}
     if any(counts["bad"] for counts in measured.values()):
         for table in tables:
@@ -116,6 +118,21 @@ def export(changes: DataFrame, folder: Path, batch: Batch) -> None:
         keys=counted["keys"],
         bad_keys=counted["bad_keys"],
     ).save(folder)
+
+
+def _tables_of(changes: DataFrame) -> list[Table]:
+    """The tables that were changed; raises `IngestionError` when a row came without a column, which is not the same as NULL."""
+    names = F.when(F.col("op") != "d", F.json_object_keys("row_json"))
+    found = changes.groupBy("table_name").agg(F.collect_set(names).alias("columns")).collect()
+    missing = {
+        column for row in found for there in row["columns"] for column in missing_columns({row["table_name"]: there})
+    }
+    if missing:
+        raise IngestionError(
+            f"Rows were changed while the shop had no column {first_offenders(sorted(missing))}: landed, they would lose what "
+            f"it held before. Nothing was exported. See that the shop has the column again; then, to go on, {SNAPSHOT_ADVICE}"
+        )
+    return [TABLES[name] for name in TABLES if name in {row["table_name"] for row in found}]
 
 
 def _counted(measured: dict[str, dict[str, Any]], what: str) -> dict[str, int]:

@@ -13,6 +13,13 @@ SPARK_TYPES = {
     DATE: "DATE",
     TIMESTAMP: "TIMESTAMP_NTZ",
 }
+PLACEHOLDER = "__debezium_unavailable_value"
+"""What the change capture writes for a value that the log does not hold; the drain refuses it before."""
+INFINITY = ("+292278994-08-16Z", "-5877611-06-21Z")
+"""What the change capture makes of a date `infinity`, in a snapshot and in the log: days that PostgreSQL does not have."""
+OPEN_END = "9999-12-31"
+"""The end of what has none, where NULL is refused."""
+FOUR_DIGIT_YEAR = "'____-%'"
 DUCKDB_TYPES = {**SPARK_TYPES, TEXT: "VARCHAR", TIMESTAMP: "TIMESTAMP"}
 
 
@@ -21,8 +28,9 @@ def cast(column: Column, types: dict[str, str]) -> str:
 
     Dates and timestamps come with a trailing `Z`: the change capture writes all of them in UTC.
     """
-    text = f"rtrim('Z', {column.name})" if types is SPARK_TYPES else f"rtrim({column.name}, 'Z')"
-    source = text if column.type in (DATE, TIMESTAMP) else column.name
+    given = _given(column)
+    text = f"rtrim('Z', {given})" if types is SPARK_TYPES else f"rtrim({given}, 'Z')"
+    source = text if column.type in (DATE, TIMESTAMP) else given
     return source if column.type == TEXT else f"try_cast({source} AS {types[column.type]})"
 
 
@@ -41,14 +49,28 @@ def reason(table: Table, types: dict[str, str]) -> str:
     return f"CASE {' '.join(cases)} END"
 
 
+def _given(column: Column) -> str:
+    """The column's text; of an open end, what stands for one."""
+    if not column.is_end:
+        return column.name
+    listed, end = ", ".join(f"'{text}'" for text in INFINITY), f"'{OPEN_END}'" if column.required else "NULL"
+    return f"CASE WHEN {column.name} IN ({listed}) THEN {end} ELSE {column.name} END"
+
+
 def _faults(table: Table, column: Column, types: dict[str, str]) -> list[tuple[str, str]]:
     value = cast(column, types)
     kept = "" if column.name in table.key else "op <> 'd' AND "
     faults = []
     if column.required:
         faults.append((f"{kept}{column.name} IS NULL", "is missing"))
-    if column.type != TEXT:
-        faults.append((f"{column.name} IS NOT NULL AND {value} IS NULL", f"is no {column.type}"))
+    if column.type == TEXT:
+        faults.append((f"{kept}{column.name} = '{PLACEHOLDER}'", "is not in the change log"))
+    else:
+        given = _given(column)
+        is_other = f"{given} IS NOT NULL AND {value} IS NULL"
+        if column.type in (DATE, TIMESTAMP):  # what PostgreSQL calls infinity is a far day to others
+            is_other += f" OR {given} NOT LIKE {FOUR_DIGIT_YEAR}"
+        faults.append((is_other, f"is no {column.type}"))
     if column.type == NUMBER:  # NaN is above any minimum
         faults.append((f"NOT abs({value}) < CAST('Infinity' AS DOUBLE)", "is not finite"))
     if column.type == MONEY:

@@ -28,6 +28,7 @@ class Column:
         minimum: Smallest value allowed, `None` for no bound.
         choices: The only values allowed, empty for any.
         without: A character that no value may have in it, empty for none.
+        is_end: Whether a span of time ends here: PostgreSQL's `infinity` then means that it is open.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Column:
     minimum: float | None = None
     choices: tuple[str, ...] = ()
     without: str = ""
+    is_end: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +81,7 @@ STORES = Table(
         Column(name="region", type=TEXT),
         Column(name="store_group", type=TEXT),
         Column(name="opened_on", type=DATE),
-        Column(name="closed_on", type=DATE, required=False),
+        Column(name="closed_on", type=DATE, required=False, is_end=True),
     ),
 )
 ITEMS = Table(
@@ -89,7 +91,7 @@ ITEMS = Table(
         Column(name="item_id", type=TEXT),
         Column(name="category", type=TEXT),
         Column(name="introduced_on", type=DATE),
-        Column(name="discontinued_on", type=DATE, required=False),
+        Column(name="discontinued_on", type=DATE, required=False, is_end=True),
     ),
 )
 ORDERS = Table(
@@ -140,7 +142,7 @@ PROMOTIONS = Table(
         STORE_ID,
         Column(name="item_id", type=TEXT),
         Column(name="starts_on", type=DATE),
-        Column(name="ends_on", type=DATE),
+        Column(name="ends_on", type=DATE, is_end=True),
         Column(name="discount", type=NUMBER, minimum=0),
         Column(name="announced_at", type=TIMESTAMP),
     ),

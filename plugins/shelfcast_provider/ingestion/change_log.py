@@ -2,11 +2,14 @@
 
 import time
 from collections.abc import Sequence
+from itertools import groupby
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from shelfcast.cold_store.statements import statement
 from shelfcast.errors import ConfigurationError, SourceError
-from shelfcast.ingestion.generations import ChangeLogState
+from shelfcast.ingestion.generations import ChangeLogState, lost_slot
+from shelfcast.sources.shop_columns import refuse_missing_columns
 from shelfcast.sources.shop_schema import SOURCE_SCHEMA, TABLES
 
 if TYPE_CHECKING:
@@ -28,14 +31,28 @@ class ChangeLog:
         self.publication = publication
 
     def state(self) -> ChangeLogState:
-        """Whether the slot is there, and which tables the publication lacks (all of them if there is none)."""
-        published = {row[0] for row in self._ask("published_tables", self.publication, SOURCE_SCHEMA)}
+        """Whether the slot is there, and which tables the publication lacks (all of them if there is none).
+
+        Raises:
+            ConfigurationError: A table or the publication lacks a column.
+        """
+        published = dict(self._ask("published_tables", self.publication, SOURCE_SCHEMA))
+        refuse_missing_columns(
+            self._columns(), self.publication, {name: columns for name, columns in published.items() if columns}
+        )
         return ChangeLogState(
             slot=self.slot,
-            has_slot=bool(self._ask("slot_exists", self.slot)),
+            has_slot=bool(self._ask("slot_state", self.slot)),
+            lost=self.lost(),
             publication=self.publication,
             unpublished=tuple(name for name in TABLES if name not in published),
         )
+
+    def lost(self) -> str:
+        """Why the slot can be read no more although it is there, and what to do; empty while it can."""
+        found = self._ask("slot_state", self.slot)
+        _, is_lost, reason, log_kept = found[0] if found else (None, False, None, None)
+        return lost_slot(self.slot, reason, log_kept) if is_lost else ""
 
     def publish(self, names: Sequence[str]) -> None:
         """Adds tables to the publication, which is made if there is none.
@@ -80,12 +97,21 @@ class ChangeLog:
 
     def is_streaming(self) -> bool:
         """Whether a reader has the slot: its snapshot, if it took one, is over."""
-        rows = self._ask("slot_exists", self.slot)
+        rows = self._ask("slot_state", self.slot)
         return bool(rows and rows[0][0])
 
     def write_mark(self, mark: str) -> None:
-        """Writes a message into the log, in one order with the commits."""
+        """Writes a message into the log, in one order with the commits.
+
+        Another one goes before it: what is confirmed to the source ends with the last transaction before the mark, and in
+        an idle shop that would be the mark of the drain before, with all the log between kept for nobody.
+        """
+        self._ask("write_mark", "")
         self._ask("write_mark", mark)
+
+    def _columns(self) -> dict[str, list[str]]:
+        rows = self._ask("columns", SOURCE_SCHEMA)
+        return {name: [column for _, column in group] for name, group in groupby(rows, key=itemgetter(0))}
 
     def _ask(self, name: str, *values: str) -> list[tuple[Any, ...]]:
         return self._source.execute(statement(f"sources/{name}").encode(), values).fetchall()

@@ -11,6 +11,7 @@ from shelfcast.errors import ChangeLogLost, SourceError, SourceUnavailable
 from shelfcast.ingestion.change_file_writer import ChangeFileWriter
 from shelfcast.ingestion.change_files import ChangeFolder
 from shelfcast.ingestion.generations import ChangeLogState, generation_to_go_on
+from shelfcast.ingestion.row_checks import PLACEHOLDER
 from shelfcast.sources.shop_schema import SOURCE_SCHEMA, TABLES
 from shelfcast_provider.connections import SHOP_DATABASE
 from shelfcast_provider.ingestion.change_log import ChangeLog
@@ -76,8 +77,8 @@ class DebeziumHook(BaseHook):
 
         Raises:
             SourceUnavailable: The database does not answer.
-            ChangeLogLost: The replication slot, the files or a table's rows of the generation are not there.
-            ConfigurationError: The shop's tables cannot be published.
+            ChangeLogLost: The replication slot, the files, or rows or values of the generation are not there.
+            ConfigurationError: The shop's tables cannot be published, or lack a column.
             SourceError: The engine stopped, or did not reach the bound in time.
         """
         with self.get_conn() as source:
@@ -120,6 +121,8 @@ class DebeziumHook(BaseHook):
         if writer.lost:
             raise ChangeLogLost(writer.lost)
         if not writer.is_done.is_set():
+            if lost := log.lost():
+                raise ChangeLogLost(lost)
             reason = writer.failure or ended.reason or f"the bound was not reached in {limit_seconds:.0f} s"
             raise SourceError(f"Change capture stopped: {reason}. What was read is kept; the task goes on from there.")
 
@@ -145,6 +148,7 @@ class DebeziumHook(BaseHook):
             "max.batch.size": "4096",
             "max.queue.size": "16384",
             "errors.max.retries": "0",
+            "unavailable.value.placeholder": PLACEHOLDER,
             "key.converter.schemas.enable": "false",
             "value.converter.schemas.enable": "false",
         }

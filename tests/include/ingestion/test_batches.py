@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from datetime import date
 
 import duckdb
 import pandas as pd
@@ -11,7 +12,7 @@ from shelfcast.errors import BatchRefused, ChangeLogLost, IngestionError
 from shelfcast.ingestion.batch import Batch, drains, landing_arguments
 from shelfcast.ingestion.change_files import ChangeFile, ChangeFolder
 from shelfcast.ingestion.check_batch import check
-from shelfcast.ingestion.generations import ChangeLogState, generation_to_go_on
+from shelfcast.ingestion.generations import ChangeLogState, generation_to_go_on, lost_slot
 from shelfcast.ingestion.row_checks import DUCKDB_TYPES, SPARK_TYPES, cast, reason
 from shelfcast.sources.shop_schema import TABLES
 
@@ -81,6 +82,21 @@ def test_a_drain_goes_on_in_a_complete_generation_only(tmp_path):
     ("changes", "loaded", "named"),
     [
         ({"has_slot": False}, 1, "replication slot s is gone"),
+        (
+            {"lost": lost_slot("s", "wal_removed", "1MB")},
+            1,
+            r"lost \(wal_removed\).*max_slot_wal_keep_size \(now 1MB\)",
+        ),
+        (
+            {"lost": lost_slot("s", None, "64GB")},
+            1,
+            r"lost \(the server does not say why\).*max_slot_wal_keep_size \(now 64GB\)",
+        ),
+        (
+            {"lost": lost_slot("s", "idle_timeout", "-1")},
+            1,
+            r"lost \(idle_timeout\).*Raise idle_replication_slot_timeout on",
+        ),
         ({"unpublished": ("prices", "items")}, 1, "Publication p does not carry prices, items"),
         ({}, 2, "ends with generation 1, the cold store has loaded generation 2"),
     ],
@@ -158,6 +174,64 @@ def test_a_bad_row_has_a_reason(changes, expected):
 def test_a_number_is_finite_and_not_below_its_minimum(quantity, expected):
     line = {"order_id": "1", "line_number": "1", "item_id": "I", "quantity": quantity, "unit_price": "1"}
     assert judged("order_lines", **line) == expected
+
+
+PROMOTION = {
+    "promotion_id": "1",
+    "store_id": "S1",
+    "item_id": "I",
+    "starts_on": "2024-01-01Z",
+    "ends_on": "2024-01-07Z",
+    "discount": "0.1",
+    "announced_at": "2024-01-01T00:00:00Z",
+}
+ITEM = {"item_id": "I", "category": "C", "introduced_on": "2024-01-01Z", "discontinued_on": None}
+ENDLESS = ("+292278994-08-16Z", "-5877611-06-21Z")
+BEGINNINGLESS = ("-292275055-05-16Z", "-5877611-06-22Z")
+
+
+@pytest.mark.parametrize("text", ENDLESS)
+def test_an_infinite_end_is_an_open_one(text):
+    assert judged("promotions", **PROMOTION | {"ends_on": text}) is None
+    assert judged("items", **ITEM | {"discontinued_on": text}) is None
+    answered = [
+        answer(f"SELECT {cast(TABLES[table].column(name), DUCKDB_TYPES)} FROM (SELECT ? AS {name})", [text])
+        for table, name in (("promotions", "ends_on"), ("items", "discontinued_on"), ("stores", "closed_on"))
+    ]
+    assert answered == [date(9999, 12, 31), None, None]
+
+
+@pytest.mark.parametrize("text", [*ENDLESS, *BEGINNINGLESS])
+def test_a_span_that_begins_never_is_bad(text):
+    assert judged("promotions", **PROMOTION | {"starts_on": text}) == "starts_on: is no DATE"
+    assert judged("items", **ITEM | {"introduced_on": text}) == "introduced_on: is no DATE"
+
+
+@pytest.mark.parametrize("text", BEGINNINGLESS)
+def test_an_end_before_all_time_is_bad(text):
+    assert judged("promotions", **PROMOTION | {"ends_on": text}) == "ends_on: is no DATE"
+    assert judged("items", **ITEM | {"discontinued_on": text}) == "discontinued_on: is no DATE"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("-290308-12-21T19:59:27.6Z", "ordered_at: is no TIMESTAMP"),
+        ("+294247-01-10T04:00:25.2Z", "ordered_at: is no TIMESTAMP"),
+        ("-0044-03-15T12:00:00Z", "ordered_at: is no TIMESTAMP"),
+        ("0001-01-01T00:00:00Z", None),
+        ("9999-12-31T23:59:59.999999Z", None),
+    ],
+)
+def test_an_event_happened_in_a_year_of_four_digits(text, expected):
+    assert judged("orders", ordered_at=text) == expected
+
+
+def test_what_the_log_does_not_hold_is_no_value():
+    assert (
+        judged("items", **ITEM | {"category": "__debezium_unavailable_value"}) == "category: is not in the change log"
+    )
+    assert judged("items", "d", **ITEM | {"category": "__debezium_unavailable_value"}) is None
 
 
 def test_a_deleted_row_needs_its_key_only():

@@ -2,6 +2,7 @@
 
 import base64
 import gzip
+import json
 
 import pytest
 
@@ -78,6 +79,40 @@ def test_a_truncation_is_refused_and_nothing_of_it_confirmed(folder):
 def test_a_value_that_looks_like_a_truncation_is_a_value(folder):
     made = writer(folder, roll_bytes=1)
     made.take(b'{"op":"c","after":{"name":"\\"op\\":\\"t\\""}}\n', 1, lambda: None)
+    assert made.part == 1
+
+
+def update(table, **after):
+    return json.dumps({"op": "u", "after": after, "source": {"table": table}}, separators=(",", ":")).encode() + b"\n"
+
+
+PLACEHOLDER = "__debezium_unavailable_value"
+
+
+def test_a_value_that_the_log_does_not_hold_is_refused_by_its_column_and_nothing_confirmed(folder):
+    confirmed, made = [], writer(folder, roll_bytes=1)
+    came = LINE + update("items", item_id="I", category=PLACEHOLDER)
+    with pytest.raises(
+        ChangeLogLost, match=r"items\.category.*TABLE sales\.items REPLICA IDENTITY FULL.*take_snapshot"
+    ):
+        made.take(came, 2, lambda: confirmed.append(1))
+    assert made.lost is not None
+    made.abandon()
+    assert confirmed == []
+    assert folder.files(1) == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        update("items", item_id="I", category="C", description=PLACEHOLDER),
+        update("elsewhere", category=PLACEHOLDER),
+        update("items", item_id="I", category=f"not {PLACEHOLDER}"),
+    ],
+)
+def test_what_nobody_reads_may_be_left_out(folder, line):
+    made = writer(folder, roll_bytes=1)
+    made.take(line, 1, lambda: None)
     assert made.part == 1
 
 
