@@ -22,7 +22,7 @@ for line in sys.stdin:
     except ShelfcastError as error:
         print(json.dumps({"error": type(error).__name__, "text": str(error)}), flush=True)
 """
-ANSWER_SECONDS = 60
+ANSWER_SECONDS = 120
 
 
 class Reader:

@@ -452,3 +452,17 @@ def test_an_end_at_infinity_is_open_and_an_event_there_is_quarantined(
     assert ask("SELECT order_id FROM RAW.ORDERS WHERE order_id < 0").fetchall() == []
     bad = ask("SELECT row_key, reason FROM QUARANTINE.BAD_ROWS ORDER BY 1").fetchall()
     assert bad == [(str(key), "ordered_at: is no TIMESTAMP") for key in (-10, -11, -20, -21)]
+
+
+def test_a_stream_that_lost_its_checkpoint_lands_everything_and_exports_nothing_twice(
+    reader, landing, connection, simulator, spark_jars, tmp_path
+):
+    reader.drain(landing)
+    submit(landing, tmp_path / "b1", spark_jars)
+    shutil.rmtree(landing / "checkpoints")
+    write_next_day(simulator, connection)
+    reader.drain(landing)
+    submit(landing, tmp_path / "b2", spark_jars)
+    found = Batch.read(tmp_path / "b2")
+    assert found.last_drain == 2
+    assert found.rows_read == sum(1 for _ in changes(landing, 1))

@@ -6,6 +6,7 @@ anew from the Delta log each time.
 """
 
 import argparse
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -57,8 +58,10 @@ def land(spark: SparkSession, landing: Path, generation: int) -> None:
     log, checkpoint = landing / "delta" / "changes", landing / "checkpoints" / f"generation={generation:04d}"
 
     def append(rows: DataFrame, number: int) -> None:
+        # a checkpoint made anew counts its batches from 0 again, which are not those that Delta has seen
+        query = json.loads((checkpoint / "metadata").read_text())["id"]
         writer = parsed(rows, generation).write.format("delta").mode("append").partitionBy("generation", "table_name")
-        named = writer.option("txnAppId", f"{APPLICATION}.{generation}").option("txnVersion", number)
+        named = writer.option("txnAppId", f"{APPLICATION}.{generation}.{query}").option("txnVersion", number)
         named.save(str(log))
 
     started = stream.select("value", F.col("_metadata.file_name").alias("file")).writeStream.foreachBatch(append)
