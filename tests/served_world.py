@@ -173,6 +173,7 @@ def forecaster(artifacts, hot_store, hot_store_server, monkeypatch):
             "SHELFCAST_HOT_STORE_URL": server.url(hot_store_server),
             "SHELFCAST_RELEASES": str(artifacts / "releases"),
             "SHELFCAST_FORECASTER_TOKEN": token,
+            "SHELFCAST_STALE_AFTER_DAYS": "any",
         }
     )
     with socket.socket() as listening:

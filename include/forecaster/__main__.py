@@ -4,12 +4,13 @@ SHELFCAST_HOT_STORE_URL          address of Redis, with password
 SHELFCAST_RELEASES               folder of the releases
 SHELFCAST_FORECASTER_TOKEN       bearer token, 16 characters or more
 SHELFCAST_FORECASTER_HOST, _PORT where to listen
-SHELFCAST_STALE_AFTER_DAYS       oldest age of what is known of a series that is still served; any age if not set
+SHELFCAST_STALE_AFTER_DAYS       oldest age, in days, of what is known of a series or customer that is still served, or
+                                 `any`; each model's declaration says it if this is not set
 """
 
 import os
-from collections.abc import Mapping
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import uvicorn
@@ -20,7 +21,9 @@ from shelfcast.serving.app import create_app
 from shelfcast.serving.freshness import Freshness
 from shelfcast.serving.releases import Releases
 from shelfcast.training import declaration
+from shelfcast.training.declaration import ModelDeclaration
 
+ANY_AGE = "any"
 SHORTEST_TOKEN = 16
 """Characters; an empty token would let everybody in."""
 
@@ -36,24 +39,31 @@ def app_of(environment: Mapping[str, str]) -> FastAPI:
     token = environment.get("SHELFCAST_FORECASTER_TOKEN", "")
     if len(token) < SHORTEST_TOKEN:
         raise SystemExit(f"SHELFCAST_FORECASTER_TOKEN has {len(token)} characters; give it {SHORTEST_TOKEN} or more.")
-    models = declaration.names()
+    models = [declaration.load(model) for model in declaration.names()]
     return create_app(
         RedisReader(environment["SHELFCAST_HOT_STORE_URL"]),
-        Releases(Path(environment["SHELFCAST_RELEASES"]), models),
-        models=[declaration.load(model) for model in models],
+        Releases(Path(environment["SHELFCAST_RELEASES"]), [model.name for model in models]),
+        models=models,
         token=token,
-        freshness=_freshness(environment.get("SHELFCAST_STALE_AFTER_DAYS", "")),
+        freshness=_freshness(environment.get("SHELFCAST_STALE_AFTER_DAYS", ""), models),
     )
 
 
-def _freshness(limit: str) -> Freshness | None:
-    if not limit:
+def _freshness(limit: str, models: Sequence[ModelDeclaration]) -> Freshness | None:
+    if limit == ANY_AGE:
         return None
+    if not limit:
+        return Freshness.declared(models, today=_today)
     if not limit.isdecimal() or int(limit) < 1:
         raise SystemExit(
-            f"SHELFCAST_STALE_AFTER_DAYS is {limit!r}; write a whole number of days, 1 or more, or nothing."
+            f"SHELFCAST_STALE_AFTER_DAYS is {limit!r}; write a whole number of days, 1 or more, {ANY_AGE}, or nothing for "
+            "what the models declare."
         )
-    return Freshness(limit_days=int(limit), today=lambda: datetime.now(UTC).date())
+    return Freshness(limit_days={model.name: int(limit) for model in models}, today=_today)
+
+
+def _today() -> date:
+    return datetime.now(UTC).date()
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """The environment of every process that belongs to the loop: Airflow's settings, connections, Shelfcast's own."""
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -116,6 +117,8 @@ def forecaster_environment(home: Path, configuration: Configuration) -> dict[str
         "SHELFCAST_FORECASTER_TOKEN": configuration.passwords["forecaster"],
         "SHELFCAST_HOT_STORE_URL": hot_store.url(configuration),
         "SHELFCAST_RELEASES": str(home / "artifacts" / "releases"),
+        # the days of a shop that is played lie years back, however new they are to it
+        "SHELFCAST_STALE_AFTER_DAYS": os.environ.get("SHELFCAST_STALE_AFTER_DAYS", "any"),
         "OMP_NUM_THREADS": "1",
     }
 

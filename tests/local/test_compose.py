@@ -51,3 +51,7 @@ def test_logs_of_tasks_lie_where_the_api_server_finds_them() -> None:
     for name in ("airflow-api", *JOBS):
         assert SERVICES[name]["environment"]["AIRFLOW__LOGGING__BASE_LOG_FOLDER"] == "/var/lib/shelfcast/logs"
         assert "state:/var/lib/shelfcast" in SERVICES[name]["volumes"]
+
+
+def test_the_forecaster_keeps_to_the_declared_age_of_features_unless_its_user_says_otherwise() -> None:
+    assert SERVICES["forecaster"]["environment"]["SHELFCAST_STALE_AFTER_DAYS"] == "${SHELFCAST_STALE_AFTER_DAYS:-}"

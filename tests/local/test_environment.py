@@ -9,7 +9,7 @@ import pytest
 
 from shelfcast_local import mlflow_server
 from shelfcast_local.configuration import Configuration
-from shelfcast_local.environment import NO_TELEMETRY, environment
+from shelfcast_local.environment import NO_TELEMETRY, environment, forecaster_environment
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 ASKS_MLFLOW = "from mlflow.telemetry.utils import is_telemetry_disabled; print(is_telemetry_disabled())"
@@ -34,3 +34,14 @@ def test_every_process_of_the_loop_is_told_to_send_nothing(tmp_path: Path) -> No
 def test_the_images_are_told_the_same(file: str) -> None:
     text = (REPOSITORY / file).read_text().replace('"', "").replace(": ", "=")
     assert [name for name, value in NO_TELEMETRY.items() if f"{name}={value}" not in text] == []
+
+
+@pytest.mark.parametrize(("said", "told"), [(None, "any"), ("", ""), ("3", "3")])
+def test_a_played_shop_is_served_at_any_age_unless_the_user_says_otherwise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str | None, told: str
+) -> None:
+    monkeypatch.delenv("SHELFCAST_STALE_AFTER_DAYS", raising=False)
+    if said is not None:
+        monkeypatch.setenv("SHELFCAST_STALE_AFTER_DAYS", said)
+    found = forecaster_environment(tmp_path, Configuration.load(tmp_path))
+    assert found["SHELFCAST_STALE_AFTER_DAYS"] == told

@@ -31,7 +31,7 @@ def create_app(
     *,
     models: Sequence[ModelDeclaration],
     token: str,
-    freshness: Freshness | None = None,
+    freshness: Freshness | None,
 ) -> FastAPI:
     """The application; it follows the pointers of the releases for as long as it runs.
 

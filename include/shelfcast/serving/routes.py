@@ -66,12 +66,13 @@ class Source:
         generation, vector = await self.reader.read(declaration, entity)
         if vector is None:
             raise Refused(404, Reason.UNKNOWN_SERIES, unknown)
-        if self.freshness and not self.freshness.allows(vector.business_date):
+        if self.freshness and not self.freshness.allows(declaration.name, vector.business_date):
             raise Refused(
                 503,
                 Reason.STALE_FEATURES,
                 f"What is known of {entity} is of {vector.business_date}, {self.freshness.age_days(vector.business_date)} "
-                f"days ago; {self.freshness.limit_days} are allowed. See why feature_cache_refresh has not run.",
+                f"days ago; {self.freshness.limit_days[declaration.name]} are allowed. See why feature_cache_refresh has "
+                "not run.",
             )
         return generation, vector
 

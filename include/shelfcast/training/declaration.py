@@ -122,6 +122,7 @@ class ModelDeclaration(BaseModel):
         search: Ranges, both ends included, in which a search may look for better ones.
         quantiles: Levels of the predicted quantiles, ascending, between 0 and 1.
         gate: Rules of the gate.
+        stale_after_days: Oldest age of a feature vector that is served, in days from its business date to today.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -144,6 +145,7 @@ class ModelDeclaration(BaseModel):
     search: dict[Searched, tuple[float, float]] = {}
     quantiles: tuple[Share, ...]
     gate: GateRules
+    stale_after_days: Annotated[int, Field(ge=1)] = 7
 
     @model_validator(mode="after")
     def _a_forecast_looks_ahead(self) -> Self:

@@ -45,9 +45,9 @@ def known(predictor, vectors):
     return {"milk@S1": vectors[1], "unseen@S1": nothing}
 
 
-def app_of(reader, folder, models=MODELS, **changes):
+def app_of(reader, folder, models=MODELS, freshness=None):
     declared = [declarations.load(model) for model in models]
-    return create_app(reader, Releases(folder, models), models=declared, token="secret", **changes)
+    return create_app(reader, Releases(folder, models), models=declared, token="secret", freshness=freshness)
 
 
 @pytest.fixture
@@ -263,7 +263,7 @@ def test_a_release_of_other_features_does_not_take_given_ones(known, releases_fo
     released(order_value_parts, tmp_path / "order_value")
     declared = declarations.load("order_value")
     turned = declared.model_copy(update={"as_of_features": declared.as_of_features[::-1]})
-    app = create_app(Reader({}), Releases(tmp_path, ["order_value"]), models=[turned], token="secret")
+    app = create_app(Reader({}), Releases(tmp_path, ["order_value"]), models=[turned], token="secret", freshness=None)
     with TestClient(app, headers=TOKEN) as client:
         response = client.post("/v1/order-value/predict", json={"total_spent": 1, "purchase_count": 1})
     assert (response.status_code, response.json()["reason_code"]) == (503, "no_release")
@@ -278,7 +278,8 @@ def test_a_third_declaration_gets_a_route_of_its_own(parts, demand, known, tmp_p
     ):
         (folder / name).write_text((folder / name).read_text().replace(before, after))
     released(folder, tmp_path / "releases" / "night_demand")
-    app = create_app(Reader(known), Releases(tmp_path / "releases", ["night_demand"]), models=[third], token="secret")
+    releases = Releases(tmp_path / "releases", ["night_demand"])
+    app = create_app(Reader(known), releases, models=[third], token="secret", freshness=None)
     with TestClient(app, headers=TOKEN) as client:
         answer = client.post("/v1/night-demand/forecast", json=ASKED).json()
         assert client.get("/readyz").json()["releases"] == {"night_demand": answer["release_id"]}
@@ -288,14 +289,23 @@ def test_a_third_declaration_gets_a_route_of_its_own(parts, demand, known, tmp_p
 
 
 @pytest.mark.parametrize(("age_days", "status"), [(0, 200), (2, 200), (3, 503)])
-def test_a_vector_that_is_too_old_is_refused_if_a_limit_was_set(known, releases_folder, age_days, status):
-    freshness = Freshness(limit_days=2, today=lambda: DAY + timedelta(days=age_days))
+def test_a_vector_that_is_too_old_is_refused(known, releases_folder, age_days, status):
+    freshness = Freshness(limit_days={"demand": 2, "order_value": 9}, today=lambda: DAY + timedelta(days=age_days))
     with TestClient(app_of(Reader(known), releases_folder, freshness=freshness), headers=TOKEN) as client:
         response = client.post("/v1/demand/forecast", json=ASKED)
     assert response.status_code == status
     if status == 503:
         assert response.json()["reason_code"] == "stale_features"
         assert "2025-06-30, 3 days ago; 2 are allowed" in response.json()["message"]
+
+
+@pytest.mark.parametrize(("days_beyond", "status"), [(0, 200), (1, 503)])
+def test_the_limit_that_a_model_declares_is_kept(known, releases_folder, days_beyond, status):
+    declared = declarations.load("demand")
+    today = DAY + timedelta(days=declared.stale_after_days + days_beyond)
+    freshness = Freshness.declared([declared], today=lambda: today)
+    with TestClient(app_of(Reader(known), releases_folder, freshness=freshness), headers=TOKEN) as client:
+        assert client.post("/v1/demand/forecast", json=ASKED).status_code == status
 
 
 def test_a_fault_of_the_forecaster_is_logged_and_not_shown(known, releases_folder, caplog):
@@ -318,7 +328,7 @@ def test_a_length_that_is_no_number_is_refused(client, length):
 def test_a_torn_pointer_leaves_the_forecaster_answering(known, releases_folder, tmp_path):
     folder = shutil.copytree(releases_folder, tmp_path / "releases")
     releases = Releases(folder, MODELS)
-    app = create_app(Reader(known), releases, models=[declarations.load("demand")], token="secret")
+    app = create_app(Reader(known), releases, models=[declarations.load("demand")], token="secret", freshness=None)
     with TestClient(app, headers=TOKEN) as client:
         (folder / "demand" / pointer.POINTER).write_text(json.dumps({"current": "demand-2024"})[:-3])
         releases.follow()

@@ -97,7 +97,7 @@ class Nothing:
 
 
 def app_of(releases, demand):
-    return create_app(Nothing(), releases, models=[demand], token="secret")
+    return create_app(Nothing(), releases, models=[demand], token="secret", freshness=None)
 
 
 def ready(client):

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import shutil
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from itertools import permutations
 from threading import Thread
@@ -237,26 +237,41 @@ def test_wrong_settings_stop_the_forecaster_before_it_serves(tmp_path, name, val
         "SHELFCAST_RELEASES": str(tmp_path),
         "SHELFCAST_FORECASTER_TOKEN": "x" * 16,
     }
-    assert app_of({**environment, "SHELFCAST_STALE_AFTER_DAYS": "7"})
+    assert app_of(environment)
     with pytest.raises(SystemExit, match=says):
         app_of({**environment, name: value})
 
 
-def test_a_limit_to_the_age_of_features_is_kept(release, hot_store, hot_store_server, demand, series):
+@pytest.mark.parametrize(
+    ("said", "age_days", "status"),
+    [
+        ({}, 7, 200),
+        ({}, 8, 503),
+        ({"SHELFCAST_STALE_AFTER_DAYS": ""}, 8, 503),
+        ({"SHELFCAST_STALE_AFTER_DAYS": "3"}, 3, 200),
+        ({"SHELFCAST_STALE_AFTER_DAYS": "3"}, 4, 503),
+        ({"SHELFCAST_STALE_AFTER_DAYS": "any"}, 900, 200),
+    ],
+)
+def test_features_are_served_up_to_the_age_that_the_model_or_the_environment_allows(
+    release, hot_store, hot_store_server, demand, series, said, age_days, status
+):
     from starlette.testclient import TestClient
 
     from shelfcast_local.hot_store import url
 
-    publish(hot_store, demand, series)
+    assert demand.stale_after_days == 7
+    publish(hot_store, demand, series, business_date=datetime.now(UTC).date() - timedelta(days=age_days))
     environment = {
         "SHELFCAST_HOT_STORE_URL": url(hot_store_server),
         "SHELFCAST_RELEASES": str(release.parent),
         "SHELFCAST_FORECASTER_TOKEN": "x" * 16,
-        "SHELFCAST_STALE_AFTER_DAYS": "7",
+        **said,
     }
     with TestClient(app_of(environment), headers={"Authorization": f"Bearer {'x' * 16}"}) as client:
         response = client.post("/v1/demand/forecast", json={"series_id": "milk@S1"})
-    assert (response.status_code, response.json()["reason_code"]) == (503, "stale_features")
+    assert response.status_code == status
+    assert response.json().get("reason_code") == ("stale_features" if status == 503 else None)
 
 
 class NoForecaster(BaseHTTPRequestHandler):
