@@ -5,12 +5,16 @@ features); they differ enough to matter (two floors); the newest window departs 
 do from each other, for days are good or bad for all series at once, which no test of independent rows knows; and all
 this from *each* reference. The references are the same weekday of recent weeks and the same weeks of last year, so what
 every week or every year brings is no drift.
+
+A reference of too few windows cannot tell how days differ: a feature that has no other is not judged, neither as drifted
+nor as steady.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import date
 from enum import StrEnum
+from functools import cache
 from math import isfinite
 
 import numpy as np
@@ -22,6 +26,12 @@ Sample = Mapping[str, Floats]
 
 FEWEST_WINDOWS = 4
 """Windows of a reference from which the spread between them can be told."""
+
+MANY_WINDOWS = 8
+"""Windows from which a departure is taken for what it is; from fewer it must be larger to say the same."""
+
+DRAWS = 5000
+"""Of windows without a drift, to see how far chance alone departs."""
 
 TO_NORMAL_SPREAD = 1.4826
 """A median absolute deviation, times this, estimates a normal distribution's standard deviation."""
@@ -39,7 +49,7 @@ class FeatureState(StrEnum):
     TOO_FEW_ROWS = "too_few_rows"
     """Too few values in the newest window to say anything."""
     NO_REFERENCE = "no_reference"
-    """Too few values in every reference, as in the first weeks of a shop."""
+    """Too few values or windows in every reference, as in the first weeks of a shop: nothing is said about drift."""
 
 
 JUDGED = frozenset({FeatureState.DRIFTED, FeatureState.STEADY, FeatureState.CONSTANT})
@@ -53,7 +63,8 @@ class DriftRules:
         false_discovery_rate: Share of false alarms among alarms, 0 to 1, over the features of one check.
         minimum_distance: Least Kolmogorov-Smirnov distance, 0 to 1.
         minimum_shift: Least move of the mean, in standard deviations of the reference's rows.
-        minimum_departure: Least move of the mean, in standard deviations of the means of the reference's windows.
+        minimum_departure: Least move of the mean, in standard deviations of the means of the reference's windows; with
+            few windows more (see `least_departure`).
         minimum_rows: Fewest values in a sample that are judged, 2 or more.
     """
 
@@ -74,9 +85,10 @@ class FeatureDrift:
         reference: Name of the nearest reference; `None` if there was none to compare with.
         rows: Values in the newest window.
         reference_rows: Values in that reference.
+        reference_windows: Windows with values in that reference.
         distance: Kolmogorov-Smirnov distance, 0 to 1; NaN if not tested.
         shift: Move of the mean in standard deviations of the reference's rows, above 0 is more; NaN if not tested.
-        departure: The same in standard deviations between the reference's windows; NaN with too few windows.
+        departure: The same in standard deviations between the reference's windows; NaN if not tested.
         p_value: Of the test, 0 to 1; NaN if not tested.
         q_value: The same after the multiple-test control; NaN if not tested.
     """
@@ -86,6 +98,7 @@ class FeatureDrift:
     reference: str | None = None
     rows: int = 0
     reference_rows: int = 0
+    reference_windows: int = 0
     distance: float = float("nan")
     shift: float = float("nan")
     departure: float = float("nan")
@@ -155,12 +168,21 @@ def _nearest(
     measured = FeatureDrift(feature=feature, state=FeatureState.STEADY, rows=len(known))
     if len(known) < rules.minimum_rows:
         return replace(measured, state=FeatureState.TOO_FEW_ROWS if len(known) else FeatureState.ALL_MISSING)
-    others = {name: [_known(window[feature]) for window in windows] for name, windows in references.items()}
-    usable = {name: windows for name, windows in others.items() if sum(map(len, windows)) >= rules.minimum_rows}
+    others = {name: _with_values(windows, feature) for name, windows in references.items()}
+    usable = {name: windows for name, windows in others.items() if _can_tell(windows, rules)}
     if not usable:
         return replace(measured, state=FeatureState.NO_REFERENCE)
     compared = [_compared(measured, known, name, windows) for name, windows in usable.items()]
     return min(compared, key=lambda comparison: (_is_large(comparison, rules), comparison.distance))
+
+
+def _with_values(windows: Sequence[Sample], feature: str) -> list[Floats]:
+    known = (_known(window[feature]) for window in windows)
+    return [values for values in known if len(values)]
+
+
+def _can_tell(windows: Sequence[Floats], rules: DriftRules) -> bool:
+    return len(windows) >= FEWEST_WINDOWS and sum(map(len, windows)) >= rules.minimum_rows
 
 
 def _known(values: Floats) -> Floats:
@@ -169,7 +191,7 @@ def _known(values: Floats) -> Floats:
 
 def _compared(measured: FeatureDrift, known: Floats, name: str, windows: Sequence[Floats]) -> FeatureDrift:
     other = np.concatenate(windows)
-    measured = replace(measured, reference=name, reference_rows=len(other))
+    measured = replace(measured, reference=name, reference_rows=len(other), reference_windows=len(windows))
     if known.min() == known.max() == other.min() == other.max():
         return replace(measured, state=FeatureState.CONSTANT, distance=0.0, shift=0.0)
     distance = ks_distance(known, other)
@@ -177,7 +199,7 @@ def _compared(measured: FeatureDrift, known: Floats, name: str, windows: Sequenc
         measured,
         distance=distance,
         shift=_standardised_shift(known, other),
-        departure=_departure(known, [float(np.mean(window)) for window in windows if len(window)]),
+        departure=_departure(float(np.mean(known)), [float(np.mean(window)) for window in windows]),
         p_value=ks_p_value(distance, len(known), len(other)),
     )
 
@@ -188,19 +210,39 @@ def _standardised_shift(known: Floats, other: Floats) -> float:
     return float(np.mean(known) - np.mean(other)) / spread
 
 
-def _departure(known: Floats, means: Sequence[float]) -> float:
+def _departure(newest: float, means: Sequence[float]) -> float:
     """Robust, so that one holiday among the reference's windows does not hide every shift."""
-    if len(means) < FEWEST_WINDOWS:
-        return float("nan")
     centre = float(np.median(means))
     spread = TO_NORMAL_SPREAD * float(np.median(np.abs(np.array(means) - centre)))
-    move = float(np.mean(known)) - centre
+    move = newest - centre
     return move / spread if spread else float(np.copysign(np.inf, move)) if move else 0.0
+
+
+@cache
+def least_departure(windows: int, minimum: float) -> float:
+    """Departure that chance exceeds from so many windows no more often than `minimum` from `MANY_WINDOWS`.
+
+    Args:
+        windows: Of the reference, 2 or more.
+        minimum: In standard deviations, 0 or more.
+    """
+    if windows >= MANY_WINDOWS:
+        return minimum
+    chance = float(np.mean(_departures_by_chance(MANY_WINDOWS) > minimum))
+    return float(np.quantile(_departures_by_chance(windows), 1 - chance))
+
+
+def _departures_by_chance(windows: int) -> Floats:
+    """Departures without a drift: centre and spread of few windows are uncertain themselves, which widens them."""
+    rng = np.random.default_rng(windows)
+    return np.array([abs(_departure(newest, means)) for newest, *means in rng.normal(size=(DRAWS, windows + 1))])
 
 
 def _is_large(measured: FeatureDrift, rules: DriftRules) -> bool:
     is_large = measured.distance >= rules.minimum_distance and abs(measured.shift) >= rules.minimum_shift
-    return is_large and not abs(measured.departure) < rules.minimum_departure
+    if not is_large:  # also what was not tested
+        return False
+    return abs(measured.departure) >= least_departure(measured.reference_windows, rules.minimum_departure)
 
 
 def _judgement(measured: FeatureDrift, rules: DriftRules) -> FeatureState:

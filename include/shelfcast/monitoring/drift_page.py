@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from shelfcast.monitoring.drift import DriftRules, Sample
+from shelfcast.monitoring.drift import FEWEST_WINDOWS, DriftRules, Sample
 from shelfcast.monitoring.drift_inputs import DriftSamples
 
 
@@ -17,14 +17,14 @@ def write_page(samples: DriftSamples, folder: Path, *, rules: DriftRules) -> Pat
     page shows each quantity on its own; whether it is drift is the check's word, which knows the floors as well.
 
     Args:
-        samples: What was checked; the page compares with the recent weeks, or with last year if there are none.
+        samples: What was checked; the page compares with the recent weeks, or with last year if those are too few.
         folder: Made if it is missing.
         rules: Of the check.
 
     Returns:
         The page; `None` if nothing can be compared yet.
     """
-    pooled = [_pooled(windows) for windows in samples.references.values() if windows]
+    pooled = [_pooled(windows) for windows in samples.references.values() if len(windows) >= FEWEST_WINDOWS]
     reference = next((other for other in pooled if _comparable(samples.newest, other)), None)
     if reference is None:
         return None

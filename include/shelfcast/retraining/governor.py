@@ -36,6 +36,7 @@ class Cause(StrEnum):
     NO_SHIFT = "no_shift"
     NOT_YET_CONFIRMED = "not_yet_confirmed"
     CANNOT_JUDGE = "cannot_judge"
+    NO_REFERENCE = "no_reference"
     COOLING_DOWN = "cooling_down"
     RETRAINING_IN_FLIGHT = "retraining_in_flight"
 
@@ -157,10 +158,12 @@ def _confirmed_row(windows: Sequence[Window], *, after: date, rules: GovernorRul
 
 
 def _cause(known: Sequence[Window], row: Sequence[Window], business_date: date, rules: GovernorRules) -> Cause:
-    newest = known[-1] if known else None
-    if newest is None or newest.business_date != business_date or newest.state not in JUDGED:
+    state = known[-1].state if known and known[-1].business_date == business_date else None
+    if state is WindowState.NO_REFERENCE:
+        return Cause.NO_REFERENCE
+    if state not in JUDGED:
         return Cause.CANNOT_JUDGE
-    if newest.state is not WindowState.CONFIRMED:
+    if state is not WindowState.CONFIRMED:
         return Cause.NO_SHIFT
     return Cause.THIRD_CONFIRMED_WINDOW if len(row) >= rules.confirmed_windows else Cause.NOT_YET_CONFIRMED
 
@@ -189,6 +192,7 @@ def _reason(
         Cause.NO_SHIFT: "No shift is confirmed.",
         Cause.NOT_YET_CONFIRMED: f"Confirmed windows in a row: {len(row)} of {needed}.",
         Cause.CANNOT_JUDGE: "This business date cannot be judged, so it neither confirms nor ends a shift.",
+        Cause.NO_REFERENCE: "No input has a reference of enough weeks to tell a drift from a good or bad day by.",
         Cause.COOLING_DOWN: (
             f"The shift is confirmed; {requests[-1].decision_id if requests else ''} asked for a retraining less than "
             f"{rules.cool_down_days} days from here."

@@ -25,7 +25,7 @@ class WindowState(StrEnum):
     NOT_CHECKED = "not_checked"
     """No drift check for that date."""
     NO_REFERENCE = "no_reference"
-    """Too little history or too few rows to judge any input."""
+    """Too little history or too few rows to judge any input: neither quiet nor a drift."""
     NO_FORECASTS = "no_forecasts"
     """The inputs drifted, and there were no forecasts to confirm it: before the first release, or a day was missed."""
     NOTHING_SOLD = "nothing_sold"

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shelfcast.monitoring.drift import DriftRules, FeatureState, check_drift
+from shelfcast.monitoring import drift
+from shelfcast.monitoring.drift import FEWEST_WINDOWS, MANY_WINDOWS, DriftRules, FeatureState, check_drift
 
 DAY = date(2025, 7, 3)
 
@@ -16,8 +17,14 @@ def normal(rows, *, mean=0.0, spread=1.0, seed=0):
     return np.random.default_rng(seed).normal(mean, spread, rows)
 
 
+def weeks(sample, number=8):
+    """A reference's rows as windows."""
+    parts = {name: np.array_split(values, number) for name, values in sample.items()}
+    return [{name: values[at] for name, values in parts.items()} for at in range(number)]
+
+
 def check_one(values, *references, rules=None):
-    labelled = {f"reference_{number}": [{"x": reference}] for number, reference in enumerate(references)}
+    labelled = {f"reference_{number}": weeks({"x": reference}) for number, reference in enumerate(references)}
     report = check_drift({"x": values}, labelled, business_date=DAY, rules=rules)
     return report.features[0]
 
@@ -116,6 +123,61 @@ def test_without_that_measure_every_good_or_bad_day_is_a_drift():
     assert alarms["on"] <= 3
 
 
+def alarms_without_drift(windows, *, checks=200):
+    """Share of checks of a shop with good and bad days and no drift that say drift, and the states that were told."""
+    rng, alarms, states = np.random.default_rng(windows), 0, set()
+    for _ in range(checks):
+        newest, *past = [{"x": rng.normal(rng.normal(0, 0.5), 1, 200)} for _ in range(windows + 1)]
+        report = check_drift(newest, {"recent": past}, business_date=DAY)
+        alarms += bool(report.drifted)
+        states.add(report.features[0].state)
+    return alarms / checks, states
+
+
+@pytest.mark.parametrize("windows", range(FEWEST_WINDOWS))
+def test_a_reference_of_too_few_weeks_says_neither_drift_nor_steady(windows):
+    assert alarms_without_drift(windows, checks=40) == (0.0, {FeatureState.NO_REFERENCE})
+    [found] = check_drift(
+        {"x": np.full(40, 3.0)}, {"recent": [{"x": np.full(40, 3.0)}] * windows}, business_date=DAY
+    ).features
+    assert found.state is FeatureState.NO_REFERENCE
+    assert (found.reference, found.as_dict()["departure"]) == (None, None)
+
+
+def test_weeks_without_a_value_of_the_feature_are_no_weeks():
+    past = [*days(FEWEST_WINDOWS - 1, shared=0.5), *[{"x": MISSING}] * 9]
+    report = check_drift({"x": normal(200, mean=9)}, {"recent": past}, business_date=DAY)
+    assert report.features[0].state is FeatureState.NO_REFERENCE
+    assert report.judged == ()
+
+
+def test_a_reference_of_too_few_weeks_leaves_the_word_to_the_other():
+    few, many = days(FEWEST_WINDOWS - 1, shared=0.0), [{"x": window["x"] + 9} for window in days(9, shared=0.1)]
+    [found] = check_drift({"x": normal(200)}, {"few": few, "many": many}, business_date=DAY).features
+    assert (found.state, found.reference) == (FeatureState.DRIFTED, "many")
+
+
+def test_few_weeks_make_no_more_false_alarms_than_many():
+    usual, _ = alarms_without_drift(MANY_WINDOWS)
+    shares = {windows: alarms_without_drift(windows)[0] for windows in range(FEWEST_WINDOWS, MANY_WINDOWS)}
+    assert max(shares.values()) <= usual + 0.05, shares
+
+
+def test_a_drift_is_still_found_with_the_fewest_weeks():
+    past = days(FEWEST_WINDOWS, shared=0.1)
+    assert check_drift({"x": normal(200, mean=1.5)}, {"recent": past}, business_date=DAY).drifted == ("x",)
+
+
+@pytest.mark.parametrize("windows", range(1, FEWEST_WINDOWS))
+def test_without_a_least_number_of_weeks_good_and_bad_days_are_drifts(windows, monkeypatch):
+    """Negative control: so few say nothing about how days differ, so the other tests decide alone."""
+    monkeypatch.setattr(drift, "FEWEST_WINDOWS", 1)
+    monkeypatch.setattr(drift, "least_departure", lambda *_: 0.0)
+    share, states = alarms_without_drift(windows)
+    assert share > 0.25
+    assert FeatureState.NO_REFERENCE not in states
+
+
 @pytest.mark.parametrize(
     ("means", "newest", "departure"),
     [
@@ -140,7 +202,7 @@ def test_many_quiet_features_hide_no_shift_and_make_no_alarm():
     newest = {f"f{number}": rng.normal(size=200) for number in range(40)}
     reference = {name: rng.normal(size=1600) for name in newest}
     newest["f7"] = newest["f7"] + 0.6
-    report = check_drift(newest, {"recent": [reference]}, business_date=DAY)
+    report = check_drift(newest, {"recent": weeks(reference)}, business_date=DAY)
     assert report.drifted == ("f7",)
     assert len(report.judged) == 40
 
@@ -149,11 +211,11 @@ def test_without_the_multiple_test_control_quiet_features_make_alarms():
     """Negative control: the same features, each at its own p < 5 % and without a floor."""
     rng = np.random.default_rng(3)
     alarms, controlled = 0, 0
-    loose = DriftRules(false_discovery_rate=0.01, minimum_distance=0, minimum_shift=0)
+    loose = DriftRules(false_discovery_rate=0.01, minimum_distance=0, minimum_shift=0, minimum_departure=0)
     for _ in range(20):
         newest = {f"f{number}": rng.normal(size=100) for number in range(40)}
         reference = {name: rng.normal(size=800) for name in newest}
-        report = check_drift(newest, {"recent": [reference]}, business_date=DAY, rules=loose)
+        report = check_drift(newest, {"recent": weeks(reference)}, business_date=DAY, rules=loose)
         alarms += any(found.p_value < 0.05 for found in report.features)
         controlled += bool(report.drifted)
     assert alarms >= 14

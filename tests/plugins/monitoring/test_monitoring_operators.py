@@ -40,7 +40,7 @@ def insert(store, table, rows):
 
 @pytest.fixture
 def store(monkeypatch, tmp_path):
-    """Three weeks of forty series; the last day sells four times as much, and there are no forecasts."""
+    """Six weeks of forty series; the last day sells four times as much, and there are no forecasts."""
     made = DuckDBHook(num_threads=1)
     made.run("cold_store/create_business_dates")
     for name, columns in RAW_TABLES.items():
@@ -48,7 +48,7 @@ def store(monkeypatch, tmp_path):
         made.connection.execute(f"CREATE TABLE RAW.{name} ({columns}, {log})")
     feature_views.prepare(made)
     rng = np.random.default_rng(0)
-    for back in range(21):
+    for back in range(42):
         day = LAST - timedelta(days=back)
         closed_at = datetime(day.year, day.month, day.day, 23, 59, 59)
         insert(made, "OPERATIONS.BUSINESS_DATES", pd.DataFrame({"business_date": [day], "closed_at": [closed_at]}))
@@ -81,9 +81,11 @@ def test_the_drift_check_answers_names_and_a_page_and_keeps_its_numbers(store, t
     assert dict(states.fetchall()) == {"all_missing": 4, "drifted": 1}
 
 
-def test_a_shop_without_a_past_is_checked_without_a_page(store):
-    answer = drift("2025-06-13")
-    assert (answer["drifted"], answer["judged"], answer["page"]) == ([], [], None)
+def test_a_shop_without_weeks_enough_is_checked_without_a_verdict_or_a_page(store):
+    for business_date in ("2025-05-23", "2025-06-13"):  # the first day, and the fourth of its weekday
+        answer = drift(business_date)
+        assert (answer["drifted"], answer["judged"], answer["page"]) == ([], [], None)
+    assert drift("2025-06-20")["judged"] == ["demand_level"]
 
 
 @pytest.mark.parametrize("run", [drift, error])
