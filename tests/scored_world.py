@@ -17,7 +17,12 @@ from shelfcast.training.rows import model_features
 TODAY = date(2025, 7, 10)
 DAYS = [TODAY - timedelta(days=back) for back in range(40, -1, -1)]
 SERIES = [f"i{item}@s{store}" for store in range(2) for item in range(6)]
-PROMISED = {"wape": 0.41, "bias": -0.02, "coverage_90": 0.9}
+NEXT_DAY = {"actual": 100.0, "forecast": 98.0, "absolute_error": 41.0}
+LATER = {"actual": 100.0, "forecast": 110.0, "absolute_error": 80.0}
+PROMISED = {
+    "wape": 0.79, "bias": 0.09, "coverage_90": 0.9,
+    "by_horizon_day": {str(day): NEXT_DAY if day == 1 else LATER for day in range(1, 29)},
+}  # fmt: skip
 CLOSURES = (
     "store_id VARCHAR, closed_on DATE, op VARCHAR, position_ordinal BIGINT, generation BIGINT, known_at TIMESTAMP"
 )

@@ -181,6 +181,7 @@ def written(folder, candidate, frame, demand, *, cutoff):
     (folder / "calibration.json").write_text(calibrated(rows, demand).to_json())
     (folder / "declaration.yaml").write_text((declarations.MODELS_FOLDER / "demand.yaml").read_text())
     (folder / "metrics.json").write_text(json.dumps(metrics.as_dict()))
+    rows.to_parquet(folder / "fold_forecasts.parquet", index=False)
     about = {
         "model": "demand",
         "cutoff": manifest.cutoff,

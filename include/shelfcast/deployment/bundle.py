@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from shelfcast.deployment import durable, trial
+from shelfcast.deployment import durable, promise, trial
 from shelfcast.errors import BundleError, ConfigurationError, first_offenders
 from shelfcast.training.calibration import Calibration
 from shelfcast.training.declaration import ModelDeclaration, read
@@ -28,7 +28,8 @@ from shelfcast.training.spread import SPREAD
 
 MANIFEST = "manifest.json"
 MODELS = (MODEL, SPREAD)
-PARTS = (*MODELS, "calibration.json", "declaration.yaml", "training.json", "metrics.json")
+METRICS = "metrics.json"
+PARTS = (*MODELS, "calibration.json", "declaration.yaml", "training.json", METRICS)
 RELEASE_ID = re.compile(r"[a-z][a-z0-9_]*-(\d{8})-[0-9a-f]{10}")
 MODEL_NAME = re.compile(r"[a-z][a-z0-9_]*")
 """As declarations have it: nothing else becomes a part of a path."""
@@ -45,7 +46,7 @@ class Bundle:
         spread_text: The same of the model of its spread.
         calibration: Its quantiles.
         training: Cutoff, frame digest, seed and reason.
-        metrics: Fold metrics.
+        metrics: Fold metrics, and their sums by day ahead.
     """
 
     release_id: str
@@ -60,10 +61,11 @@ class Bundle:
 def build(parts: Path, releases: Path) -> str:
     """Makes a bundle of a candidate's files; answers its release id. The same files give the same release.
 
-    The model is parsed in a process of its own first, so whatever has a release's digests is known to parse.
+    The model is parsed in a process of its own first, so whatever has a release's digests is known to parse. The metrics
+    of a candidate with fold forecasts are told by day ahead, too.
 
     Args:
-        parts: Folder that holds a file of each name in `PARTS`.
+        parts: Folder that holds a file of each name in `PARTS`, and the fold forecasts.
         releases: Folder of the model's releases.
 
     Raises:
@@ -74,7 +76,7 @@ def build(parts: Path, releases: Path) -> str:
         raise BundleError(
             f"{parts} cannot become a release: {first_offenders(missing)} missing. Register the candidate again."
         )
-    contents = _contents(parts)
+    contents = _with_promise(parts, _contents(parts))
     digests = _digests(contents)
     release_id = release_id_of(_training(contents, parts.name), digests)
     made = _checked(parts, contents, release_id)
@@ -148,7 +150,7 @@ def _checked(folder: Path, contents: Mapping[str, bytes], release_id: str) -> Bu
         spread_text=spread_text,
         calibration=_calibration(folder.name, contents, declaration),
         training=training,
-        metrics=_json_object(folder.name, "metrics.json", contents["metrics.json"]),
+        metrics=_json_object(folder.name, METRICS, contents[METRICS]),
     )
 
 
@@ -186,6 +188,14 @@ def _declaration(folder: Path, model: str) -> ModelDeclaration:
 def _contents(folder: Path) -> dict[str, bytes]:
     """Each part as it is read once: what is verified is what is used."""
     return {name: _content(folder, name) for name in PARTS}
+
+
+def _with_promise(parts: Path, contents: Mapping[str, bytes]) -> dict[str, bytes]:
+    sums = promise.sums_by_day_ahead(parts)
+    if not sums:
+        return dict(contents)
+    metrics = _json_object(parts.name, METRICS, contents[METRICS]) | {promise.BY_DAY_AHEAD: sums}
+    return {**contents, METRICS: json.dumps(metrics, indent=1).encode()}
 
 
 def _content(folder: Path, name: str) -> bytes:

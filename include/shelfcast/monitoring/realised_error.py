@@ -2,13 +2,12 @@
 
 Two scores a business date: yesterday's forecasts for today (quick to show a shift, noisy), and last week's forecasts
 for the seven days since (slow, steady). Both beside the simple methods on the same rows and the error that the release
-promised by its folds.
+promised by its folds for the same days ahead.
 """
 
 from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 from enum import StrEnum
-from math import isfinite
 from pathlib import Path
 
 import pandas as pd
@@ -16,6 +15,7 @@ import pandas as pd
 from shelfcast.cold_store.cold_store import ColdStore
 from shelfcast.cold_store.feature_views import closed_at
 from shelfcast.deployment import bundle
+from shelfcast.deployment.promise import Expectation, promised
 from shelfcast.errors import PostConditionFailed
 
 NEXT_DAY = (1, 1)
@@ -37,19 +37,6 @@ class ScoreState(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Expectation:
-    """The errors that a release showed on its folds.
-
-    Attributes:
-        wape: As a share of the units sold, 0 or more.
-        bias: Forecast total over actual total, minus 1.
-    """
-
-    wape: float
-    bias: float
-
-
-@dataclass(frozen=True, kw_only=True)
 class Score:
     """Errors of one vintage; `None` where the state is not `scored`.
 
@@ -64,7 +51,8 @@ class Score:
         coverage_90: Share of actuals between the 5 % and 95 % quantiles, 0 to 1.
         series_count, row_count: What was measured.
         strongest_simple_wape: The lesser of the seasonal naive method's and the weekday mean's on the same rows.
-        expected_wape, expected_bias: Of the release's folds; `None` if the release is not there any more.
+        expected_wape, expected_bias: Of the release's folds on the same days ahead; `None` if the release is not there
+            any more or does not say.
     """
 
     business_date: date
@@ -83,12 +71,13 @@ class Score:
     expected_bias: float | None = None
 
 
-def expectation_of(release_id: str | None, releases: Path) -> Expectation | None:
-    """What a release promised; `None` if its bundle is not there any more or its folds had no sales.
+def expectation_of(release_id: str | None, releases: Path, *, horizon: tuple[int, int]) -> Expectation | None:
+    """What a release promised; `None` if its bundle is not there any more or does not say.
 
     Args:
         release_id: From the ledger.
         releases: Folder of the model's releases.
+        horizon: First and last day ahead of the promise, which are those of the error that is held to it.
 
     Raises:
         BundleError: The bundle is there and damaged.
@@ -96,9 +85,8 @@ def expectation_of(release_id: str | None, releases: Path) -> Expectation | None
     folder = releases / str(release_id)
     if release_id is None or not folder.is_dir():
         return None
-    metrics = bundle.load(folder).metrics
-    wape, bias = float(metrics["wape"]), float(metrics["bias"])
-    return Expectation(wape=wape, bias=bias) if isfinite(wape) and isfinite(bias) else None
+    first, last = horizon
+    return promised(bundle.load(folder).metrics, first_day=first, last_day=last)
 
 
 def score_vintages(store: ColdStore, scored_on: date, *, releases: Path) -> list[Score]:
@@ -137,7 +125,7 @@ def _score(store: ColdStore, scored_on: date, horizon: tuple[int, int], known_un
     row = store.fetch("monitoring/score_vintage", {**keys, "known_until": known_until}).iloc[0]
     release_id = None if pd.isna(row["release_id"]) else str(row["release_id"])
     state = _state(row)
-    promised = expectation_of(release_id, releases)
+    expected = expectation_of(release_id, releases, horizon=horizon)
     is_scored = state is ScoreState.SCORED
     return Score(
         business_date=vintage,
@@ -152,8 +140,8 @@ def _score(store: ColdStore, scored_on: date, horizon: tuple[int, int], known_un
         series_count=int(row["series_count"]),
         row_count=int(row["row_count"]),
         strongest_simple_wape=_number(row, "strongest_simple_wape") if is_scored else None,
-        expected_wape=promised.wape if promised else None,
-        expected_bias=promised.bias if promised else None,
+        expected_wape=expected.wape if expected else None,
+        expected_bias=expected.bias if expected else None,
     )
 
 

@@ -46,7 +46,7 @@ class Observation:
         drifted: Names of the inputs that drifted.
         score_state: State of the score of the forecasts made the day before.
         wape, bias: Of those forecasts; `None` unless scored. A bias above 0 is too much.
-        expected_wape, expected_bias: Of the release's folds; `None` if unknown.
+        expected_wape, expected_bias: Of the release's folds on the same day ahead; `None` if unknown.
         release_id: Release that made the forecasts.
     """
 

@@ -7,6 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from scored_world import (
+    LATER,
+    NEXT_DAY,
     PROMISED,
     RELEASE,
     SERIES,
@@ -181,20 +183,32 @@ def release(tmp_path, promised):
     return folder
 
 
-def test_the_release_says_what_was_to_be_expected(store, release):
-    assert expectation_of(RELEASE, release.parent) == Expectation(wape=0.41, bias=-0.02)
-    score = scored(store, release.parent)[0]
-    assert (score.expected_wape, score.expected_bias) == (0.41, -0.02)
+def test_the_release_says_what_was_to_be_expected_of_the_same_days_ahead(store, release):
+    assert expectation_of(RELEASE, release.parent, horizon=(1, 1)) == Expectation(wape=0.41, bias=pytest.approx(-0.02))
+    next_day, next_week = scored(store, release.parent)
+    assert (next_day.expected_wape, next_day.expected_bias) == (0.41, pytest.approx(-0.02))
+    assert next_week.expected_wape == pytest.approx((41 + 6 * 80) / 700)
+    assert next_week.expected_bias == pytest.approx((98 + 6 * 110) / 700 - 1)
+    kept = store.connection.execute("SELECT expected_wape FROM FORECASTS.SCORES WHERE horizon_to = 1").fetchall()
+    assert kept == [(0.41,)]
 
 
 @pytest.mark.parametrize("release_id", [None, "demand-20200101-0000000000"])
 def test_a_release_that_is_gone_promises_nothing(release, release_id):
-    assert expectation_of(release_id, release.parent) is None
+    assert expectation_of(release_id, release.parent, horizon=(1, 1)) is None
 
 
-@pytest.mark.parametrize("promised", [{"wape": float("nan"), "bias": float("nan")}])
-def test_a_release_whose_folds_had_no_sales_promises_nothing(release):
-    assert expectation_of(release.name, release.parent) is None
+@pytest.mark.parametrize(
+    "promised",
+    [
+        {"wape": 0.4, "bias": 0.0},
+        {"wape": 0.4, "bias": 0.0, "by_horizon_day": {"2": LATER, "3": LATER}},
+        {"wape": 0.4, "bias": 0.0, "by_horizon_day": {"1": dict.fromkeys(NEXT_DAY, 0.0)}},
+    ],
+    ids=["of an older format", "other days", "no sales"],
+)
+def test_a_release_whose_folds_do_not_tell_the_days_ahead_promises_nothing(release):
+    assert expectation_of(release.name, release.parent, horizon=(1, 1)) is None
 
 
 def test_a_damaged_release_is_an_error(store, release):
