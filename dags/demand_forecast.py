@@ -11,7 +11,8 @@ date. When several dates close together the hot store may serve another one: the
 
 ### Re-running safely
 A vintage is swapped in whole, so a second run with the same release writes the same rows. After a new release a
-cleared run replaces the vintage of its own date only, and not even that if the release was trained on later days.
+cleared run replaces the vintage of its own date only, and not even that if the release was trained on later days. A date
+that has no vintage gets one even then; its `release_cutoff` is after its business date, and nothing scores it.
 
 ### When it fails
 *Skipped, no release yet*: nothing is wrong, the first release is still to come. *Skipped, the vintage stays*: the

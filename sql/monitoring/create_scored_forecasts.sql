@@ -47,4 +47,8 @@ LEFT JOIN sales_now n ON l.series_id = n.series_id AND l.sales_date = n.sales_da
 LEFT JOIN sales_at_close c ON l.series_id = c.series_id AND l.sales_date = c.sales_date
 LEFT JOIN closures_now k ON l.store_id = k.store_id AND l.sales_date = k.closed_on
 LEFT JOIN FEATURES.DEMAND d ON l.business_date = d.business_date AND l.series_id = d.series_id
-WHERE l.mean IS NOT NULL AND COALESCE(k.op, 'd') = 'd' AND NOT COALESCE(n.is_stocked_out, FALSE)
+WHERE
+    l.mean IS NOT NULL
+    AND COALESCE(l.release_cutoff, l.business_date) <= l.business_date -- not in hindsight
+    AND COALESCE(k.op, 'd') = 'd'
+    AND NOT COALESCE(n.is_stocked_out, FALSE)

@@ -7,6 +7,7 @@ forecasts AS (
         business_date = :business_date
         AND horizon_days BETWEEN :horizon_from AND :horizon_to
         AND sales_date <= :scored_on
+        AND COALESCE(release_cutoff, business_date) <= business_date -- not in hindsight
 ),
 -- what was sold, as known on the day of the scoring
 sales_known AS (

@@ -13,11 +13,12 @@ ON t.business_date = s.business_date AND t.series_id = s.series_id AND t.horizon
 WHEN MATCHED AND s.is_gone THEN DELETE
 WHEN MATCHED THEN UPDATE SET
     sales_date = s.sales_date, release_id = s.release_id, generation = s.generation, mean = s.mean, q05 = s.q05,
-    q25 = s.q25, q50 = s.q50, q75 = s.q75, q95 = s.q95, reason_code = s.reason_code, run_id = s.run_id
+    q25 = s.q25, q50 = s.q50, q75 = s.q75, q95 = s.q95, reason_code = s.reason_code, run_id = s.run_id,
+    release_cutoff = s.release_cutoff
 WHEN NOT MATCHED THEN INSERT (
     business_date, series_id, store_id, item_id, sales_date, horizon_days, release_id, generation, mean, q05, q25, q50,
-    q75, q95, reason_code, run_id
+    q75, q95, reason_code, run_id, release_cutoff
 ) VALUES (
     s.business_date, s.series_id, s.store_id, s.item_id, s.sales_date, s.horizon_days, s.release_id, s.generation,
-    s.mean, s.q05, s.q25, s.q50, s.q75, s.q95, s.reason_code, s.run_id
+    s.mean, s.q05, s.q25, s.q50, s.q75, s.q95, s.reason_code, s.run_id, s.release_cutoff
 )

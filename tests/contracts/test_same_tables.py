@@ -8,6 +8,7 @@ from exported_shop import DAYS, ExportedShop
 
 from shelfcast.cold_store import feature_views, load_batch, statements
 from shelfcast.hot_store.partition import read_partition
+from shelfcast.serving.vintage import prepare_ledger
 from shelfcast.sources.shop_schema import TABLES
 from shelfcast.training import declaration as declarations
 from shelfcast_provider.hot_store.publish_generation_operator import layout_of
@@ -127,7 +128,7 @@ def test_both_give_the_hot_store_the_same_vectors(built, shop, model):
 def scored(built, shop):
     """Both stores with a vintage and the view, which is made again by each run of the monitoring."""
     for store in built:
-        store.run("serving/create_ledger")
+        prepare_ledger(store)
         store.run("contract/insert_vintage", {"business_date": shop.dates()[0]})
         for _ in range(2):
             store.run("monitoring/create_scored_forecasts")

@@ -17,6 +17,7 @@ from shelfcast.cold_store.feature_views import closed_at
 from shelfcast.deployment import bundle
 from shelfcast.deployment.promise import Expectation, promised
 from shelfcast.errors import PostConditionFailed
+from shelfcast.serving.vintage import prepare_ledger
 
 NEXT_DAY = (1, 1)
 NEXT_WEEK = (1, 7)
@@ -29,7 +30,8 @@ class ScoreState(StrEnum):
 
     SCORED = "scored"
     NO_FORECASTS = "no_forecasts"
-    """The ledger has no forecasts of that vintage: before the first release, or a day was missed."""
+    """The ledger has no forecasts of that vintage that were made without hindsight: before the first release, or a day
+    was missed."""
     NOTHING_COUNTABLE = "nothing_countable"
     """All stores were closed or all shelves empty."""
     NO_SALES = "no_sales"
@@ -102,7 +104,7 @@ def score_vintages(store: ColdStore, scored_on: date, *, releases: Path) -> list
         PostConditionFailed: The table does not hold what was written.
     """
     store.run("monitoring/create_scores")
-    store.run("serving/create_ledger")
+    prepare_ledger(store)
     store.run("monitoring/create_scored_forecasts")
     known_until = closed_at(store, scored_on)
     scores = [_score(store, scored_on, horizon, known_until, releases) for horizon in HORIZONS]

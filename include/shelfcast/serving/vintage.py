@@ -1,4 +1,8 @@
-"""A vintage: the forecasts of every active series made at the close of one business date."""
+"""A vintage: the forecasts of every active series made at the close of one business date.
+
+One that is made later, by a release that was trained on later days, is hindsight: the ledger keeps the release's cutoff
+beside each row, and whatever scores forecasts leaves out those whose `release_cutoff` is after their `business_date`.
+"""
 
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
@@ -7,11 +11,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from shelfcast.cold_store.cold_store import ColdStore
 from shelfcast.errors import HotStoreError, PostConditionFailed, first_offenders
 from shelfcast.hot_store.vector import unpack
 from shelfcast.serving.predictor import Predictor, Reason
 
 QUANTILES = ("q05", "q25", "q50", "q75", "q95")
+
+
+def prepare_ledger(store: ColdStore) -> None:
+    """Creates `FORECASTS.LEDGER` if it is missing; one of before gets the column that it lacks."""
+    store.run("serving/create_ledger")
+    store.run("serving/add_release_cutoff")
 
 
 def forecast_all(

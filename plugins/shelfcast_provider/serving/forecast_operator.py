@@ -40,7 +40,7 @@ class ForecastActiveSeriesOperator(BaseOperator):
         self.business_date = business_date
 
     def execute(self, context: "Context") -> dict[str, Any]:
-        """Forecasts, swaps the vintage in whole, and checks that nobody was left out."""
+        """Forecasts, swaps the vintage in whole with its release's cutoff, and checks that nobody was left out."""
         from shelfcast.serving.vintage import check_contract, forecast_all
         from shelfcast_provider.cold_store.cold_store_hook import ColdStoreHook
 
@@ -53,11 +53,11 @@ class ForecastActiveSeriesOperator(BaseOperator):
                 raise AirflowFailException(
                     f"No series is active on {day}: there is nothing to forecast. Clear feature_views of that date."
                 )
-            self._refuse_hindsight(store, release_id, day)
+            cutoff = self._cutoff_of(store, release_id, day)
             generation, values = self._vectors(store, predictor, day)
             rows = forecast_all(predictor, active, values, business_date=day)
             about = {"release_id": release_id, "generation": generation, "run_id": context["run_id"]}
-            counts = self._write(store, rows.assign(**about), day)
+            counts = self._write(store, rows.assign(**about, release_cutoff=cutoff), day)
         check_contract(active, **counts, horizon_days=predictor.declaration.horizon)
         return {"release_id": release_id, "generation": generation, **counts}
 
@@ -75,17 +75,25 @@ class ForecastActiveSeriesOperator(BaseOperator):
         except (BundleError, ReleaseError) as error:
             raise AirflowFailException(str(error)) from error
 
-    def _refuse_hindsight(self, store: "ColdStore", release_id: str, day: date) -> None:
-        """Skips when the release was trained on later days and the date has a vintage: what was said then stays."""
+    def _cutoff_of(self, store: "ColdStore", release_id: str, day: date) -> date:
+        """The last day that the release knows; skips when that is later and the date has a vintage, which stays."""
         from shelfcast.deployment import bundle
+        from shelfcast.serving.vintage import prepare_ledger
 
-        store.run("serving/create_ledger")
+        prepare_ledger(store)
         cutoff = bundle.cutoff_of(release_id)
-        if cutoff > day and int(_counted(store, day)["row_count"]):
+        if cutoff <= day:
+            return cutoff
+        if int(_counted(store, day)["row_count"]):
             raise AirflowSkipException(
                 f"{release_id} knows days up to {cutoff}: its forecasts would not be those of {day}, and the vintage of "
                 f"{day} stays."
             )
+        self.log.warning(
+            "%s knows days up to %s. %s has no vintage, so it gets one in hindsight, which is not scored.",
+            release_id, cutoff, day,
+        )  # fmt: skip
+        return cutoff
 
     def _vectors(self, store: "ColdStore", predictor: "Predictor", day: date) -> tuple[str, Mapping[str, bytes]]:
         """The generation that serves, if it is of the date; dates that close together are packed from the cold store."""

@@ -27,6 +27,7 @@ from shelfcast.deployment import bundle
 from shelfcast.errors import BundleError, NothingToDo, PostConditionFailed
 from shelfcast.monitoring import realised_error
 from shelfcast.monitoring.realised_error import Expectation, ScoreState, expectation_of, score_vintages
+from shelfcast.retraining.decisions import read_observations
 from shelfcast.training import baselines, metrics
 
 
@@ -138,6 +139,54 @@ def test_what_cannot_be_scored_has_a_name_and_a_row(store, tmp_path, change, sta
     assert all(score.wape is score.bias is score.coverage_90 is score.strongest_simple_wape is None for score in scores)
     rows = store.connection.execute("SELECT state, wape FROM FORECASTS.SCORES").fetchall()
     assert rows == [(state, None)] * 2
+
+
+KNOWS_LATER = "UPDATE FORECASTS.LEDGER SET release_cutoff = business_date + 1"
+
+
+@pytest.mark.parametrize(
+    ("days_later", "states"),
+    [
+        (None, ["scored"] * 2),
+        (-9, ["scored"] * 2),
+        (0, ["scored"] * 2),
+        (1, ["no_forecasts"] * 2),
+        (9, ["no_forecasts"] * 2),
+    ],
+)
+def test_a_forecast_by_a_release_that_knew_later_days_is_not_scored(store, tmp_path, days_later, states):
+    store.connection.execute("UPDATE FORECASTS.LEDGER SET release_cutoff = business_date + ?::INTEGER", [days_later])
+    scores = scored(store, tmp_path)
+    assert [score.state.value for score in scores] == states
+    counted = store.connection.execute("SELECT COUNT(*) FROM FORECASTS.SCORED_FORECASTS").fetchone()
+    assert counted == (0 if "no_forecasts" in states else sum(score.row_count for score in scores),)
+
+
+def test_a_missed_day_that_is_forecast_later_changes_no_score(store, tmp_path):
+    """Negative control: taken for a forecast, what knew the day would make the release look perfect."""
+    before = scored(store, tmp_path)
+    day = TODAY - timedelta(days=2)
+    told = (
+        vintage(day).merge(sales()[["series_id", "sales_date", "units_sold"]], how="left").fillna({"units_sold": 5.0})
+    )
+    insert(store, "FEATURES.DEMAND", features(day))
+    insert(store, "FORECASTS.LEDGER", told.assign(mean=told.pop("units_sold"), release_cutoff=TODAY))
+    rows = "SELECT AVG(ABS(mean - actual)) FROM FORECASTS.SCORED_FORECASTS"
+    assert scored(store, tmp_path) == before
+    (error,) = store.connection.execute(rows).fetchone()
+    asked = {"business_date": day, "scored_on": TODAY, "horizon_from": 1, "horizon_to": 2, "known_until": close(TODAY)}
+    assert store.fetch("monitoring/score_vintage", asked)["forecast_count"].iloc[0] == 0
+    store.connection.execute("UPDATE FORECASTS.LEDGER SET release_cutoff = NULL")
+    assert store.fetch("monitoring/score_vintage", asked)["wape"].iloc[0] == 0.0
+    assert store.connection.execute(rows).fetchone()[0] < error
+
+
+def test_the_governor_takes_a_day_in_hindsight_for_one_without_forecasts(store, tmp_path):
+    store.connection.execute(KNOWS_LATER)
+    scored(store, tmp_path)
+    store.run("monitoring/create_drift_checks")
+    [found] = read_observations(store, TODAY)
+    assert (found.score_state, found.wape, found.bias) == ("no_forecasts", None, None)
 
 
 def test_one_missing_vintage_takes_nothing_from_the_other(store, tmp_path):

@@ -176,6 +176,31 @@ def test_a_release_that_knows_later_days_does_not_replace_a_vintage_but_makes_a_
     assert forecast(DAYS[0])["forecasts"] == 3
 
 
+IN_HINDSIGHT = "SELECT DISTINCT business_date FROM FORECASTS.LEDGER WHERE release_cutoff > business_date"
+
+
+def test_a_vintage_says_whether_its_release_knew_later_days(closed_together, hot_store, release, monkeypatch):
+    refresh(DAYS[0])
+    forecast(DAYS[0])
+    cutoff = bundle.cutoff_of(pointer.read(release).current)
+    monkeypatch.setattr(bundle, "cutoff_of", lambda _: DAYS[2])
+    for day in (DAYS[1], DAYS[2]):  # a day that was missed, and the last one that the next release knows
+        forecast(day)
+    found = dict(ledger(closed_together, "DISTINCT business_date, release_cutoff"))
+    assert found == {DAYS[0]: cutoff, DAYS[1]: DAYS[2], DAYS[2]: DAYS[2]}
+    assert closed_together.connection.execute(IN_HINDSIGHT).fetchall() == [(DAYS[1],)]
+
+
+def test_a_ledger_of_before_gets_the_column_and_keeps_its_rows(closed_together, hot_store, release):
+    refresh(DAYS[1])
+    forecast(DAYS[0])
+    kept = vintages(closed_together)
+    closed_together.connection.execute("ALTER TABLE FORECASTS.LEDGER DROP COLUMN release_cutoff")
+    forecast(DAYS[1])
+    assert [row for row in vintages(closed_together) if row[0] == DAYS[0]] == kept
+    assert dict(ledger(closed_together, "DISTINCT business_date, release_cutoff"))[DAYS[0]] is None
+
+
 def test_a_date_without_active_series_fails_for_good(shop, release):
     with pytest.raises(AirflowFailException, match="No series is active on 2025-06-29"):
         forecast(DAY - timedelta(days=1))
