@@ -7,7 +7,8 @@ from typing import Any
 import pandas as pd
 
 from shelfcast.cold_store.cold_store import ColdStore
-from shelfcast.errors import PostConditionFailed
+from shelfcast.deployment.bundle import cutoff_of
+from shelfcast.errors import BundleError, PostConditionFailed
 from shelfcast.registry.decisions import Entry, record
 from shelfcast.retraining.governor import Decision, GovernorRules, Request, decide
 from shelfcast.retraining.windows import ErrorRules, Observation, judge
@@ -95,6 +96,7 @@ def _keep(store: ColdStore, decision: Decision) -> None:
 
 def _observation(row: Mapping[Hashable, Any]) -> Observation:
     drifted = str(row["drifted"])
+    release_id = None if pd.isna(row["release_id"]) else str(row["release_id"])
     return Observation(
         business_date=_day(row["business_date"]),
         is_checked=bool(row["is_checked"]),
@@ -105,8 +107,16 @@ def _observation(row: Mapping[Hashable, Any]) -> Observation:
         bias=_number(row["bias"]),
         expected_wape=_number(row["expected_wape"]),
         expected_bias=_number(row["expected_bias"]),
-        release_id=None if pd.isna(row["release_id"]) else str(row["release_id"]),
+        release_id=release_id,
+        release_cutoff=_cutoff(release_id),
     )
+
+
+def _cutoff(release_id: str | None) -> date | None:
+    try:
+        return cutoff_of(release_id) if release_id else None
+    except BundleError:  # not one of ours, so what it knows is not known
+        return None
 
 
 def _number(value: Any) -> float | None:

@@ -5,7 +5,10 @@ otherwise; windows that cannot be judged, such as days on which all stores are c
 four days from one confirmed window to the next.
 
 A cause is asked for once: the decision's id names the day since which it is seen, so a rerun gives the same id, and
-after a request the governor holds until the retraining has ended and a cool-down is over.
+after a request the governor holds until the retraining has ended and a cool-down is over. If no release came of it by
+then (the gate held it, or it failed), the same cause is asked for again, once a cool-down. If one did, and it serves,
+it has learned from the shifted days: what goes on is the same cause and is not asked for again. A cause is over when as
+many judged windows in a row are not confirmed as it took to confirm it; whatever is confirmed after that is another one.
 
 Three in a row, not three of the last five: an autocorrelated error (a week of bad weather, Christmas) raises false
 alarms of the latter far more than it costs the former in speed.
@@ -37,6 +40,7 @@ class Cause(StrEnum):
     NOT_YET_CONFIRMED = "not_yet_confirmed"
     CANNOT_JUDGE = "cannot_judge"
     NO_REFERENCE = "no_reference"
+    ANSWERED = "answered"
     COOLING_DOWN = "cooling_down"
     RETRAINING_IN_FLIGHT = "retraining_in_flight"
 
@@ -115,12 +119,15 @@ def decide(
     """
     rules = rules or GovernorRules()
     known = [window for window in windows if window.business_date <= business_date]
-    row = _confirmed_row(known, after=_last_request_before(business_date, requests), rules=rules)
+    asked_on = _last_request_before(business_date, requests)
+    row = _confirmed_row(known, after=asked_on, rules=rules)
     kept = next((request for request in requests if request.business_date == business_date), None)
     if kept:
         cause = Cause.THIRD_CONFIRMED_WINDOW
     else:
         cause = _cause(known, row, business_date, rules)
+        if cause is Cause.THIRD_CONFIRMED_WINDOW and _is_answered(known, asked_on, rules):
+            cause = Cause.ANSWERED
         if cause is Cause.THIRD_CONFIRMED_WINDOW:
             cause = _unless_held(cause, business_date, requests, is_retraining_in_flight, rules)
     is_request = cause is Cause.THIRD_CONFIRMED_WINDOW
@@ -157,6 +164,24 @@ def _confirmed_row(windows: Sequence[Window], *, after: date, rules: GovernorRul
     return row[::-1]
 
 
+def _is_answered(windows: Sequence[Window], asked_on: date, rules: GovernorRules) -> bool:
+    """Whether what serves was trained on the shift that was last asked for, and that one is not over."""
+    since = [one for one in windows if one.business_date > asked_on]
+    cutoffs = [one.observation.release_cutoff for one in since if one.observation.release_id]
+    has_learned = bool(cutoffs) and cutoffs[-1] is not None and cutoffs[-1] >= asked_on > date.min
+    return has_learned and not _is_over(since, rules)
+
+
+def _is_over(windows: Sequence[Window], rules: GovernorRules) -> bool:
+    in_a_row = 0
+    for window in windows:
+        if window.state in JUDGED:
+            in_a_row = 0 if window.state is WindowState.CONFIRMED else in_a_row + 1
+        if in_a_row >= rules.confirmed_windows:
+            return True
+    return False
+
+
 def _cause(known: Sequence[Window], row: Sequence[Window], business_date: date, rules: GovernorRules) -> Cause:
     state = known[-1].state if known and known[-1].business_date == business_date else None
     if state is WindowState.NO_REFERENCE:
@@ -187,12 +212,14 @@ def _reason(
 ) -> str:
     needed = rules.confirmed_windows
     newest = describe(known[-1]) if known else "No business date was checked yet."
+    asked = [one.decision_id for one in requests if known and one.business_date < known[-1].business_date] or [""]
     said = {
         Cause.THIRD_CONFIRMED_WINDOW: f"{len(row)} confirmed windows in a row, {needed} are needed.",
         Cause.NO_SHIFT: "No shift is confirmed.",
         Cause.NOT_YET_CONFIRMED: f"Confirmed windows in a row: {len(row)} of {needed}.",
         Cause.CANNOT_JUDGE: "This business date cannot be judged, so it neither confirms nor ends a shift.",
         Cause.NO_REFERENCE: "No input has a reference of enough weeks to tell a drift from a good or bad day by.",
+        Cause.ANSWERED: f"The shift that {asked[-1]} asked for goes on; what serves was trained on its days.",
         Cause.COOLING_DOWN: (
             f"The shift is confirmed; {requests[-1].decision_id if requests else ''} asked for a retraining less than "
             f"{rules.cool_down_days} days from here."

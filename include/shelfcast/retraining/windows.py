@@ -48,6 +48,7 @@ class Observation:
         wape, bias: Of those forecasts; `None` unless scored. A bias above 0 is too much.
         expected_wape, expected_bias: Of the release's folds on the same day ahead; `None` if unknown.
         release_id: Release that made the forecasts.
+        release_cutoff: Last day that this release was trained on; `None` if unknown.
     """
 
     business_date: date
@@ -60,6 +61,7 @@ class Observation:
     expected_wape: float | None = None
     expected_bias: float | None = None
     release_id: str | None = None
+    release_cutoff: date | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,7 +131,12 @@ class Window:
 
     def as_dict(self) -> dict[str, object]:
         """For JSON."""
-        seen = asdict(self.observation) | {"business_date": self.business_date.isoformat()}
+        cutoff = self.observation.release_cutoff
+        days = {
+            "business_date": self.business_date.isoformat(),
+            "release_cutoff": cutoff.isoformat() if cutoff else None,
+        }
+        seen = asdict(self.observation) | days
         return {"state": self.state.value, **seen, "reference": asdict(self.reference) if self.reference else None}
 
 
