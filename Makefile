@@ -8,7 +8,7 @@ UV := $(shell command -v uv 2>/dev/null || echo $(BIN)/uv)
 export OMP_NUM_THREADS ?= 2
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: help setup demo stop test test-e2e check bench clean requirements
+.PHONY: help setup demo stop test test-e2e check bench simulate-year clean requirements
 
 help: ## show this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -49,6 +49,9 @@ requirements: setup ## export requirements.txt from the lock, with hashes
 
 bench: setup ## ratios to named peers, into .shelfcast/bench.json
 	@$(BIN)/python -m shelfcast_local.bench
+
+simulate-year: setup ## a year of Mondays in several shops, about an hour; writes docs/images/year_of_mondays.png
+	@$(BIN)/python -m shelfcast_local.year --out docs/images
 
 clean: stop ## remove the environment and all state
 	@rm -rf $(VENV) .shelfcast

@@ -201,6 +201,20 @@ class Loop:
                     self.live_through(spark, monday_of(week) + timedelta(days=number), is_watched=is_watched)
         return self.year
 
+    def train_at_the_end(self) -> Training:
+        """Trains once, on all days of the shop."""
+        with self._standing_in() as spark:
+            self.load()
+            return self.train(spark, self.shop.last_day, run_id="manual__last", reason="all that is known")
+
+    @contextmanager
+    def declared(self) -> Iterator[None]:
+        """The small shop's declaration in the place of the shipped one."""
+        with mock.patch.object(declarations, "MODELS_FOLDER", self.folder / "models"):
+            declarations.load.cache_clear()
+            yield
+        declarations.load.cache_clear()
+
     def load(self) -> None:
         """Loads all days of the shop: what is known of a date is told by its close, not by what is there."""
         load_batch.prepare(self.store)
@@ -328,15 +342,13 @@ class Loop:
             mock.patch.object(hot_store_hook, "HotStoreHook", return_value=no_hot_store),
             mock.patch.object(mlflow_hook, "MLflowHook", return_value=self.registry),
             mock.patch.object(drift_page, "write_page", return_value=None),
-            mock.patch.object(declarations, "MODELS_FOLDER", self.folder / "models"),
+            self.declared(),
         ):
-            declarations.load.cache_clear()
             try:
                 yield spark.sparkContext
                 self._write_year()
             finally:
                 spark.stop()
-                declarations.load.cache_clear()
 
 
 def read_year(folder: Path) -> Year:

@@ -56,23 +56,18 @@ def evidence_of(
 def rows_beside_served(
     store: "ColdStore", rows: "pd.DataFrame", declaration: "ModelDeclaration", *, release_id: str | None = None
 ) -> "pd.DataFrame":
-    """Forecasts with what was served at their origins, by one release or by whichever served then.
-
-    A release that knows days after an origin says of it what it has learned from: that is left out.
-    """
+    """Forecasts with what was served at their origins, by one release or by whichever served then, hindsight left out."""
     import pandas as pd
 
-    from shelfcast.deployment.bundle import cutoff_of
     from shelfcast.registry.refresh import beside_served
+    from shelfcast.serving.vintage import prepare_ledger
 
-    store.run("serving/create_ledger")
+    prepare_ledger(store)
     origins = sorted(set(rows["business_date"])) if declaration.kind == "forecast" else []
     if not origins:
         return rows
     found = [store.fetch("registry/served_vintage", {"business_date": origin}) for origin in origins]
     ledger = pd.concat(found, ignore_index=True)
-    known = ledger["release_id"].map(cutoff_of)
-    ledger = ledger[(pd.to_datetime(known) <= pd.to_datetime(ledger["business_date"])).to_numpy(bool)]
     return beside_served(rows, ledger if release_id is None else ledger[ledger["release_id"] == release_id])
 
 
