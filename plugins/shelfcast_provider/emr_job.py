@@ -17,6 +17,7 @@ from shelfcast.errors import PostConditionFailed
 from shelfcast_provider.emr_serverless_job_run import EmrServerlessJobRun
 from shelfcast_provider.emr_step import EmrStep
 from shelfcast_provider.emr_target import EmrTarget, SparkSubmission
+from shelfcast_provider.nested_operator import execute_nested
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -76,7 +77,7 @@ class EmrJob:
         run_id = self.run.take_up(self._due_since())
         if run_id is None:
             self._send()
-            run_id = self.run.execute(context)
+            run_id = execute_nested(self.run, context)
         else:
             LOGGER.info("%s of an earlier try is taken up; waiting for its end.", run_id)
             self.run.wait()

@@ -13,6 +13,7 @@ import shelfcast
 from shelfcast.errors import ConfigurationError
 from shelfcast.settings import Settings
 from shelfcast_provider.connections import SPARK
+from shelfcast_provider.nested_operator import execute_nested
 
 if TYPE_CHECKING:
     from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
@@ -98,7 +99,7 @@ class SparkJobOperator(BaseOperator):
         try:
             is_emr = connection.conn_type == "aws"
             self._submission = self._on_emr(connection.extra_dejson, context) if is_emr else self._on_spark()
-            self._submission.execute(context)
+            execute_nested(self._submission, context)
         except ConfigurationError as error:
             raise AirflowFailException(str(error)) from error
 
