@@ -55,3 +55,9 @@ def test_logs_of_tasks_lie_where_the_api_server_finds_them() -> None:
 
 def test_the_forecaster_keeps_to_the_declared_age_of_features_unless_its_user_says_otherwise() -> None:
     assert SERVICES["forecaster"]["environment"]["SHELFCAST_STALE_AFTER_DAYS"] == "${SHELFCAST_STALE_AFTER_DAYS:-}"
+
+
+def test_every_service_with_a_profile_has_the_platforms() -> None:
+    """The laptop's keeps Spark small and on loopback, whatever cluster the connection names."""
+    profiles = {service["environment"].get("SHELFCAST_PROFILE") for service in SERVICES.values()} - {None}
+    assert profiles == {"platform"}
