@@ -1,6 +1,7 @@
 """Airflow's REST API as the demo uses it: the same calls that the web UI makes."""
 
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
@@ -11,6 +12,8 @@ from shelfcast.errors import ShelfcastError
 FINISHED = frozenset({"success", "failed"})
 ROWS_A_PAGE = 100
 """What Airflow gives at most unless its `[api] maximum_page_limit` says otherwise."""
+OVERLAP = timedelta(minutes=1)
+"""A change bears the time at which it was made, and is seen when its transaction ends."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +47,7 @@ class AirflowClient:
     user: str
     password: str = field(repr=False)
     _http: httpx.Client | None = field(default=None, repr=False)
+    _read: dict[str, tuple[datetime, dict[tuple[str, str], Run]]] = field(default_factory=dict, repr=False)
 
     def unpause(self, *dag_ids: str) -> None:
         """Lets the scheduler run these DAGs."""
@@ -65,8 +69,17 @@ class AirflowClient:
         )
 
     def runs(self, dag_id: str = "~") -> list[Run]:
-        """All runs of a DAG (`~`: of every DAG), oldest first."""
-        return [_run(run) for run in self._all_rows(f"/dags/{dag_id}/dagRuns", "dag_runs", order_by="id")]
+        """All runs of a DAG (`~`: of every DAG), oldest first; asked again, it reads only those that have changed."""
+        path, asked_at = f"/dags/{dag_id}/dagRuns", datetime.now(UTC)
+        if dag_id not in self._read:
+            known = self._runs(path)
+        else:
+            read_at, known = self._read[dag_id]
+            known |= self._runs(path, updated_at_gte=(read_at - OVERLAP).isoformat())
+            if len(known) > self._call("GET", path, params={"limit": 1})["total_entries"]:
+                known = self._runs(path)  # some were deleted
+        self._read[dag_id] = asked_at, known
+        return list(known.values())
 
     def task_instances(self, run: Run) -> list[dict[str, Any]]:
         """The task instances of a run."""
@@ -78,6 +91,10 @@ class AirflowClient:
         path = f"/dags/{run.dag_id}/dagRuns/{quote(run.run_id, safe='')}/taskInstances/{task_id}/logs/{try_number}"
         lines = self._call("GET", path, params={"full_content": "true"})["content"]
         return "\n".join(str(line.get("event", line)) if isinstance(line, dict) else str(line) for line in lines)
+
+    def _runs(self, path: str, **filters: str) -> dict[tuple[str, str], Run]:
+        runs = map(_run, self._all_rows(path, "dag_runs", order_by="id", **filters))
+        return {(run.dag_id, run.run_id): run for run in runs}
 
     def _all_rows(self, path: str, name: str, **parameters: str) -> list[dict[str, Any]]:
         """The rows of every page; a page may be shorter than asked for, so only the server's total ends the reading."""

@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -14,13 +15,18 @@ from shelfcast_local.airflow_client import AirflowClient, Run
 from shelfcast_local.configuration import HOST
 
 MOST_ROWS_A_PAGE = 100
+LONG_AGO = "2026-01-01T00:00:00+00:00"
 
 
 class PagedAirflow(BaseHTTPRequestHandler):
-    """An api-server that cuts each page, as Airflow does; `rows` holds its collections by path."""
+    """An api-server that cuts each page, as Airflow does; `rows` holds its collections by path.
+
+    `rows_given` counts what it has answered so far.
+    """
 
     rows: dict[str, tuple[str, list[dict[str, Any]]]]
     most_rows_a_page = MOST_ROWS_A_PAGE
+    rows_given = 0
 
     def do_POST(self) -> None:
         self._answer(201, {"access_token": "a-token"})
@@ -31,9 +37,12 @@ class PagedAirflow(BaseHTTPRequestHandler):
             self._answer(404, {"detail": "no such path"})
             return
         name, rows = self.rows[url.path]
-        asked = {key: int(values[0]) for key, values in parse_qs(url.query).items() if key in ("limit", "offset")}
-        first = asked.get("offset", 0)
-        last = first + min(asked.get("limit", 50), self.most_rows_a_page)
+        asked = {key: values[0] for key, values in parse_qs(url.query).items()}
+        if since := asked.get("updated_at_gte"):
+            rows = [row for row in rows if row["updated_at"] >= since]
+        first = int(asked.get("offset", 0))
+        last = first + min(int(asked.get("limit", 50)), self.most_rows_a_page)
+        type(self).rows_given += len(rows[first:last])
         self._answer(200, {name: rows[first:last], "total_entries": len(rows)})
 
     def _answer(self, status: int, content: dict[str, Any]) -> None:
@@ -55,7 +64,8 @@ def server() -> Iterator[tuple[type[PagedAirflow], AirflowClient]]:
 
 
 def run_fields(number: int) -> dict[str, Any]:
-    return {"dag_id": "feature_views", "dag_run_id": f"run {number}", "state": "success", "run_type": "scheduled"}
+    about = {"dag_id": "feature_views", "dag_run_id": f"run {number}", "run_type": "scheduled"}
+    return {**about, "state": "success", "updated_at": LONG_AGO}
 
 
 @pytest.mark.parametrize("count", [0, 1, 99, 100, 101, 200, 257])
@@ -67,6 +77,33 @@ def test_every_run_is_seen_once_and_in_order(
     airflow.most_rows_a_page = most_rows_a_page
     airflow.rows = {"/api/v2/dags/~/dagRuns": ("dag_runs", [run_fields(number) for number in range(count)])}
     assert [run.run_id for run in client.runs()] == [f"run {number}" for number in range(count)]
+
+
+def test_runs_asked_for_again_cost_what_has_changed_and_are_all_there(
+    server: tuple[type[PagedAirflow], AirflowClient],
+) -> None:
+    airflow, client = server
+    rows = [run_fields(number) for number in range(257)]
+    airflow.rows = {"/api/v2/dags/~/dagRuns": ("dag_runs", rows)}
+    before = client.runs()
+    airflow.rows_given = 0
+    assert client.runs() == before
+    cleared = datetime.now(UTC).isoformat()
+    rows[3] |= {"state": "queued", "updated_at": cleared}
+    rows.append(run_fields(257) | {"state": "running", "updated_at": cleared})
+    after = client.runs()
+    assert airflow.rows_given < 10
+    assert [run.run_id for run in after] == [f"run {number}" for number in range(258)]
+    assert {run.run_id: run.state for run in after if not run.is_finished} == {"run 3": "queued", "run 257": "running"}
+
+
+def test_runs_that_were_deleted_are_no_longer_there(server: tuple[type[PagedAirflow], AirflowClient]) -> None:
+    airflow, client = server
+    rows = [run_fields(number) for number in range(3)]
+    airflow.rows = {"/api/v2/dags/feature_views/dagRuns": ("dag_runs", rows)}
+    assert len(client.runs("feature_views")) == 3
+    del rows[1]
+    assert [run.run_id for run in client.runs("feature_views")] == ["run 0", "run 2"]
 
 
 def test_dags_import_errors_and_tasks_are_read_to_the_last_page(
