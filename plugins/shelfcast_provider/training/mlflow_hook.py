@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 CANDIDATE, CHAMPION = "candidate", "champion"
 KIND = ("mlflow.experimentKind", "custom_model_development")
 """Makes the UI show training runs; it takes an experiment for one of language models otherwise."""
+WORKFLOW = "?workflowType=machine_learning"
+"""Opens a page among those of training; without it MLflow opens where the browser was last, at first in GenAI."""
 
 
 class MLflowHook(BaseHook):
@@ -135,9 +137,12 @@ class MLflowHook(BaseHook):
 
     def run_url(self, run_id: str) -> str:
         """Address of the run's page."""
-        experiment = self.get_conn().get_run(run_id).info.experiment_id
-        return f"{self.url}/#/experiments/{experiment}/runs/{run_id}"
+        return self._page(run_id)
 
     def artifact_url(self, run_id: str, path: str) -> str:
         """Address of the page that shows one of the run's artifacts."""
-        return f"{self.run_url(run_id)}/artifacts/{path}"
+        return self._page(run_id, f"/artifacts/{path}")
+
+    def _page(self, run_id: str, part: str = "") -> str:
+        experiment = self.get_conn().get_run(run_id).info.experiment_id
+        return f"{self.url}/#/experiments/{experiment}/runs/{run_id}{part}{WORKFLOW}"

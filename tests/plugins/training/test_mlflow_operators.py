@@ -22,6 +22,9 @@ from shelfcast_provider.training import candidate_run
 from shelfcast_provider.training.mlflow_hook import CANDIDATE, CHAMPION
 from shelfcast_provider.training.register_candidate_operator import RegisterCandidateOperator
 
+WORKFLOW = "?workflowType=machine_learning"
+"""MLflow opens a link without it in its pages of language models."""
+
 
 @pytest.fixture(scope="module")
 def registered(hook, trained, context):
@@ -103,9 +106,9 @@ def test_pictures_and_the_card_are_among_the_artifacts(hook, registered, trained
     assert "Fairness across groups of stores" in page
     assert page.count("data:image/png") == len(pictures)
     left = context["ti"].left
-    assert left[MLflowRunLink.key].endswith(f"/runs/{registered}")
-    assert left[ModelCardLink.key].endswith(f"/runs/{registered}/artifacts/model_card.html")
-    assert left[GateDecisionLink.key].endswith(f"/runs/{registered}/artifacts/gate_decision.json")
+    assert left[MLflowRunLink.key].endswith(f"/runs/{registered}{WORKFLOW}")
+    assert left[ModelCardLink.key].endswith(f"/runs/{registered}/artifacts/model_card.html{WORKFLOW}")
+    assert left[GateDecisionLink.key].endswith(f"/runs/{registered}/artifacts/gate_decision.json{WORKFLOW}")
 
 
 def test_a_candidate_is_loaded_from_the_registry_without_a_pickle(hook, registered, candidate):
@@ -176,7 +179,7 @@ def test_a_drift_report_is_logged_once_and_linked(hook, context, tmp_path):
     runs = {LogReportOperator(task_id="report", page=page.as_uri()).execute(context) for _ in range(2)}
     (run_id,) = runs
     assert [file.path for file in hook.get_conn().list_artifacts(run_id)] == ["of a day.html"]
-    assert context["ti"].left[DriftReportLink.key].endswith(f"{run_id}/artifacts/of a day.html")
+    assert context["ti"].left[DriftReportLink.key].endswith(f"{run_id}/artifacts/of a day.html{WORKFLOW}")
 
 
 def test_without_a_report_there_is_nothing_to_log(context):
