@@ -2,7 +2,7 @@
 
 ### Purpose
 Reads the shop's change log up to its end at the start of the run, lands every change, checks the batch and merges it
-into the cold store. Announces each business date that the shop has closed since.
+into the cold store. Announces each business date that the shop has closed since, and again those that got no run.
 
 ### Reads → writes
 `sales.*` in the shop's database → change files and the Delta change log in the landing area → `RAW`, `QUARANTINE`
@@ -11,7 +11,8 @@ and `OPERATIONS.BATCHES` in the cold store. Emits `sales_changes`, one partition
 ### Re-running safely
 Clear any task at any time. Changes are ordered by the source's log position and merged with it, so reading some
 twice changes nothing. A snapshot that was cut off is taken again from the start and its rows never count. A replay of
-the quarantine leaves there what is still bad, and newer versions win over what it merges.
+the quarantine leaves there what is still bad, and newer versions win over what it merges. A date that was announced
+while `feature_views` was paused, or whose run failed, is announced again by the next run that loads changes.
 
 ### When it fails
 `drain` with *cannot be reached*: see that the shop's database answers, then clear the task. *Changes may be missing*,
@@ -32,6 +33,7 @@ from airflow.sdk import DAG, Asset, AssetOrTimeSchedule, AssetWatcher, CronTrigg
 from shelfcast.ingestion.batch import landing_arguments
 from shelfcast.settings import Settings
 from shelfcast_provider.assets import SALES_CHANGES
+from shelfcast_provider.cold_store.due_dates import due_dates
 from shelfcast_provider.cold_store.load_batch_operator import LastDrainOperator, LoadBatchOperator
 from shelfcast_provider.cold_store.replay_quarantine_operator import ReplayQuarantineOperator
 from shelfcast_provider.ingestion.check_batch_operator import CheckBatchOperator
@@ -82,9 +84,10 @@ with DAG(
     )
 
     @task(outlets=[SALES_CHANGES])
-    def announce(batch: dict[str, Any], *, outlet_events: Any) -> list[str]:
-        """Emits one partition for each business date that is now complete."""
-        outlet_events[SALES_CHANGES].add_partitions(batch["business_dates"])
-        return batch["business_dates"]
+    def announce(batch: dict[str, Any], *, outlet_events: Any, ti: Any) -> list[str]:
+        """Emits one partition for each business date that is now complete, or was and has no run."""
+        dates = due_dates(batch["business_dates"], ti)
+        outlet_events[SALES_CHANGES].add_partitions(dates)
+        return dates
 
     loaded >> drain >> land >> check >> load >> [announce(load.output), replay]

@@ -11,6 +11,7 @@ from shelfcast.errors import IngestionError, PostConditionFailed
 from shelfcast.ingestion.batch import Batch
 from shelfcast.sources.shop_schema import TABLES
 from shelfcast_provider.cold_store.build_features_operator import BuildFeaturesOperator
+from shelfcast_provider.cold_store.due_dates import due_dates
 from shelfcast_provider.cold_store.load_batch_operator import LastDrainOperator, LoadBatchOperator
 
 __all__ = ["cold_store"]
@@ -112,6 +113,47 @@ def test_a_loaded_batch_answers_counts_and_its_dates_and_is_the_last(loaded, wri
     next_day = write("b2", shop_day(SECOND, 2), drain=2, op="c", position=50)
     assert load(next_day) == load(next_day) == {"rows": 4, "quarantined": 0, "business_dates": ["2024-01-02"]}
     assert last_drain() == {"generation": 1, "drain": 2}
+
+
+class Runs:
+    """A task instance that knows how many runs of a DAG wait or run."""
+
+    def __init__(self, **active):
+        self.active = active
+
+    def get_dr_count(self, *, dag_id, states):
+        assert states == ["queued", "running"]
+        return self.active.get(dag_id, 0)
+
+
+def test_a_date_whose_announcement_was_dropped_is_announced_again_before_the_next(loaded, write):
+    assert due_dates(loaded["business_dates"], Runs()) == ["2024-01-01"]
+    batch = load(write("b2", shop_day(SECOND, 2), drain=2, op="c", position=50))
+    assert due_dates(batch["business_dates"], Runs()) == ["2024-01-01", "2024-01-02"]
+    build("2024-01-02")  # brings the features of the day before too, but is no run of it
+    assert due_dates([], Runs()) == ["2024-01-01"]
+
+
+def test_a_date_with_a_run_is_announced_once(loaded, write):
+    build("2024-01-01")
+    batch = load(write("b2", shop_day(SECOND, 2), drain=2, op="c", position=50))
+    assert due_dates(batch["business_dates"], Runs()) == ["2024-01-02"]
+    build("2024-01-02")
+    assert due_dates([], Runs()) == []
+
+
+def test_while_a_run_waits_no_older_date_is_announced(loaded, write):
+    batch = load(write("b2", shop_day(SECOND, 2), drain=2, op="c", position=50))
+    assert due_dates(batch["business_dates"], Runs(feature_views=1)) == ["2024-01-02"]
+    assert due_dates(batch["business_dates"], Runs(demand_forecast=1)) == ["2024-01-01", "2024-01-02"]
+
+
+def test_of_a_snapshot_only_the_newest_date_is_ever_announced(cold_store, write):
+    last_drain()
+    first, second = shop_day(FIRST, 1), shop_day(SECOND, 2)
+    both = SHOP | {table: first[table] + second[table] for table in first}
+    batch = load(write("b1", both, drain=1, op="r", position=0))
+    assert batch["business_dates"] == due_dates(batch["business_dates"], Runs()) == due_dates([], Runs())
 
 
 def test_a_batch_with_too_many_bad_rows_fails_for_good_and_is_not_the_last(loaded, write):

@@ -1,0 +1,31 @@
+"""Which business dates to announce."""
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+CONSUMER = "feature_views"
+ACTIVE = ["queued", "running"]
+LOGGER = logging.getLogger(__name__)
+
+
+def due_dates(business_dates: Sequence[str], ti: Any) -> list[str]:
+    """The dates that a batch completed, behind older ones whose announcement nobody took up.
+
+    Airflow drops the events of a DAG that is paused or not parsed yet. While a run of the consumer waits or runs,
+    nobody can tell a date that was dropped from one whose turn is still to come, so the next batch looks again.
+
+    Args:
+        business_dates: The dates of the batch, ISO text.
+        ti: The running task.
+    """
+    from shelfcast.cold_store.overdue_dates import overdue_dates
+    from shelfcast_provider.cold_store.cold_store_hook import ColdStoreHook
+
+    if ti.get_dr_count(dag_id=CONSUMER, states=ACTIVE):
+        return list(business_dates)
+    with ColdStoreHook() as store:
+        overdue = [day.isoformat() for day in overdue_dates(store) if day.isoformat() not in business_dates]
+    if overdue:
+        LOGGER.warning("%s has no run that succeeded of %s: announced again.", CONSUMER, ", ".join(overdue))
+    return [*overdue, *business_dates]
