@@ -33,7 +33,7 @@ from airflow.sdk import DAG, Asset, AssetOrTimeSchedule, AssetWatcher, CronTrigg
 from shelfcast.ingestion.batch import landing_arguments
 from shelfcast.settings import Settings
 from shelfcast_provider.assets import SALES_CHANGES
-from shelfcast_provider.cold_store.due_dates import due_dates
+from shelfcast_provider.cold_store.announcement import announce_in_order, due_dates
 from shelfcast_provider.cold_store.load_batch_operator import LastDrainOperator, LoadBatchOperator
 from shelfcast_provider.cold_store.replay_quarantine_operator import ReplayQuarantineOperator
 from shelfcast_provider.ingestion.check_batch_operator import CheckBatchOperator
@@ -87,7 +87,7 @@ with DAG(
     def announce(batch: dict[str, Any], *, outlet_events: Any, ti: Any) -> list[str]:
         """Emits one partition for each business date that is now complete, or was and has no run."""
         dates = due_dates(batch["business_dates"], ti)
-        outlet_events[SALES_CHANGES].add_partitions(dates)
+        announce_in_order(outlet_events[SALES_CHANGES], dates)
         return dates
 
     loaded >> drain >> land >> check >> load >> [announce(load.output), replay]

@@ -5,13 +5,16 @@ from datetime import date, datetime, time
 import pandas as pd
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+from airflow.sdk.execution_time.context import OutletEventAccessors
+from airflow.sdk.execution_time.task_runner import _serialize_outlet_events
 from served_world import cold_store
 
 from shelfcast.errors import IngestionError, PostConditionFailed
 from shelfcast.ingestion.batch import Batch
 from shelfcast.sources.shop_schema import TABLES
+from shelfcast_provider.assets import SALES_CHANGES
+from shelfcast_provider.cold_store.announcement import announce_in_order, due_dates
 from shelfcast_provider.cold_store.build_features_operator import BuildFeaturesOperator
-from shelfcast_provider.cold_store.due_dates import due_dates
 from shelfcast_provider.cold_store.load_batch_operator import LastDrainOperator, LoadBatchOperator
 
 __all__ = ["cold_store"]
@@ -146,6 +149,20 @@ def test_while_a_run_waits_no_older_date_is_announced(loaded, write):
     batch = load(write("b2", shop_day(SECOND, 2), drain=2, op="c", position=50))
     assert due_dates(batch["business_dates"], Runs(feature_views=1)) == ["2024-01-02"]
     assert due_dates(batch["business_dates"], Runs(demand_forecast=1)) == ["2024-01-01", "2024-01-02"]
+
+
+def emitted(emit):
+    """Partition keys as a task sends them to Airflow."""
+    events = OutletEventAccessors()
+    emit(events[SALES_CHANGES])
+    return [event["partition_key"] for event in _serialize_outlet_events(events)]
+
+
+def test_dates_are_emitted_in_their_order():
+    """Twenty of them: a set, which is what Airflow keeps them in, has them in order by a chance of one in 20!."""
+    dates = [f"2024-03-{number:02}" for number in range(1, 21)]
+    assert emitted(lambda event: announce_in_order(event, dates)) == dates
+    assert emitted(lambda event: event.add_partitions(dates)) != dates
 
 
 def test_of_a_snapshot_only_the_newest_date_is_ever_announced(cold_store, write):
