@@ -14,10 +14,9 @@ from shelfcast_local.stack import Stack
 
 TESTS = Path(__file__).parent
 DAILY = ("cdc_ingestion", "feature_views", "feature_cache_refresh", "demand_forecast", "drift_monitoring")
-QUIET = (
-    "\n\nimport sys  # noqa: E402\n\nimport quiet_tasks  # noqa: E402\n\nquiet_tasks.quieten(sys.modules[__name__])\n"
-)
-LIMIT_SECONDS = 240
+QUIET = "\nimport sys\nimport quiet_tasks\nquiet_tasks.quieten(sys.modules[__name__])\n"
+"""The end of each copy of a DAG file."""
+LIMIT_SECONDS = 600
 MONDAYS = timedelta(weeks=5)
 
 
