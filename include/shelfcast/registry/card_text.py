@@ -1,13 +1,15 @@
 """What a model card says in words and in the cells of its tables."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import takewhile
+from typing import Any
 
 import pandas as pd
 
 from shelfcast.registry.card_scores import Interval, Score, cluster_name
 from shelfcast.registry.lineage import BASELINE, Lineage, lineage, raw_tables, statement_of
+from shelfcast.training.champion import Question
 from shelfcast.training.declaration import ModelDeclaration
 from shelfcast.training.evaluation import QUANTILE_NAMES, column
 from shelfcast.training.metrics import coverage, shares_below
@@ -172,3 +174,16 @@ def _doubts(rows: pd.DataFrame) -> list[str]:
         *few,
         f"Measured on {rows['fold'].nunique()} origins: seasons that none of them meets are not in the figures.",
     ]
+
+
+def asked_of_the_gate(about: Mapping[str, Any]) -> str:
+    """What the gate has to decide about a candidate, and beside whom (see `Matter.as_dict`)."""
+    champion = about.get("champion")
+    if not champion:
+        return "is the first model better than the strongest simple method?"
+    what = {
+        Question.RECIPE: "is the recipe better than the champion's",
+        Question.REFRESH: "is the refresh of the champion's recipe sound",
+    }[Question(about["question"])]
+    changed = f" ({'; '.join(about['changes'])})" if about.get("changes") else ""
+    return f"{what}{changed}? The champion is {champion}, which has learned until {about['champion_cutoff']}"

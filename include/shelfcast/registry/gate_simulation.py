@@ -76,8 +76,12 @@ ROSSMANN = SimulatedPanel(stores=1115, horizon_days=42)
 SHAKEN = SimulatedPanel(stores=12, items=10, store_spread=0.15, day_spread=0.15, day_memory=0.8)
 """Stores and days both shake the comparison, and days for long: what one way of drawing alone does not see."""
 
+ONE_RECIPE = SimulatedPanel(stores=12, items=8, shared=0.98, store_spread=0.01, day_spread=0.01)
+"""Two fits of one recipe, some days apart: they err alike."""
+
 PANELS = {"8 stores": DEMO, "12 shaken stores": SHAKEN, "60 stores": MIDDLE, "Rossmann's 1,115": ROSSMANN}
 GAINS = (0.01, 0.02, 0.03, 0.05)
+LOSSES = (0.0, 0.02, 0.05, 0.1)
 
 Where = Callable[[pd.DataFrame], "pd.Series[bool]"]
 
@@ -207,6 +211,27 @@ def _verdicts(decision: Decision) -> tuple[bool, bool, bool, bool]:
     )
 
 
+def refreshes(*, decisions: int, loss: float = 0.0, origins: int = 6, first_seed: int = 0) -> float:
+    """How often a refresh is released whose errors are larger than those of what served, by a share.
+
+    Args:
+        decisions: How many are simulated.
+        loss: The share.
+        origins: Of the folds, how many were served at.
+        first_seed: Of the draws.
+    """
+    released = 0
+    for seed in range(first_seed, first_seed + decisions):
+        rows = simulate(ONE_RECIPE, seed=seed, gain=-loss)
+        was_served = rows["fold"] < origins
+        served = {"served": "champion", "served_q05": "q05", "served_q95": "q95"}
+        rows = rows.assign(**{name: rows[column].where(was_served) for name, column in served.items()}, champion=np.nan)
+        evidence = Evidence(question=Question.REFRESH)
+        decision = decide(rows, RULES, strongest_simple="simulated", cost=COST, evidence=evidence)
+        released += decision.outcome is Outcome.RELEASE
+    return released / decisions
+
+
 def refusals(panel: SimulatedPanel, *, decisions: int, first_seed: int = 0) -> float:
     """How often a candidate is held, with that segment named, that is better but 10 % worse four weeks ahead."""
     held = 0
@@ -276,6 +301,9 @@ def main() -> None:
     said(
         "worse by 10 % four weeks ahead, held with that segment named", refusals(MIDDLE, decisions=options.of_rossmann)
     )
+    for loss in LOSSES:
+        found = refreshes(decisions=options.of_rossmann, loss=loss)
+        said(f"refresh worse by {loss:.0%} than what served, released, {options.of_rossmann} decisions", found)
     draw(equal, better, options.out / "gate_errors.png")
 
 

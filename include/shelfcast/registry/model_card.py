@@ -22,6 +22,7 @@ from shelfcast.registry.card_scores import (
     store_groups_of,
 )
 from shelfcast.registry.card_text import (
+    asked_of_the_gate,
     calibration_rows,
     drawn,
     features_rows,
@@ -172,7 +173,7 @@ def _made(run: Run) -> Section:
         "Model": f"{run.declaration.name}, LightGBM, {run.declaration.kind}",
         "Cutoff": str(about["cutoff"]),
         "Reason": f"{run.manifest.reason}{' (release forced)' if run.manifest.is_forced else ''}",
-        "Champion": f"{about.get('champion', 'unknown')} at the time of training",
+        "Question to the gate": asked_of_the_gate(about),
         "Parameters": ", ".join(f"{name} {value}" for name, value in fit.items()),
         "Seed": str(about["seed"]),
         "Code": run.code_version,

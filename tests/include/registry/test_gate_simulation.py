@@ -13,6 +13,7 @@ from shelfcast.registry.gate_simulation import (
     SimulatedPanel,
     decided,
     main,
+    refreshes,
     refusals,
     shares,
     simulate,
@@ -44,6 +45,12 @@ def test_a_candidate_that_is_better_but_worse_in_one_segment_is_held_with_the_se
     assert decided(without_it).outcome is Outcome.RELEASE
 
 
+def test_a_sound_refresh_is_released_and_one_that_falls_behind_is_held():
+    assert refreshes(decisions=20) >= 0.95
+    assert refreshes(decisions=20, origins=4) >= 0.95
+    assert refreshes(decisions=20, loss=0.05) <= 0.1
+
+
 def test_the_two_forecasts_of_a_panel_are_as_good_as_each_other_or_as_good_as_asked():
     equal, better = (simulate(DEMO, seed=1, gain=gain) for gain in (0.0, 0.5))
     error = [(rows["mean"] - rows["actual"]).abs().sum() for rows in (equal, better)]
@@ -60,5 +67,5 @@ def test_the_shares_are_printed_and_drawn(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(sys, "argv", arguments)
     main()
     said = capsys.readouterr().out.splitlines()
-    assert len(said) == 2 + len(gate_simulation.GAINS) + 1
+    assert len(said) == 2 + len(gate_simulation.GAINS) + 1 + len(gate_simulation.LOSSES)
     assert (tmp_path / "new" / "gate_errors.png").stat().st_size > 10_000
