@@ -1,10 +1,11 @@
 """Loading batches: each change once in effect, however often and in whatever pieces it is delivered."""
 
 import shutil
+from contextlib import suppress
 from datetime import datetime, time, timedelta
 
 import pytest
-from batches import CHANGES, DAY, FIRST, SNAPSHOT, Dying, World, closed, order
+from batches import CHANGES, DAY, FIRST, SNAPSHOT, Dying, World, closed, order, orders_of, refused
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -273,6 +274,59 @@ def test_a_row_that_went_to_quarantine_in_a_new_snapshot_was_not_deleted(world):
     world.load(3, [order(1, op="u", position=50, generation=2)], [], generation=2)
     left = world.store.connection.execute("SELECT order_id, generation FROM RAW.ORDERS ORDER BY 1").fetchall()
     assert left == [(number, 2) for number in range(1, 29)] + [(29, 1)]
+
+
+def new_snapshot(world, number, *streamed, bad=()):
+    """Loads a second snapshot without order 2, and what was streamed behind it."""
+    kept = [order(key, op="r", position=0, generation=2) for key in (1, *range(10, 40))]
+    days = [closed(1, op="r", position=0, generation=2)]
+    return world.load(number, [*kept, *streamed], days, bad=bad, generation=2)
+
+
+def deletions(world):
+    """Keys and places of the deletions that the history holds."""
+    asked = "SELECT order_id, generation, position_ordinal FROM RAW.ORDERS_CHANGES WHERE op = 'd' ORDER BY ALL"
+    return world.store.connection.execute(asked).fetchall()
+
+
+def test_a_row_that_is_written_again_behind_a_new_snapshot_was_deleted_before_it(world):
+    world.load(1, *SNAPSHOT)
+    new_snapshot(world, 2, order(2, position=50, amount=7.0, generation=2))
+    assert deletions(world) == [(2, 2, 0)]
+    assert orders_of(world, "order_id", "order_amount::DOUBLE")[:2] == [(1, 10.0), (2, 7.0)]
+
+
+@pytest.mark.parametrize("op", ["c", "u"])
+def test_a_streamed_row_that_went_to_quarantine_is_no_row_of_the_snapshot(world, op):
+    world.load(1, *SNAPSHOT)
+    new_snapshot(world, 2, bad=[refused(2, position=50, batch=2, generation=2, op=op, order_amount="NaN")])
+    assert deletions(world) == [(2, 2, 0)]
+    assert (2,) not in orders_of(world, "order_id")
+
+
+@pytest.mark.usefixtures("two_tables")
+def test_no_row_of_a_load_that_was_given_up_outlives_a_snapshot_without_it(tmp_path):
+    """Whether the rows got as far as the current ones or not, and whether the new snapshot has any of their table."""
+    for after in range(2, 14):
+        store = Dying(10_000)
+        world = World(tmp_path / f"at{after}", store)
+        world.load(1, *SNAPSHOT)
+        store.left = after
+        with suppress(RuntimeError):
+            world.load(2, [order(3, position=6), order(4, position=7)], [])
+        world.load(3, [], [closed(1, op="r", position=0, generation=2)], generation=2)
+        assert orders_of(world, "order_id") == [], after
+        known = "SELECT DISTINCT order_id FROM RAW.ORDERS_CHANGES ORDER BY 1"
+        assert [(key,) for key, *_ in deletions(world)] == world.store.connection.execute(known).fetchall(), after
+
+
+def test_what_a_new_snapshot_brings_may_be_loaded_twice(world):
+    world.load(1, *SNAPSHOT)
+    new_snapshot(world, 2, order(2, position=50, generation=2))
+    content = world.content()
+    world.store.connection.execute("DELETE FROM OPERATIONS.BATCHES WHERE generation = 2")
+    load_batch.load(world.store, world.folder / "b2")
+    assert world.content() == content
 
 
 def test_a_first_snapshot_that_was_cut_off_leaves_the_past_in_its_place(world):
