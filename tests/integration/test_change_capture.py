@@ -1,9 +1,11 @@
 """Debezium's engine on a real PostgreSQL, bounded, killed and robbed of what it needs; then Spark and the load."""
 
+import base64
 import gzip
 import json
 import os
 import random
+import re
 import shutil
 import string
 import subprocess
@@ -21,6 +23,7 @@ from shelfcast.cold_store import load_batch
 from shelfcast.cold_store.duckdb_store import DuckDBStore
 from shelfcast.cold_store.replay_quarantine import Replayed, replay
 from shelfcast.ingestion.batch import Batch, landing_arguments
+from shelfcast.ingestion.change_file_writer import ChangeFileWriter
 from shelfcast.ingestion.change_files import UNFINISHED, ChangeFolder
 from shelfcast.sources.played_shop import played_shop
 from shelfcast.sources.shop_schema import TABLES
@@ -200,10 +203,14 @@ def spark_jars():
     return jars.resolve(REPOSITORY / ".shelfcast")
 
 
-def submit(landing, export, spark_jars, *, generation=1, after_drain=0):
+def submit(landing, export, spark_jars, *, generation=1, after_drain=0, refused_for=None):
     """Runs the landing job as the Spark operator does."""
     done = submitted(landing, export, spark_jars, generation=generation, after_drain=after_drain)
-    assert done.returncode == 0, done.stderr[-3000:]
+    if refused_for:
+        assert done.returncode, "it was not refused"
+        assert re.search(refused_for, done.stdout), done.stdout[-3000:]
+    else:
+        assert done.returncode == 0, done.stderr[-3000:]
 
 
 def failed_submit(landing, export, spark_jars):
@@ -466,3 +473,61 @@ def test_a_stream_that_lost_its_checkpoint_lands_everything_and_exports_nothing_
     found = Batch.read(tmp_path / "b2")
     assert found.last_drain == 2
     assert found.rows_read == sum(1 for _ in changes(landing, 1))
+
+
+def change_file(folder, drain, lines):
+    """A drain's only file, as the change capture writes it."""
+    writer = ChangeFileWriter(folder, 1, from_position=drain)
+    assert writer.drain == drain
+    writer.expect("mark")
+    mark = json.dumps({"op": "m", "message": {"content": base64.b64encode(b"mark").decode()}}, separators=(",", ":"))
+    writer.take("\n".join([*lines, mark, ""]).encode(), len(lines) + 1, lambda: None)
+
+
+def store_lines(drain, names):
+    """The insertions of some stores."""
+    lines = []
+    for number, name in enumerate(names):
+        row = {"store_id": name, "region": "north", "store_group": "a", "opened_on": "2024-01-01Z", "closed_on": None}
+        source = {"table": "stores", "lsn": 100 * drain + number, "sequence": None, "ts_ms": 1}
+        lines.append(json.dumps({"op": "c", "before": None, "after": row, "source": source}, separators=(",", ":")))
+    return lines
+
+
+def test_what_has_landed_is_what_was_written_however_much_of_the_checkpoint_is_lost(spark_jars, tmp_path):
+    """A micro-batch that was written and not recorded, then a lost checkpoint with a drain that came since."""
+    landing, folder = tmp_path / "landing", ChangeFolder(tmp_path / "landing")
+    folder.begin_generation()
+    change_file(folder, 1, store_lines(1, ["S1", "S2", "S3"]))
+    submit(landing, tmp_path / "b1", spark_jars)
+    checkpoint = landing / "checkpoints" / "generation=0001"
+    newest = max(int(path.name) for path in (checkpoint / "commits").glob("[0-9]*"))
+    for path in (checkpoint / "commits").glob(f"*{newest}*"):
+        path.unlink()
+    submit(landing, tmp_path / "b2", spark_jars)
+    shutil.rmtree(checkpoint)
+    change_file(folder, 2, store_lines(2, ["S4", "S5"]))
+    submit(landing, tmp_path / "b3", spark_jars)
+    assert [Batch.read(tmp_path / name).rows for name in ("b1", "b2", "b3")] == [
+        {"stores": 3},
+        {"stores": 3},
+        {"stores": 5},
+    ]
+    store = DuckDBStore()
+    load_batch.prepare(store)
+    for name in ("b1", "b2", "b3"):
+        load_batch.load(store, tmp_path / name)
+    for table in ("RAW.STORES", "RAW.STORES_CHANGES"):
+        found = store.connection.execute(f"SELECT store_id FROM {table} ORDER BY 1").fetchall()
+        assert found == [("S1",), ("S2",), ("S3",), ("S4",), ("S5",)]
+
+
+def test_a_file_that_lost_changes_on_its_way_stops_the_landing(spark_jars, tmp_path):
+    landing, folder = tmp_path / "landing", ChangeFolder(tmp_path / "landing")
+    folder.begin_generation()
+    change_file(folder, 1, store_lines(1, ["S1", "S2", "S3"]))
+    (file,) = folder.files(1)
+    path = folder.generation_folder(1) / file.name
+    path.write_bytes(gzip.compress(b"".join(gzip.decompress(path.read_bytes()).splitlines(keepends=True)[1:])))
+    submit(landing, tmp_path / "b1", spark_jars, refused_for="drain 1 wrote 3 changes, 2 have landed")
+    assert not (tmp_path / "b1").exists()

@@ -2,11 +2,13 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from shelfcast.errors import BatchRefused, IngestionError
+from shelfcast.errors import BatchRefused, IngestionError, PostConditionFailed, first_offenders
 from shelfcast.ingestion.change_files import ChangeFolder
+from shelfcast.ingestion.generations import SNAPSHOT_ADVICE
 
 QUARANTINE = "quarantine"
 BAD_ROWS_ALLOWED = 0.05
@@ -110,3 +112,34 @@ def drains(landing: Path, generation: int, *, after_drain: int) -> tuple[int, in
     if not waiting:
         raise IngestionError(f"Generation {generation} has no change files after drain {after_drain}.")
     return waiting[0].drain, waiting[-1].drain
+
+
+def changes_written(landing: Path, generation: int, *, after_drain: int) -> dict[int, int]:
+    """How many changes each drain that waits to be loaded wrote; drains with a file that nobody counted left out."""
+    counts: dict[int, int | None] = {}
+    for file in ChangeFolder(landing).waiting(generation, after_drain=after_drain):
+        before = counts.get(file.drain, 0)
+        counts[file.drain] = None if before is None or file.changes is None else before + file.changes
+    return {drain: count for drain, count in counts.items() if count is not None}
+
+
+def check_landed(written: Mapping[int, int], landed: Mapping[int, int], *, checkpoint: Path) -> None:
+    """Raises `PostConditionFailed` when the change log holds more or fewer changes of a drain than the drain wrote.
+
+    Args:
+        written: Number of changes by drain, as the drain counted them.
+        landed: Number of rows by drain in the change log, drains without any left out.
+        checkpoint: Folder that knows which files have landed; without it they land anew.
+    """
+    wrong = [
+        f"drain {drain} wrote {count} changes, {landed.get(drain, 0)} have landed"
+        for drain, count in sorted(written.items())
+        if landed.get(drain, 0) != count
+    ]
+    if wrong:
+        raise PostConditionFailed(
+            f"The change log is not what was read from the shop: {first_offenders(wrong)}. Changes would be missing from the "
+            f"cold store for good, so nothing is exported. Delete the folder {checkpoint} and clear this task: the files "
+            "of the generation land anew. If the numbers differ again, a change file was changed or lost; then "
+            f"{SNAPSHOT_ADVICE}"
+        )

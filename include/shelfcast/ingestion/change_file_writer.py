@@ -35,7 +35,7 @@ class ChangeFileWriter:
     Attributes:
         drain: Number of the drain.
         part: Files finished so far.
-        changes: Changes taken so far, marks left out.
+        changes: Changes in the files finished so far, marks left out.
         failure: What went wrong, for the message.
         lost: Why the changes are not whole, so that no retry can help.
         is_done: Set when the mark has come.
@@ -62,7 +62,7 @@ class ChangeFileWriter:
         self._mark = b""
         self._file: IO[bytes] | None = None
         self._zipped: gzip.GzipFile | None = None
-        self._bytes = 0
+        self._bytes = self._changes = 0
 
     def expect(self, mark: str) -> None:
         """Names the mark that ends the drain; the engine gives a message's content in base 64."""
@@ -85,7 +85,7 @@ class ChangeFileWriter:
         assert self._zipped is not None  # noqa: S101
         self._zipped.write(lines)
         self._bytes += len(lines)
-        self.changes += count - lines.count(MESSAGE)
+        self._changes += count - lines.count(MESSAGE)
         is_last = self._mark in lines
         if is_last or self._bytes >= self._roll_bytes:
             self._finish()
@@ -102,8 +102,7 @@ class ChangeFileWriter:
             self._file = self._zipped = None
 
     def _open(self) -> None:
-        name = ChangeFile(drain=self.drain, from_position=self._from, part=self.part).name
-        self._file = (self._folder / (name + UNFINISHED)).open("wb")
+        self._file = (self._folder / (self._name() + UNFINISHED)).open("wb")
         self._zipped = gzip.GzipFile(fileobj=self._file, mode="wb", compresslevel=1, mtime=0)
 
     def _finish(self) -> None:
@@ -113,11 +112,14 @@ class ChangeFileWriter:
         self._file.flush()
         os.fsync(self._file.fileno())
         self._file.close()
-        unfinished = Path(self._file.name)
-        unfinished.rename(unfinished.with_name(unfinished.name.removesuffix(UNFINISHED)))
+        Path(self._file.name).rename(self._folder / self._name(self._changes))
         self._file = self._zipped = None
-        self._bytes = 0
+        self.changes += self._changes
+        self._bytes = self._changes = 0
         self.part += 1
+
+    def _name(self, changes: int | None = None) -> str:
+        return ChangeFile(drain=self.drain, from_position=self._from, part=self.part, changes=changes).name
 
 
 def _truncated(lines: bytes) -> str | None:

@@ -1,16 +1,17 @@
 """The files between change capture and the landing job: where they lie, what their names say, which ones count.
 
-    <landing>/changes/generation=0001/drain-000007-from-35440680-part-00000.jsonl.gz
+    <landing>/changes/generation=0001/drain-000007-from-35440680-part-00000-changes-1200.jsonl.gz
     <landing>/changes/generation=0001/COMPLETE
 
 A *generation* begins with a snapshot. Until the snapshot is whole (`COMPLETE`), nothing of the generation counts: a
 snapshot that was cut off holds rows that may be gone from the source by now. A *drain* is one bounded read of the
-change log; its number grows by one, and `from` is the log position that the replication slot had confirmed before it.
+change log; its number grows by one, `from` is the log position that the replication slot had confirmed before it, and
+`changes` says how many changes its file holds, for whoever reads it to count.
 """
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from shelfcast.errors import IngestionError
@@ -18,7 +19,7 @@ from shelfcast.errors import IngestionError
 COMPLETE = "COMPLETE"
 UNFINISHED = ".part"
 _GENERATION = re.compile(r"generation=(\d{4,})")
-_FILE = re.compile(r"drain-(\d{6,})-from-(\d+)-part-(\d{5,})\.jsonl\.gz")
+_FILE = re.compile(r"drain-(\d{6,})-from-(\d+)-part-(\d{5,})(?:-changes-(\d+))?\.jsonl\.gz")
 
 
 @dataclass(frozen=True, kw_only=True, order=True)
@@ -29,16 +30,19 @@ class ChangeFile:
         drain: Number of the drain that wrote it, from 1 within the generation.
         from_position: Log position confirmed before that drain, 0 if there was none.
         part: Number within the drain, from 0.
+        changes: Changes in it, marks left out; `None` where nobody counted, as in files of an earlier release.
     """
 
     drain: int
     from_position: int
     part: int
+    changes: int | None = field(default=None, compare=False)
 
     @property
     def name(self) -> str:
         """File name, which sorts as the drains do."""
-        return f"drain-{self.drain:06d}-from-{self.from_position}-part-{self.part:05d}.jsonl.gz"
+        counted = "" if self.changes is None else f"-changes-{self.changes}"
+        return f"drain-{self.drain:06d}-from-{self.from_position}-part-{self.part:05d}{counted}.jsonl.gz"
 
     @classmethod
     def parse(cls, name: str) -> "ChangeFile":
@@ -48,7 +52,8 @@ class ChangeFile:
             raise IngestionError(
                 f"{name} is not a change file; only change capture may write into its folder. Move it away."
             )
-        return cls(drain=int(match[1]), from_position=int(match[2]), part=int(match[3]))
+        changes = None if match[4] is None else int(match[4])
+        return cls(drain=int(match[1]), from_position=int(match[2]), part=int(match[3]), changes=changes)
 
 
 class ChangeFolder:

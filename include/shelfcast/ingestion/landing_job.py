@@ -2,7 +2,7 @@
 
 Runs as an application of its own (`spark-submit landing_job.py --landing … --export …`), killed at any point and run
 again with the same result: the stream's checkpoint and the Delta log know what has landed, and the export is made
-anew from the Delta log each time.
+anew from the Delta log each time. If the checkpoint is lost, the generation lands anew in place of what had landed.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from pyspark.sql import Column, DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - PySpark's own name for it
 
 from shelfcast.errors import IngestionError, first_offenders
-from shelfcast.ingestion.batch import QUARANTINE, Batch, drains
+from shelfcast.ingestion.batch import QUARANTINE, Batch, changes_written, check_landed, drains
 from shelfcast.ingestion.change_files import ChangeFolder
 from shelfcast.ingestion.generations import SNAPSHOT_ADVICE
 from shelfcast.ingestion.row_checks import SPARK_TYPES, cast, reason
@@ -29,7 +29,7 @@ ENVELOPE = (
     "op STRING, before STRING, after STRING, source STRUCT<table: STRING, lsn: BIGINT, sequence: STRING, ts_ms: BIGINT>"
 )
 """Of Debezium's envelope, what is used; an object read as STRING keeps its JSON text."""
-FILE_NAME = r"drain-(\d+)-from-(\d+)-part-\d+\.jsonl\.gz$"
+FILE_NAME = r"drain-(\d+)-from-(\d+)-part-\d+(?:-changes-\d+)?\.jsonl\.gz$"
 
 
 def main() -> None:
@@ -43,7 +43,10 @@ def main() -> None:
     options = parser.parse_args()
     spark = SparkSession.builder.appName(APPLICATION).getOrCreate()
     with only_one(options.landing / "landing.lock"):
+        written = changes_written(options.landing, options.generation, after_drain=options.after_drain)
         land(spark, options.landing, options.generation)
+        landed = changes_landed(spark, options.landing, options.generation, after_drain=options.after_drain)
+        check_landed(written, landed, checkpoint=checkpoint_of(options.landing, options.generation))
         changes = unloaded(spark, options.landing, options.generation, options.after_drain)
         first, last = drains(options.landing, options.generation, after_drain=options.after_drain)
         batch = Batch(batch_id=options.batch_id, generation=options.generation, first_drain=first, last_drain=last)
@@ -55,17 +58,25 @@ def land(spark: SparkSession, landing: Path, generation: int) -> None:
     """Streams change files that have not landed yet into the Delta change log."""
     folder = ChangeFolder(landing).generation_folder(generation)
     stream = spark.readStream.format("text").option("pathGlobFilter", "*.jsonl.gz").load(str(folder))
-    log, checkpoint = landing / "delta" / "changes", landing / "checkpoints" / f"generation={generation:04d}"
+    log, checkpoint = landing / "delta" / "changes", checkpoint_of(landing, generation)
 
-    def append(rows: DataFrame, number: int) -> None:
-        # a checkpoint made anew counts its batches from 0 again, which are not those that Delta has seen
+    def write(rows: DataFrame, number: int) -> None:
+        writer = parsed(rows, generation).write.format("delta").partitionBy("generation", "table_name")
+        # a checkpoint made anew counts from 0 again: Delta must not take its batches for those of the one before
         query = json.loads((checkpoint / "metadata").read_text())["id"]
-        writer = parsed(rows, generation).write.format("delta").mode("append").partitionBy("generation", "table_name")
         named = writer.option("txnAppId", f"{APPLICATION}.{generation}.{query}").option("txnVersion", number)
-        named.save(str(log))
+        if number:
+            named.mode("append").save(str(log))
+        else:  # the first batch of a checkpoint stands in for all that landed before it
+            named.mode("overwrite").option("replaceWhere", f"generation = {generation}").save(str(log))
 
-    started = stream.select("value", F.col("_metadata.file_name").alias("file")).writeStream.foreachBatch(append)
+    started = stream.select("value", F.col("_metadata.file_name").alias("file")).writeStream.foreachBatch(write)
     started.option("checkpointLocation", str(checkpoint)).trigger(availableNow=True).start().awaitTermination()
+
+
+def checkpoint_of(landing: Path, generation: int) -> Path:
+    """Folder in which the stream of a generation remembers what has landed."""
+    return landing / "checkpoints" / f"generation={generation:04d}"
 
 
 def parsed(lines: DataFrame, generation: int) -> DataFrame:
@@ -90,6 +101,13 @@ def parsed(lines: DataFrame, generation: int) -> DataFrame:
         F.timestamp_millis("source.ts_ms").cast("timestamp_ntz").alias("committed_at"),
         F.when(F.col("op") == "d", F.col("before")).otherwise(F.col("after")).alias("row_json"),
     ).where(F.col("op").isin("r", "c", "u", "d") & F.col("table_name").isin(*TABLES))
+
+
+def changes_landed(spark: SparkSession, landing: Path, generation: int, *, after_drain: int) -> dict[int, int]:
+    """Rows of the Delta change log by drain, of later drains than the last one loaded."""
+    log = spark.read.format("delta").load(str(landing / "delta" / "changes"))
+    later = log.where((F.col("generation") == generation) & (F.col("drain") > after_drain))
+    return {row["drain"]: row["count"] for row in later.groupBy("drain").count().collect()}
 
 
 def unloaded(spark: SparkSession, landing: Path, generation: int, after_drain: int) -> DataFrame:

@@ -8,8 +8,8 @@ import duckdb
 import pandas as pd
 import pytest
 
-from shelfcast.errors import BatchRefused, ChangeLogLost, IngestionError
-from shelfcast.ingestion.batch import Batch, drains, landing_arguments
+from shelfcast.errors import BatchRefused, ChangeLogLost, IngestionError, PostConditionFailed
+from shelfcast.ingestion.batch import Batch, changes_written, check_landed, drains, landing_arguments
 from shelfcast.ingestion.change_files import ChangeFile, ChangeFolder
 from shelfcast.ingestion.check_batch import check
 from shelfcast.ingestion.generations import ChangeLogState, generation_to_go_on, lost_slot
@@ -27,6 +27,8 @@ def write(folder, generation, *names):
 def test_a_file_name_is_read_as_it_was_written():
     file = ChangeFile(drain=3, from_position=123, part=2)
     assert ChangeFile.parse(file.name) == file
+    for changes in (0, 1200, None):
+        assert ChangeFile.parse(replace(file, changes=changes).name).changes == changes
     with pytest.raises(IngestionError, match="is not a change file"):
         ChangeFile.parse("drain-1.jsonl.gz")
 
@@ -53,6 +55,23 @@ def test_drains_are_numbered_on_and_waiting_ones_are_those_not_loaded(tmp_path):
     assert drains(tmp_path, 1, after_drain=0) == (1, 2)
     with pytest.raises(IngestionError, match="no change files after drain 2"):
         drains(tmp_path, 1, after_drain=2)
+
+
+def test_a_drain_wrote_what_its_files_hold_unless_one_was_not_counted(tmp_path):
+    place = ChangeFolder(tmp_path).generation_folder(1)
+    place.mkdir(parents=True)
+    for drain, part, changes in ((1, 0, 9), (2, 0, 5), (2, 1, 0), (2, 2, 7), (3, 0, 4), (3, 1, None), (4, 0, 0)):
+        (place / ChangeFile(drain=drain, from_position=7, part=part, changes=changes).name).touch()
+    assert changes_written(tmp_path, 1, after_drain=1) == {2: 12, 4: 0}
+
+
+def test_a_log_that_holds_more_or_less_than_was_read_is_refused_with_both_numbers(tmp_path):
+    check_landed({2: 12, 4: 0}, {2: 12, 3: 5}, checkpoint=tmp_path)
+    wrong = r"drain 2 wrote 12 changes, 11 have landed, drain 3 wrote 5 changes, 0 have .*Delete the folder .*take_snap"
+    with pytest.raises(PostConditionFailed, match=wrong):
+        check_landed({2: 12, 3: 5, 4: 0}, {2: 11}, checkpoint=tmp_path)
+    with pytest.raises(PostConditionFailed, match="drain 2 wrote 12 changes, 24 have landed"):
+        check_landed({2: 12}, {2: 24}, checkpoint=tmp_path)
 
 
 def test_what_a_killed_drain_left_is_removed(tmp_path):

@@ -11,6 +11,7 @@ from shelfcast.ingestion.change_file_writer import ChangeFileWriter
 from shelfcast.ingestion.change_files import ChangeFolder
 
 MARK = b'{"op":"m","message":{"content":"' + base64.b64encode(b"mark") + b'"}}\n'
+OTHERS_MARK = MARK.replace(base64.b64encode(b"mark"), base64.b64encode(b"other"))
 LINE = b'{"op":"c","after":{"id":1}}\n'
 
 
@@ -50,6 +51,14 @@ def test_a_full_file_is_finished_and_the_next_one_begun(folder):
         made.take(LINE, 1, lambda: None)
     assert [file.part for file in folder.files(1)] == [0, 1, 2]
     assert made.part == 3
+
+
+def test_a_file_says_how_many_changes_it_holds(folder):
+    made = writer(folder, roll_bytes=3 * len(LINE))
+    for lines_, count in ((LINE, 1), (LINE + LINE + OTHERS_MARK, 3), (LINE + MARK, 2)):
+        made.take(lines_, count, lambda: None)
+    assert [file.changes for file in folder.files(1)] == [3, 1]
+    assert made.changes == 4
 
 
 def test_nothing_is_taken_after_the_mark_and_a_begun_file_is_dropped(folder):
