@@ -1,12 +1,13 @@
 """A small simulated shop as the batches that the landing job exports: a snapshot, some days, one more snapshot."""
 
-from datetime import datetime, time, timedelta
+from datetime import datetime, timedelta
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from shelfcast.ingestion.batch import Batch
 from shelfcast.sources.changes import ARROW_TYPES
+from shelfcast.sources.closing_times import closed_at
 from shelfcast.sources.shop_schema import MONEY, TABLES
 from shelfcast.sources.simulation_settings import Fault, SimulationSettings
 from shelfcast_local.simulator.simulator import Simulator
@@ -65,7 +66,7 @@ class ExportedShop:
                 changes[change.table] += [self.change(change, row) for row in change.rows.to_pylist()]
         closed = {
             "business_date": business_date,
-            "closed_at": datetime.combine(business_date, time(23, 59, 59, 123456)),
+            "closed_at": closed_at(business_date, self.simulator.settings.closes_at) + timedelta(microseconds=123456),
         }
         self.position += 100
         self.rows["business_days"][(business_date,)] = closed

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from shelfcast.sources.closing_times import closed_at
 from shelfcast.sources.shop_schema import TABLES, Table
 from shelfcast.sources.simulation_settings import SimulationSettings
 from shelfcast_local.simulator import shop_calendar
@@ -241,3 +242,19 @@ def test_the_history_ends_where_the_settings_say() -> None:
     simulator = Simulator(SMALL)
     assert simulator.last_history_date == SMALL.first_day + timedelta(days=55)
     assert simulator.days_to_come[0] == SMALL.first_day + timedelta(days=56)
+
+
+@pytest.mark.parametrize("closes_at", [("18:00",), ("22:10",), ("26:00",), ("13:00", *["20:30"] * 5, "26:00")])
+def test_a_shop_closes_when_the_settings_say_and_sells_nothing_behind(closes_at: tuple[str, ...]) -> None:
+    usual, other = history(Simulator(SMALL)), history(Simulator(SMALL.model_copy(update={"closes_at": closes_at})))
+    for name, rows in usual.items():
+        if name not in ("orders", "business_days"):
+            pd.testing.assert_frame_equal(rows, other[name])
+    pd.testing.assert_frame_equal(
+        usual["orders"].drop(columns="ordered_at"), other["orders"].drop(columns="ordered_at")
+    )
+    closes = other["business_days"].set_index("business_date")["closed_at"]
+    assert closes.tolist() == [closed_at(day, closes_at) for day in closes.index]
+    orders = other["orders"]
+    assert (orders["ordered_at"].dt.date == usual["orders"]["ordered_at"].dt.date).all()
+    assert (orders["ordered_at"] < orders["ordered_at"].dt.date.map(closes)).all()

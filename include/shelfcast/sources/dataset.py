@@ -102,7 +102,12 @@ class Dataset:
             raise DatasetError(
                 f"Dataset {self.declaration.name} ends on {self._last_date}; there is no {business_date} in its files."
             )
-        return shop_history.write_day(connection, business_date, transactions=self.transactions(business_date))
+        return shop_history.write_day(
+            connection,
+            business_date,
+            transactions=self.transactions(business_date),
+            closes_at=self.declaration.closes_at,
+        )
 
     def transactions(self, business_date: date) -> Iterator[Transaction]:
         """A day's changes in the order of their commits, the close left out."""
@@ -208,5 +213,5 @@ def _build(
         raise dataset_error(declaration.name, problems)
     if stores is not None:
         keep_first_stores(tables.connection, stores)
-    add_business_days(tables.connection)
+    add_business_days(tables.connection, declaration.closes_at)
     return tables

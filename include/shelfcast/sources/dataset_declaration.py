@@ -10,6 +10,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from shelfcast.errors import OFFENDERS_SHOWN, DatasetError
+from shelfcast.sources.closing_times import BEFORE_MIDNIGHT, ClosingTimes
 from shelfcast.sources.shop_schema import TABLES
 from shelfcast.sources.simulation_settings import SimulationSettings
 
@@ -62,6 +63,8 @@ class DatasetDeclaration(_Form):
         tables: Sources by table of the shop; what is missing is derived or stays empty.
         stores: Keep the first so many stores by `store_id`; all if left out.
         hold_back_days: The last so many days are kept back, to be played day by day.
+        closes_at: When the shop closed its days: one time for all, or seven from Monday on, such as `["18:00"]`; hours
+            from 24 on are of the day behind. Just before midnight if left out.
         simulator: In place of all this: the settings of a simulated shop.
     """
 
@@ -72,6 +75,7 @@ class DatasetDeclaration(_Form):
     tables: dict[str, TableSource] = {}
     stores: Annotated[int, Field(ge=1)] | None = None
     hold_back_days: Annotated[int, Field(ge=0)] = 28
+    closes_at: ClosingTimes = BEFORE_MIDNIGHT
     simulator: SimulationSettings | None = None
 
 

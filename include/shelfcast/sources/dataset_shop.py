@@ -3,10 +3,11 @@
 Runs on the DuckDB of `DatasetTables`, after the declared tables are built. Plumbing of that database, so not in `sql/`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import duckdb
 
+from shelfcast.sources.closing_times import after_midnight
 from shelfcast.sources.dataset_declaration import Problem
 from shelfcast.sources.dataset_values import column_name, duckdb_type
 from shelfcast.sources.shop_schema import TABLES
@@ -54,7 +55,7 @@ NEVER_SOLD = {
     "items": "DELETE FROM shop.items WHERE introduced_on IS NULL",
 }
 BUSINESS_DAYS = """INSERT INTO shop.business_days
-    SELECT CAST(day AS DATE), day + INTERVAL 86399 SECOND FROM generate_series(
+    SELECT CAST(day AS DATE), day + to_seconds($seconds[1 + (isodow(day) - 1) % len($seconds)]) FROM generate_series(
         (SELECT CAST(min(ordered_at) AS DATE) FROM shop.orders)::TIMESTAMP,
         (SELECT CAST(max(ordered_at) AS DATE) FROM shop.orders)::TIMESTAMP, INTERVAL 1 DAY) AS days(day)"""
 
@@ -94,9 +95,10 @@ def reference_problems(connection: duckdb.DuckDBPyConnection, *, file: str) -> I
             yield Problem(file=file, field=f"tables.{table}", found=found, write=advice)
 
 
-def add_business_days(connection: duckdb.DuckDBPyConnection) -> None:
-    """Closes every day from the first sale to the last."""
-    connection.execute(BUSINESS_DAYS)
+def add_business_days(connection: duckdb.DuckDBPyConnection, closes_at: Sequence[str]) -> None:
+    """Closes every day from the first sale to the last, at its time."""
+    seconds = [int(after_midnight(clock).total_seconds()) for clock in closes_at]
+    connection.execute(BUSINESS_DAYS, {"seconds": seconds})
 
 
 def keep_first_stores(connection: duckdb.DuckDBPyConnection, stores: int) -> None:

@@ -15,11 +15,11 @@ import pyarrow as pa
 
 from shelfcast.errors import ConfigurationError, NothingToDo, SourceError
 from shelfcast.sources.changes import Transaction, apply, copy_in, inserted
+from shelfcast.sources.closing_times import BEFORE_MIDNIGHT, closed_at
 from shelfcast.sources.ddl import Connection, create_shop, source_statement
 from shelfcast.sources.played_shop import newest_day, note_progress, played_shop, write_settings
 from shelfcast.sources.shop_schema import TABLES
 
-CLOSES_AT = time(23, 59, 59)
 CLOSES_LATE_AT = time(5, 30)
 """When a day that was not closed at its end is closed, on the morning after it."""
 
@@ -102,7 +102,12 @@ def write_history(
 
 
 def write_day(
-    connection: Connection, business_date: date, *, transactions: Iterable[Transaction], closes: bool = True
+    connection: Connection,
+    business_date: date,
+    *,
+    transactions: Iterable[Transaction],
+    closes_at: Sequence[str] = BEFORE_MIDNIGHT,
+    closes: bool = True,
 ) -> Written:
     """Commits a day's transactions one by one and then closes the day.
 
@@ -110,6 +115,7 @@ def write_day(
         connection: To a shop whose history is written, with autocommit.
         business_date: The day after the last one written.
         transactions: The day's changes; the same list for the same day, whenever it is asked for.
+        closes_at: When the shop closes its days.
         closes: False for an outage: the day stays open, and the next one closes it first.
 
     Raises:
@@ -131,15 +137,14 @@ def write_day(
             rows[change.table] = rows.get(change.table, 0) + change.rows.num_rows
     with connection.transaction():
         if closes:
-            apply(connection, [inserted("business_days", closing(business_date, CLOSES_AT))])
+            apply(connection, [inserted("business_days", closing(business_date, closed_at(business_date, closes_at)))])
         note_progress(connection, business_date, count, is_complete=True)
     return Written(last_date=business_date, rows=rows, transactions=count - done + 1, is_closed=closes)
 
 
-def closing(business_date: date, at: time, *, days_later: int = 0) -> pd.DataFrame:
+def closing(business_date: date, at: datetime) -> pd.DataFrame:
     """The `business_days` row that closes a day."""
-    closed_at = datetime.combine(business_date, at) + timedelta(days=days_later)
-    return pd.DataFrame({"business_date": [business_date], "closed_at": [closed_at]})
+    return pd.DataFrame({"business_date": [business_date], "closed_at": [at]})
 
 
 def _behind(done: int, transactions: Iterable[Transaction]) -> Iterator[tuple[int, Transaction]]:
@@ -151,8 +156,9 @@ def _behind(done: int, transactions: Iterable[Transaction]) -> Iterator[tuple[in
 def _close_open_days(connection: Connection) -> None:
     for (day,) in connection.execute(source_statement("unclosed_days")).fetchall():
         assert isinstance(day, date)  # noqa: S101 - the column's type
+        morning_after = datetime.combine(day + timedelta(days=1), CLOSES_LATE_AT)
         with connection.transaction():
-            apply(connection, [inserted("business_days", closing(day, CLOSES_LATE_AT, days_later=1))])
+            apply(connection, [inserted("business_days", closing(day, morning_after))])
 
 
 def _refuse_second_history(connection: Connection, history_name: str) -> None:

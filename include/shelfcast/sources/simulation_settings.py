@@ -5,6 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from shelfcast.sources.closing_times import BEFORE_MIDNIGHT, ClosingTimes
+
 FaultKind = Literal["duplicate_orders", "bad_rows", "schema_change", "late_data", "distribution_shift", "outage"]
 
 DEFAULT_AMOUNTS: dict[str, float] = {
@@ -57,6 +59,7 @@ class SimulationSettings(BaseModel):
         history_days: Days that are written at once, 28 or more.
         units_per_day: Mean units a day of an item at a store, intermittent items left out, above 0.
         short_deliveries: Share of the weekly deliveries of an item that come short, 0 to 1; they make the stock-outs.
+        closes_at: When the shop closes its days; whoever comes, comes before.
         faults: What goes wrong, and when.
     """
 
@@ -69,6 +72,7 @@ class SimulationSettings(BaseModel):
     history_days: Annotated[int, Field(ge=28)] = 560
     units_per_day: Annotated[float, Field(gt=0)] = 12.0
     short_deliveries: Annotated[float, Field(ge=0, le=1)] = 0.06
+    closes_at: ClosingTimes = BEFORE_MIDNIGHT
     faults: tuple[Fault, ...] = ()
 
     @property

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 
 from shelfcast.sources.changes import Change, Transaction, deleted, inserted, updated
-from shelfcast_local.simulator.baskets import Baskets
+from shelfcast.sources.closing_times import DAYS_A_WEEK, after_midnight
+from shelfcast_local.simulator.baskets import HOURS, Baskets, Orders
 from shelfcast_local.simulator.demand import StoreWeek
 from shelfcast_local.simulator.world import Booleans, Floats, Integers, World, as_days
 
@@ -77,7 +78,7 @@ def stock_rows(world: World, week: StoreWeek, first: int, last: int) -> pd.DataF
 
 def _rows(world: World, store: int, baskets: Baskets, *, as_of: int, chosen: Booleans) -> Frames:
     orders, lines = baskets
-    ordered_at = as_days(orders.sold_on).astype("datetime64[s]") + orders.second.astype("timedelta64[s]")
+    ordered_at = as_days(orders.sold_on).astype("datetime64[s]") + _seconds(world, orders).astype("timedelta64[s]")
     order_rows = pd.DataFrame(
         {
             "order_id": orders.order_id,
@@ -95,6 +96,15 @@ def _rows(world: World, store: int, baskets: Baskets, *, as_of: int, chosen: Boo
         unit_price=lines.unit_price,
     )
     return order_rows[chosen], line_rows[present]
+
+
+def _seconds(world: World, orders: Orders) -> Integers:
+    """Seconds of the day in which the orders come; a shop that closes early has them in a shorter day."""
+    closes_at = [after_midnight(clock).total_seconds() for clock in world.settings.closes_at]
+    opens, usual = 3600 * HOURS[0], 3600 * (HOURS[-1] + 1)
+    lengths = np.minimum(closes_at, usual) - opens
+    length = lengths[(orders.sold_on - 1) % DAYS_A_WEEK % len(lengths)]  # the first ordinal day was a Monday
+    return np.asarray(opens + (orders.second - opens) * length // (usual - opens), dtype=np.int64)
 
 
 def _keys(baskets: Baskets) -> Frames:

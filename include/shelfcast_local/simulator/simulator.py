@@ -11,8 +11,9 @@ import pyarrow as pa
 
 from shelfcast.sources import shop_history
 from shelfcast.sources.changes import Transaction, arrow_rows, deleted, inserted, updated
+from shelfcast.sources.closing_times import closed_at
 from shelfcast.sources.ddl import Connection, source_statement
-from shelfcast.sources.shop_history import CLOSES_AT, Written, closing
+from shelfcast.sources.shop_history import Written, closing
 from shelfcast.sources.shop_schema import TABLES
 from shelfcast.sources.simulation_settings import SimulationSettings
 from shelfcast_local.simulator.baskets import LAG_DAYS, Baskets, day_baskets, joined
@@ -76,6 +77,7 @@ class Simulator:
             connection,
             business_date,
             transactions=self._transactions_and_schema(connection, day),
+            closes_at=self.settings.closes_at,
             closes=active(self.settings, "outage", day) is None,
         )
 
@@ -180,8 +182,9 @@ class Simulator:
 
     def _closings(self, last: int) -> Iterator[tuple[str, pd.DataFrame]]:
         start = self.settings.first_day.toordinal()
-        days = [closing(date.fromordinal(day), CLOSES_AT) for day in range(start, last + 1)]
-        yield "business_days", pd.concat(days, ignore_index=True)
+        days = [date.fromordinal(day) for day in range(start, last + 1)]
+        rows = [closing(day, closed_at(day, self.settings.closes_at)) for day in days]
+        yield "business_days", pd.concat(rows, ignore_index=True)
 
     def _announcements(self, day: int) -> Iterator[Transaction]:
         today = date.fromordinal(day)

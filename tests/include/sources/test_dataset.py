@@ -105,6 +105,13 @@ def test_what_nobody_listed_is_derived_from_the_sales(tmp_path: Path) -> None:
     assert frame(dataset, "business_days")["closed_at"].iloc[0] == pd.Timestamp("2024-01-01 23:59:59")
 
 
+def test_days_are_closed_when_the_declaration_says(tmp_path: Path) -> None:
+    times = ["18:00", "22:10", "26:00", "18:00", "18:00", "18:00", "18:00"]
+    dataset = Dataset(folder(tmp_path, DECLARATION + f"closes_at: {times}\n"))
+    closes = [f"{moment:%d %H:%M}" for moment in frame(dataset, "business_days")["closed_at"]]
+    assert closes == ["01 18:00", "02 22:10", "04 02:00", "04 18:00"]
+
+
 def test_declared_tables_take_columns_expressions_constants_and_whole_queries(tmp_path: Path) -> None:
     dataset = Dataset(folder(tmp_path, WITH_STORES))
     stores = frame(dataset, "stores")
