@@ -21,6 +21,8 @@ snapshot. *Lacks* a column: give the shop's column its name back, then clear the
 were changed while the column was away; take a new snapshot. `load` with *end with a bad row*:
 `QUARANTINE.BAD_ROWS` holds the rows and their reasons under this batch's name. Mend them in the shop, then clear the
 run or wait for the next one, which brings the same changes and the mended rows; what was mended no longer counts.
+`land` with *not what was read from the shop*: the log lacks changes that a drain wrote; the error, in the task's log,
+names both numbers and the folder to delete before the task is cleared.
 `check` with *is not what a batch must be*: rows passed one by one and are wrong together, which no mending in the shop
 cures. Open the report that the error names, mend the landing job, clear `land`; nothing was loaded and nothing is lost.
 Rows that a row check refused by mistake: correct the check, then trigger this DAG with `replay_quarantine`.

@@ -10,11 +10,14 @@ store. Emits `demand_features` with the business date as partition.
 
 ### Re-running safely
 A partition is computed anew from what was known at that date's close and swapped in whole: the same rows come out.
-Emitting an old date again rebuilds that date, and so does a manual run with that date as partition key.
+Emitting an old date again rebuilds that date, and so does a manual run with that date as partition key. A date that is
+closed behind a later one rebuilds that one too.
 
 ### When it fails
 *Post-condition*: the message names the table, the date and what was expected. Look at the batch of that date in
-`OPERATIONS.BATCHES`; a missing business date is loaded by clearing `cdc_ingestion`, then this run.
+`OPERATIONS.BATCHES`; a missing business date is loaded by clearing `cdc_ingestion`, then this run. *Fewer days of
+series*: a rebuild would forget sales that were known, and nothing was replaced; `FEATURES.DAILY_SALES` and
+`FEATURES.DEMAND` may be dropped, for this run makes both anew from `RAW`.
 """
 
 from airflow.sdk import DAG

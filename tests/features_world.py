@@ -42,10 +42,21 @@ def close(on):
     return datetime.combine(on, time(23, 59, 59))
 
 
-class World:
-    """A shop with a snapshot of 60 days and some days after it, written row by row into RAW."""
+def closing_at(clock):
+    """Closes of every day at `HH:MM`; hours from 24 on are of the next day."""
+    hours, minutes = map(int, clock.split(":"))
+    return lambda on: datetime.combine(on, time()) + timedelta(hours=hours, minutes=minutes)
 
-    def __init__(self):
+
+class World:
+    """A shop with a snapshot of 60 days and some days after it, written row by row into RAW.
+
+    Args:
+        closing: The moment at which a date is closed; dates may be closed in another order than their own.
+    """
+
+    def __init__(self, closing=close):
+        self.closing = closing
         self.store = DuckDBStore()
         load_batch.prepare(self.store)
         self.position = 0
@@ -102,7 +113,7 @@ class World:
                 )
 
     def add(self, name, op, known_on, /, known_at=None, **row):
-        """Writes a version; rows of the snapshot are known when they happened, others at their day's close."""
+        """Writes a version; rows of the snapshot are known when they happened, others at the close behind them."""
         table = TABLES[name]
         self.position += 1
         if op == "r":
@@ -110,13 +121,17 @@ class World:
             known = known if isinstance(known, datetime) else datetime.combine(known, time())
             position = ordinal = 0
         else:
-            known, position, ordinal = known_at or close(known_on), self.position, self.position
+            known, position, ordinal = known_at or self.known(known_on), self.position, self.position
         values = [row.get(column.name) for column in table.columns]
         marks = ", ".join("?" for _ in [*values, *range(7)])
         self.store.connection.execute(
             f"INSERT INTO RAW.{name.upper()}_CHANGES VALUES ({marks})",
             [*values, op, position, ordinal, 1, None, known, "b"],
         )
+
+    def known(self, on):
+        """The first close behind what is written on a day."""
+        return min(self.closing(on + timedelta(days=later)) for later in range(4))
 
     def sell(self, item, store, on, units, *, op="c", status="completed", known_on=None):
         self.order_id += 1
@@ -141,7 +156,7 @@ class World:
         self.position += 1
         self.store.connection.execute(
             "INSERT INTO OPERATIONS.BUSINESS_DATES VALUES (?, ?, ?, 1, 'b')",
-            [on, close(on), 0 if is_snapshot else self.position],
+            [on, self.closing(on), 0 if is_snapshot else self.position],
         )
 
     def build(self, on):
@@ -157,7 +172,7 @@ class World:
         orders, lines = {}, {}
         for name, key, found in (("orders", "order_id", orders), ("order_lines", "order_id", lines)):
             text = f"SELECT * FROM RAW.{name.upper()}_CHANGES WHERE known_at <= ? ORDER BY position_ordinal"
-            for row in self.store.connection.execute(text, [close(on)]).df().to_dict("records"):
+            for row in self.store.connection.execute(text, [self.closing(on)]).df().to_dict("records"):
                 found[row[key]] = row
         units = {}
         for number, line in lines.items():

@@ -1,5 +1,5 @@
 -- Versions of daily sales that became known after one close and up to another.
-INSERT INTO FEATURES.DAILY_SALES (series_id, store_id, item_id, sales_date, units_sold, is_stocked_out, known_at)
+INSERT INTO {{ table | default("FEATURES.DAILY_SALES") }} (series_id, store_id, item_id, sales_date, units_sold, is_stocked_out, known_at)
 WITH
 -- orders that were written, or whose lines were written, in between
 touched_orders AS (
@@ -72,6 +72,15 @@ before AS (
     WHERE v.known_at <= :known_after
     QUALIFY ROW_NUMBER() OVER (PARTITION BY v.series_id, v.sales_date ORDER BY v.known_at DESC) = 1
 ),
+{%- if is_history is defined %}
+-- history is known at the close of its own date, or of the first date after it that was closed
+closes AS (
+    SELECT d.sales_date, LEAST(b.closed_at, :known_until::TIMESTAMP) AS closed_at
+    FROM touched_dates d
+    INNER JOIN OPERATIONS.BUSINESS_DATES b ON d.sales_date <= b.business_date
+    QUALIFY ROW_NUMBER() OVER (PARTITION BY d.sales_date ORDER BY b.business_date) = 1
+),
+{%- endif %}
 days AS (
     SELECT store_id, item_id, sales_date FROM sold
     UNION DISTINCT
@@ -99,10 +108,13 @@ SELECT
     a.units_sold,
     a.is_stocked_out,
     {% if is_history is defined -%}
-    DATEADD(SECOND, 86399, a.sales_date::TIMESTAMP) AS known_at
+    COALESCE(c.closed_at, :known_until::TIMESTAMP) AS known_at
     {%- else -%}
     :known_until::TIMESTAMP AS known_at
     {%- endif %}
 FROM after a
 LEFT JOIN before b ON a.store_id = b.store_id AND a.item_id = b.item_id AND a.sales_date = b.sales_date
+{% if is_history is defined -%}
+LEFT JOIN closes c ON a.sales_date = c.sales_date
+{% endif -%}
 WHERE b.units_sold IS NULL OR b.units_sold <> a.units_sold OR b.is_stocked_out <> a.is_stocked_out

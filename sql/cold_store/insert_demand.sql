@@ -7,7 +7,13 @@ WITH
 calendar AS (
     SELECT business_date AS sales_date, DAYOFWEEKISO(business_date) AS weekday
     FROM OPERATIONS.BUSINESS_DATES
-    WHERE business_date BETWEEN :oldest_date AND :until_date
+    WHERE
+        business_date BETWEEN :oldest_date AND :until_date
+        -- a day that was closed after a later one counts as far as it was known; one of which nothing was known does not
+        AND (
+            closed_at <= :known_until
+            OR business_date IN (SELECT sales_date FROM FEATURES.DAILY_SALES WHERE known_at <= :known_until)
+        )
 ),
 -- daily sales in their newest version known
 sales_known AS (
@@ -182,7 +188,9 @@ judged AS (
     FROM features f
     LEFT JOIN items_known i ON f.item_id = i.item_id
     LEFT JOIN stores_known t ON f.store_id = t.store_id
-    WHERE f.business_date BETWEEN :from_date AND :until_date
+    WHERE
+        f.business_date BETWEEN :from_date AND :until_date
+        AND f.business_date IN (SELECT business_date FROM OPERATIONS.BUSINESS_DATES WHERE closed_at <= :known_until)
 )
 SELECT
     business_date,

@@ -20,12 +20,14 @@ SELECT
     a.* EXCLUDE (business_date, series_id),
     COALESCE(t.store_group, 'unknown') AS store_group,
     COALESCE(s.units_sold, 0) AS units_sold,
-    COALESCE(c.op, 'd') = 'd' AND NOT COALESCE(s.is_stocked_out, FALSE) AS is_countable
+    -- a day that was not closed by the cutoff may have sold what is not written yet
+    COALESCE(c.op, 'd') = 'd' AND NOT COALESCE(s.is_stocked_out, FALSE) AND b.business_date IS NOT NULL AS is_countable
 FROM FEATURES.DEMAND f
 INNER JOIN FEATURES.DEMAND_AHEAD a ON f.business_date = a.business_date AND f.series_id = a.series_id
 LEFT JOIN sales_known s ON a.series_id = s.series_id AND a.sales_date = s.sales_date
 LEFT JOIN closures_known c ON f.store_id = c.store_id AND a.sales_date = c.closed_on
 LEFT JOIN stores_known t ON f.store_id = t.store_id
+LEFT JOIN OPERATIONS.BUSINESS_DATES b ON a.sales_date = b.business_date AND b.closed_at <= :known_until
 WHERE
     f.business_date BETWEEN :first_origin AND :cutoff
     AND MOD(DATEDIFF(DAY, f.business_date, :cutoff::DATE), :origin_step_days) = 0

@@ -15,11 +15,17 @@ orders AS (
     FROM orders_known
     WHERE op <> 'd' AND status = 'completed' AND ordered_at::DATE <= :cutoff
 ),
+-- what serving reads on a day: the newest date of those that were closed before the day itself was
 closes_before AS (
-    SELECT o.ordered_on, MAX(b.closed_at) AS closed_at
-    FROM (SELECT DISTINCT ordered_at::DATE AS ordered_on FROM orders) o
-    INNER JOIN OPERATIONS.BUSINESS_DATES b ON o.ordered_on > b.business_date
-    GROUP BY o.ordered_on
+    SELECT o.ordered_on, b.closed_at
+    FROM (
+        SELECT d.ordered_on, MIN(a.closed_at) AS closed_at
+        FROM (SELECT DISTINCT ordered_at::DATE AS ordered_on FROM orders) d
+        INNER JOIN OPERATIONS.BUSINESS_DATES a ON d.ordered_on <= a.business_date
+        GROUP BY d.ordered_on
+    ) o
+    INNER JOIN OPERATIONS.BUSINESS_DATES b ON o.ordered_on > b.business_date AND b.closed_at < o.closed_at
+    QUALIFY ROW_NUMBER() OVER (PARTITION BY o.ordered_on ORDER BY b.business_date DESC) = 1
 ),
 -- each customer's steps and orders in one line of time: an order sees the steps up to the close before its day
 moments AS (

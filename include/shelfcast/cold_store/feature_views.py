@@ -2,7 +2,8 @@
 
 A partition holds what was known at its date's close. The dates of the first snapshot were all known when they
 happened, so they are built in one statement; every later date has a statement of its own, because what was known at its
-close differs from what is known now.
+close differs from what is known now. Dates are gone through in the order of their closes, which a late day-end job makes
+another than that of the dates: each close knows what came since the close before it, so nothing comes in twice or never.
 """
 
 from dataclasses import dataclass
@@ -11,12 +12,13 @@ from datetime import date, datetime, timedelta
 import pandas as pd
 
 from shelfcast.cold_store.cold_store import ColdStore
-from shelfcast.errors import NothingToDo, PostConditionFailed
+from shelfcast.errors import NothingToDo, PostConditionFailed, first_offenders
 
 TABLES = ("daily_sales", "demand", "demand_ahead", "order_total")
 DEMAND = "FEATURES.DEMAND"
 DEMAND_AHEAD = "FEATURES.DEMAND_AHEAD"
 ORDER_TOTAL = "FEATURES.ORDER_TOTAL"
+REBUILT = "FEATURES.DAILY_SALES_REBUILT"
 MEMORY_DAYS = 800
 """Days of history that a partition of `FEATURES.DEMAND` looks at; the longest window is 364 days."""
 
@@ -42,6 +44,14 @@ class PartitionReport:
     customers: int
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Close:
+    """When a date was closed, and whether it came with the first snapshot."""
+
+    closed_at: datetime
+    in_snapshot: bool
+
+
 def prepare(store: ColdStore) -> None:
     """Makes the feature tables that are missing."""
     for name in TABLES:
@@ -49,7 +59,9 @@ def prepare(store: ColdStore) -> None:
 
 
 def build_partitions(store: ColdStore, business_date: date, *, horizon_days: int) -> PartitionReport:
-    """Builds the partitions of a business date and of every earlier one that is missing.
+    """Builds the partitions of a business date and of every one closed before it that is missing.
+
+    A date whose partition is there and that was closed before an earlier one is built again with it.
 
     Args:
         store: The cold store.
@@ -58,24 +70,23 @@ def build_partitions(store: ColdStore, business_date: date, *, horizon_days: int
 
     Raises:
         NothingToDo: The date is not complete.
-        PostConditionFailed: A partition is empty or holds a series twice.
+        PostConditionFailed: A partition is empty or holds a series twice, or days that were known would be lost.
     """
     prepare(store)
-    dates = store.fetch("cold_store/business_dates", {"business_date": business_date})
-    dates["business_date"] = [_day(value) for value in dates["business_date"]]
-    if dates.empty or dates["business_date"].iloc[-1] != business_date:
+    closes = _closes(store)
+    if business_date not in closes:
         raise NothingToDo(
             f"The shop has not closed {business_date}, or its changes are not loaded; there is nothing to build."
         )
-    built = _built(store, DEMAND)
-    missing = dates[[day not in built or day == business_date for day in dates["business_date"]]]
-    history = missing[missing["in_snapshot"].astype(bool)]
-    if len(history):
-        _build_history(store, history)
-    for day in missing.loc[~missing["in_snapshot"].astype(bool), "business_date"]:
-        _build_date(store, day, dates)
+    missing = _missing(closes, business_date, _built(store, DEMAND))
+    history = [day for day in missing if closes[day].in_snapshot]
+    if history:
+        _build_history(store, history, closes)
+    for day in missing:
+        if not closes[day].in_snapshot:
+            _build_date(store, day, closes)
     ensure_ahead(store, [business_date], horizon_days=horizon_days, rebuild=True)
-    _swap(store, ORDER_TOTAL, "order_total", business_date, business_date, _parameters(dates, business_date))
+    _swap(store, ORDER_TOTAL, "order_total", business_date, business_date, _parameters(closes, business_date))
     return _check(store, business_date, len(missing))
 
 
@@ -93,10 +104,9 @@ def ensure_ahead(store: ColdStore, dates: list[date], *, horizon_days: int, rebu
     wanted = sorted(set(dates) - built)
     if not wanted:
         return 0
-    known = store.fetch("cold_store/business_dates", {"business_date": wanted[-1]})
-    known["business_date"] = [_day(value) for value in known["business_date"]]
+    closes = _closes(store)
     for day in wanted:
-        parameters = {**_parameters(known, day), "horizon_days": horizon_days}
+        parameters = {**_parameters(closes, day), "horizon_days": horizon_days}
         _swap(store, DEMAND_AHEAD, "demand_ahead", day, day, parameters)
     return len(wanted)
 
@@ -115,33 +125,72 @@ def built_dates(store: ColdStore) -> set[date]:
 
 def closed_at(store: ColdStore, business_date: date) -> datetime:
     """When a complete business date was closed; raises `NothingToDo` for any other date."""
-    dates = store.fetch("cold_store/business_dates", {"business_date": business_date})
-    if dates.empty or _day(dates["business_date"].iloc[-1]) != business_date:
+    closes = _closes(store)
+    if business_date not in closes:
         raise NothingToDo(f"{business_date} is not a complete business date.")
-    return pd.Timestamp(dates["closed_at"].iloc[-1]).to_pydatetime()
+    return closes[business_date].closed_at
 
 
-def _build_history(store: ColdStore, history: pd.DataFrame) -> None:
-    first, last = history["business_date"].iloc[0], history["business_date"].iloc[-1]
-    known = {"known_after": BEFORE_ALL, "known_until": _moment(history["closed_at"].iloc[-1])}
-    store.run("cold_store/delete_daily_sales", known)
-    store.run("cold_store/insert_daily_sales", known, is_history="TRUE")
+def _closes(store: ColdStore) -> dict[date, _Close]:
+    """Every complete business date, in the order of the closes."""
+    found = store.fetch("cold_store/business_dates")
+    rows = zip(found["business_date"], found["closed_at"], found["in_snapshot"], strict=True)
+    return {_day(day): _Close(closed_at=_moment(at), in_snapshot=bool(first)) for day, at, first in rows}
+
+
+def _missing(closes: dict[date, _Close], business_date: date, built: set[date]) -> list[date]:
+    """The date, those closed before it that have no partition, and those that have one without an earlier one of these.
+
+    Answers them in the order of the closes.
+    """
+    days = list(closes)
+    missing: list[date] = []
+    for day in reversed(days[: days.index(business_date) + 1]):
+        if day not in built or day == business_date or any(late < day for late in missing):
+            missing.append(day)
+    return missing[::-1]
+
+
+def _build_history(store: ColdStore, history: list[date], closes: dict[date, _Close]) -> None:
+    """Builds dates of the first snapshot; its sales always as a whole, for they are all known by its last close."""
+    whole = max(close.closed_at for close in closes.values() if close.in_snapshot)
+    _restate(store, BEFORE_ALL, whole, is_history=True)
     parameters: dict[str, object] = {
-        "oldest_date": first - timedelta(days=MEMORY_DAYS),
-        "known_until": known["known_until"],
+        "oldest_date": min(history) - timedelta(days=MEMORY_DAYS),
+        "known_until": max(closes[day].closed_at for day in history),
     }
-    _swap(store, DEMAND, "demand", first, last, parameters)
+    _swap(store, DEMAND, "demand", min(history), max(history), parameters)
 
 
-def _build_date(store: ColdStore, business_date: date, dates: pd.DataFrame) -> None:
-    position = list(dates["business_date"]).index(business_date)
-    before = _moment(dates["closed_at"].iloc[position - 1]) if position else BEFORE_ALL
-    until = _moment(dates["closed_at"].iloc[position])
-    known = {"known_after": before, "known_until": until}
-    store.run("cold_store/delete_daily_sales", known)
-    store.run("cold_store/insert_daily_sales", known)
+def _build_date(store: ColdStore, business_date: date, closes: dict[date, _Close]) -> None:
+    until = closes[business_date].closed_at
+    before = max((close.closed_at for close in closes.values() if close.closed_at < until), default=BEFORE_ALL)
+    _restate(store, before, until)
     parameters: dict[str, object] = {"oldest_date": business_date - timedelta(days=MEMORY_DAYS), "known_until": until}
     _swap(store, DEMAND, "demand", business_date, business_date, parameters)
+
+
+def _restate(store: ColdStore, after: datetime, until: datetime, *, is_history: bool = False) -> None:
+    """Replaces the versions of daily sales that became known in a span by what RAW says of it.
+
+    Raises:
+        PostConditionFailed: A day of a series that was known would be known no more; nothing was replaced.
+    """
+    known = {"known_after": after, "known_until": until}
+    store.run("cold_store/create_daily_sales_rebuilt")
+    names = {"is_history": "TRUE"} if is_history else {}
+    store.run("cold_store/insert_daily_sales", known, table=REBUILT, **names)
+    lost = store.fetch("cold_store/lost_daily_sales", known)
+    if not lost.empty:
+        days = [f"{row.series_id} on {_day(row.sales_date)}" for row in lost.itertuples()]
+        raise PostConditionFailed(
+            f"RAW knows {len(lost)} fewer days of series than FEATURES.DAILY_SALES does of what became known after {after} and "
+            f"until {until}: {first_offenders(days)}. A day that is lost counts as one without demand, in features and in "
+            "training, so nothing was replaced. See that nothing was deleted from RAW; then drop FEATURES.DAILY_SALES and "
+            "FEATURES.DEMAND and clear this task: both are made anew, from RAW alone."
+        )
+    store.run("cold_store/delete_daily_sales", known)
+    store.run("cold_store/add_rebuilt_daily_sales")
 
 
 def _swap(
@@ -149,7 +198,7 @@ def _swap(
 ) -> None:
     """Replaces the partitions of a range; a reader between the two statements finds none of them, never half of one."""
     span: dict[str, object] = {"from_date": from_date, "until_date": until_date}
-    store.run("cold_store/delete_partition", span, table=table)
+    store.run("cold_store/delete_partition", {**parameters, **span}, table=table)
     store.run(f"cold_store/insert_{name}", {**parameters, **span})
 
 
@@ -180,9 +229,8 @@ def _count(store: ColdStore, business_date: date, table: str, entity: str, *, ha
     return found
 
 
-def _parameters(dates: pd.DataFrame, business_date: date) -> dict[str, object]:
-    position = list(dates["business_date"]).index(business_date)
-    return {"business_date": business_date, "known_until": _moment(dates["closed_at"].iloc[position])}
+def _parameters(closes: dict[date, _Close], business_date: date) -> dict[str, object]:
+    return {"business_date": business_date, "known_until": closes[business_date].closed_at}
 
 
 def _built(store: ColdStore, table: str) -> set[date]:

@@ -329,13 +329,51 @@ def test_what_a_new_snapshot_brings_may_be_loaded_twice(world):
     assert world.content() == content
 
 
+LATE_JOB = ([order(5, position=14), order(6, position=18)], [closed(2, position=15), closed(1, position=20)])
+"""The second day is closed behind the third, and says that it was closed at its own end."""
+
+
+@pytest.mark.parametrize("is_one_batch", [True, False])
+def test_a_close_that_comes_late_is_no_earlier_than_what_the_log_has_before_it(world, is_one_batch):
+    world.load(1, *SNAPSHOT)
+    orders, days = LATE_JOB
+    for number, part in enumerate([slice(None)] if is_one_batch else [slice(0, 1), slice(1, 2)], 2):
+        world.load(number, orders[part], days[part])
+    asked = "SELECT business_date, closed_at FROM OPERATIONS.BUSINESS_DATES WHERE position > 0 ORDER BY closed_at"
+    third = datetime.combine(FIRST + 2 * DAY, time(23, 59, 59))
+    late = third + timedelta(microseconds=1)
+    assert world.store.connection.execute(asked).fetchall() == [(FIRST + 2 * DAY, third), (FIRST + DAY, late)]
+    known = world.store.connection.execute(
+        "SELECT known_at FROM RAW.ORDERS_CHANGES WHERE order_id > 2 ORDER BY order_id"
+    )
+    assert known.fetchall() == [(third,), (late,)]
+
+
+def test_a_late_close_that_says_so_keeps_its_moment(world):
+    world.load(1, *SNAPSHOT)
+    at = datetime.combine(FIRST + 3 * DAY, time(6))
+    world.load(2, [], [closed(2, position=15), closed(1, position=20) | {"closed_at": at}, closed(3, position=30)])
+    asked = "SELECT business_date, closed_at FROM OPERATIONS.BUSINESS_DATES ORDER BY closed_at"
+    closes = [(day.day, moment) for day, moment in world.store.connection.execute(asked).fetchall()]
+    ends = [datetime.combine(FIRST + number * DAY, time(23, 59, 59)) for number in (0, 2, 3)]
+    assert closes == [(1, ends[0]), (3, ends[1]), (2, at), (4, ends[2])]
+
+
+def test_days_that_were_all_closed_at_one_moment_keep_their_order(world):
+    at = {"closed_at": datetime.combine(FIRST + 9 * DAY, time(12))}
+    world.load(1, [], [closed(number, op="r", position=0) | at for number in (2, 0, 1)])
+    found = world.store.fetch("cold_store/business_dates")
+    assert [value.day for value in found["business_date"]] == [1, 2, 3]
+    assert found["closed_at"].is_unique
+
+
 def test_a_first_snapshot_that_was_cut_off_leaves_the_past_in_its_place(world):
     """Generation 2 is the first that is loaded: its rows count as known when they happened."""
     orders, days = SNAPSHOT
     world.load(1, [row | {"generation": 2} for row in orders], [days[0] | {"generation": 2}], generation=2)
     found = world.store.connection.execute("SELECT known_at FROM RAW.ORDERS_CHANGES ORDER BY 1").fetchall()
     assert [moment.time() for (moment,) in found] == [time(9, 1), time(9, 2)]
-    dates = world.store.fetch("cold_store/business_dates", {"business_date": FIRST})
+    dates = world.store.fetch("cold_store/business_dates")
     assert dates["in_snapshot"].tolist() == [True]
 
 
