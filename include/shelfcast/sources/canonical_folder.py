@@ -198,6 +198,8 @@ class CanonicalFolder:
         yield from units.problems("isinf(units_sold)", field=TARGET, what="infinite", write="a finite number")
         returns = "returns as rows of their own file, or `negative_sales: zero` into dataset.yaml"
         yield from units.problems("units_sold < 0", field=TARGET, what="below 0", write=returns)
+        if self.declaration.outliers == "ignore":
+            return
         advice = "what was sold, or `outliers: ignore` into dataset.yaml: it would bend every series' forecast"
         yield from self._check(JUDGED, "sales").problems(IS_OUTLIER, field=TARGET, what=WHAT, write=advice)
 

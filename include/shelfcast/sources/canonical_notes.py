@@ -6,6 +6,7 @@ import duckdb
 
 from shelfcast.sources.canonical_checks import RowCheck
 from shelfcast.sources.canonical_units import IS_STOCKED_OUT, JUDGED
+from shelfcast.sources.outliers import IS_OUTLIER
 
 LARGE_FACTOR = 100
 LONGEST_QUIET_DAYS = 7
@@ -79,7 +80,7 @@ def _quiet(connection: duckdb.DuckDBPyConnection) -> Iterator[str]:
 
 def _large(connection: duckdb.DuckDBPyConnection) -> Iterator[str]:
     judged = RowCheck(connection=connection, table=JUDGED, file="sales.parquet")
-    count, example = judged.count(f"units_sold > {LARGE_FACTOR} * greatest(usual, 1)")
+    count, example = judged.count(f"units_sold > {LARGE_FACTOR} * greatest(usual, 1) AND NOT ({IS_OUTLIER})")
     if count:
         yield (
             f"sales.parquet, units_sold: {count:,} days of more than {LARGE_FACTOR} times the usual of their series, such "

@@ -1,4 +1,4 @@
-"""Units of a canonical folder that nobody can have sold: below zero, twice, or beyond belief.
+"""Units of a canonical folder that nobody can have sold: below zero, or twice.
 
 They are refused unless the folder's declaration says what to do with them; what that changes is told. The statements
 read the folder's own DuckDB, so they are not in `sql/`.
@@ -10,7 +10,7 @@ import duckdb
 
 from shelfcast.sources.canonical_checks import RowCheck
 from shelfcast.sources.canonical_columns import DAY_COLUMNS, SALES_KEY, FolderDeclaration
-from shelfcast.sources.outliers import IS_OUTLIER, WHAT, judged
+from shelfcast.sources.outliers import judged
 
 JUDGED = judged("sales", ("store_id", "item_id"))
 IS_STOCKED_OUT = "(coalesce(is_stocked_out, 0) > 0 OR coalesce(units_on_hand, 1) <= 0)"
@@ -25,8 +25,6 @@ def mend(connection: duckdb.DuckDBPyConnection, declaration: FolderDeclaration) 
         count, example = _check(connection, "sales").count("units_sold < 0")
         connection.execute("UPDATE sales SET units_sold = 0 WHERE units_sold < 0")
         yield from _note(count, f"days with more returns than sales count as 0, such as {example}")
-    if declaration.outliers == "ignore":
-        yield from _ignore_outliers(connection)
 
 
 def _sum_days(connection: duckdb.DuckDBPyConnection) -> Iterator[str]:
@@ -37,16 +35,6 @@ def _sum_days(connection: duckdb.DuckDBPyConnection) -> Iterator[str]:
     )
     kept, _ = _check(connection, "sales").count("TRUE")
     yield from _note(given - kept, "rows were added to another one of their series and day")
-
-
-def _ignore_outliers(connection: duckdb.DuckDBPyConnection) -> Iterator[str]:
-    """Such a day tells as little about demand as one with an empty shelf and no sale, and is kept as one."""
-    count, example = _check(connection, JUDGED).count(IS_OUTLIER)
-    connection.execute(
-        f"UPDATE sales SET units_sold = 0, is_stocked_out = 1 FROM (SELECT * FROM {JUDGED} WHERE {IS_OUTLIER}) AS found "  # noqa: S608
-        "WHERE (sales.store_id, sales.item_id, sales.sales_date) = (found.store_id, found.item_id, found.sales_date)"
-    )
-    yield from _note(count, f"days of {WHAT} are ignored, such as {example}: no feature, no fit and no score has them")
 
 
 def _note(count: int, what: str) -> Iterator[str]:

@@ -8,6 +8,7 @@ import pandas as pd
 
 from shelfcast.cold_store.feature_views import DEMAND, DEMAND_AHEAD, closed_at
 from shelfcast.errors import DatasetError, PostConditionFailed, TrainingError, first_offenders
+from shelfcast.sources.outliers import WHAT
 from shelfcast.training.backtest_features import PANEL_ROWS, build_features
 from shelfcast.training.backtest_fit import collect, fit, forecast
 from shelfcast.training.backtest_input import History
@@ -73,6 +74,7 @@ class CutoffRun:
     def forecasts(self, cutoff: date, *, say: Say = say_nothing) -> pd.DataFrame:
         """Forecasts of every series that is active at a cutoff, beside what was sold (see `backtest_fit.forecast`)."""
         declared = self.declaration
+        self._ignore_outliers(cutoff)
         first_origin = self._build_features(cutoff, say)
         active = self._active_series(cutoff)
         say("frame")
@@ -125,6 +127,17 @@ class CutoffRun:
                 f"their store is given up): forecast 0, not scored: {_names(missing)}."
             )
         return missing
+
+    def _ignore_outliers(self, cutoff: date) -> None:
+        if not self.history.ignores_outliers:
+            return
+        until = cutoff + timedelta(days=self.declaration.horizon)
+        count, example = self.store.ignore_outliers(cutoff, until)
+        if count:
+            self.notes.append(
+                f"{cutoff}: {count:,} days of {WHAT} are ignored, such as {example}: no feature, no fit and no score has "
+                "them."
+            )
 
     def _build_features(self, cutoff: date, say: Say) -> date:
         """Builds the features of a cutoff and its origins; answers the first origin."""

@@ -29,6 +29,7 @@ class History:
         uses: How each column of a canonical folder was taken; empty for a declaration, which says so itself.
         notes: What a reader of the figures should know.
         series: `store_id`, `item_id` and `first_on` of every series of a canonical folder; `None` for a declaration.
+        ignores_outliers: Whether days beyond belief, as known at a cutoff, are to be ignored at it.
     """
 
     name: str
@@ -36,6 +37,7 @@ class History:
     uses: list[ColumnUse] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     series: pd.DataFrame | None = None
+    ignores_outliers: bool = False
 
 
 def write_history(
@@ -91,7 +93,12 @@ def _write_canonical(read: CanonicalFolder, out: Path, *, lead_days: int) -> His
             "SELECT store_id, item_id, min(sales_date) AS first_on FROM sales GROUP BY ALL"
         ).df()
         return History(
-            name=read.declaration.name, id_types=read.id_types, uses=read.uses, notes=read.notes, series=series
+            name=read.declaration.name,
+            id_types=read.id_types,
+            uses=read.uses,
+            notes=read.notes,
+            series=series,
+            ignores_outliers=read.declaration.outliers == "ignore",
         )
     finally:
         read.connection.close()

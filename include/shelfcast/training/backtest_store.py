@@ -14,7 +14,9 @@ from shelfcast.cold_store import feature_views, load_batch
 from shelfcast.cold_store.cold_store import Parameters
 from shelfcast.cold_store.duckdb_store import DuckDBStore, translated
 from shelfcast.cold_store.statements import BOUND_VALUE, statement
+from shelfcast.sources.canonical_checks import RowCheck
 from shelfcast.sources.dataset_values import text_literal
+from shelfcast.sources.outliers import IS_OUTLIER, judged
 from shelfcast.sources.shop_schema import TABLES, Table
 
 DAILY_SALES = "FEATURES.DAILY_SALES"
@@ -27,6 +29,9 @@ LARGE = {
 
 WHOLE = "_WHOLE"
 """Ending of a large table's name; under the name itself the statements find a view of it."""
+
+OUTLIERS = "FEATURES.OUTLIERS"
+"""Daily sales as they were told, of the days that are ignored."""
 
 BATCH_ROWS = 100_000
 FIRST_GENERATION = 1
@@ -75,6 +80,26 @@ class BacktestStore(DuckDBStore):
         for name in LARGE:
             self.connection.execute(f"ALTER TABLE {name} RENAME TO {name.partition('.')[2]}{WHOLE}")
         self.see_all()
+
+    def ignore_outliers(self, cutoff: date, until: date) -> tuple[int, str]:
+        """Takes each day up to `until` that is beyond belief for one of an empty shelf and no sale.
+
+        Such a day tells as little about demand. What is usual is told by the days up to `cutoff` alone, and the days that
+        were ignored at another cutoff are judged anew. Answers how many days there are, and the first of them.
+        """
+        daily, columns = f"{DAILY_SALES}{WHOLE}", "series_id, sales_date, units_sold, is_stocked_out"
+        same = f"FROM {OUTLIERS} AS o WHERE (d.series_id, d.sales_date) = (o.series_id, o.sales_date)"
+        judging = judged(daily, ["series_id"], known=f"sales_date <= DATE '{cutoff}'")
+        found = f"{judging} WHERE {IS_OUTLIER} AND sales_date <= DATE '{until}'"
+        for text in (
+            f"CREATE TABLE IF NOT EXISTS {OUTLIERS} AS SELECT {columns} FROM {daily} LIMIT 0",  # noqa: S608
+            f"UPDATE {daily} AS d SET units_sold = o.units_sold, is_stocked_out = o.is_stocked_out {same}",  # noqa: S608
+            f"CREATE OR REPLACE TABLE {OUTLIERS} AS SELECT {columns}, store_id, item_id FROM {found}",  # noqa: S608
+            f"UPDATE {daily} AS d SET units_sold = 0, is_stocked_out = TRUE {same}",  # noqa: S608
+        ):
+            self.connection.execute(text)
+        check = RowCheck(connection=self.connection, table=OUTLIERS, file=DAILY_SALES)
+        return check.count("TRUE")
 
     def insert_origins(self, parameters: Parameters, *, step_days: int) -> None:
         """Runs `sql/cold_store/insert_demand.sql`, keeping every `step_days`th date back from `until_date` only.

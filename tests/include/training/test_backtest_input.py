@@ -13,6 +13,7 @@ from shelfcast.sources.canonical_folder import CanonicalFolder
 from shelfcast.training import backtest, backtest_cutoff, metrics
 from shelfcast.training import declaration as declarations
 from shelfcast.training.backtest_input import is_canonical, write_history
+from shelfcast.training.backtest_store import BacktestStore
 
 FIRST, DAYS = date(2024, 1, 1), 120
 CUTOFF = FIRST + timedelta(days=99)
@@ -228,15 +229,58 @@ def test_an_outlier_of_a_series_with_few_sales_is_judged_by_all_series(tmp_path,
         read(folder, tmp_path)
 
 
-def test_an_outlier_is_ignored_on_request_as_an_empty_shelf_and_named(tmp_path):
-    folder = write(tmp_path / "shop", with_value("units_sold", 1e9), dataset="outliers: ignore")
+def judged_at(folder, tmp_path, *, cutoffs):
+    """What is ignored at each of some cutoffs, one after the other in one store, and the daily sales in the end."""
     history, out = read(folder, tmp_path)
-    daily = table(out, "daily_sales").set_index(["item_id", "sales_date"])
+    assert history.ignores_outliers
+    with BacktestStore(tmp_path / "x.duckdb", num_threads=1) as store:
+        store.load_history(out)
+        found = [store.ignore_outliers(cutoff, cutoff + timedelta(days=14)) for cutoff in cutoffs]
+        daily = store.connection.execute("SELECT * FROM FEATURES.DAILY_SALES").df()
+    return found, daily.set_index(["item_id", "sales_date"]), history.notes
+
+
+def test_an_outlier_is_ignored_on_request_as_an_empty_shelf(tmp_path):
+    folder = write(tmp_path / "shop", with_value("units_sold", 1e9), dataset="outliers: ignore")
+    found, daily, notes = judged_at(folder, tmp_path, cutoffs=[CUTOFF])
     assert daily.loc[("I0", pd.Timestamp("2024-01-08")), ["units_sold", "is_stocked_out"]].tolist() == [0.0, True]
     assert daily["is_stocked_out"].sum() == 1
-    assert "1 days of more than 10,000 times the usual of their series are ignored, such as S0 I0 2024-01-08" in (
-        " ".join(history.notes)
-    )
+    assert found == [(1, "S0 I0 2024-01-08")]
+    assert not any("learned from as they stand" in note for note in notes)
+
+
+def test_an_outlier_is_judged_by_what_was_known_at_the_cutoff_alone(tmp_path):
+    """From the 61st day on each unit is counted in grams: before that, a single such day is a slip."""
+    units = np.where(np.arange(DAYS) < 60, 5.0, 5e5)
+    units[20] = 5e5
+    folder = write(tmp_path / "shop", sales(units_sold=np.tile(units, 6)), dataset="outliers: ignore")
+    early, late = FIRST + timedelta(days=39), FIRST + timedelta(days=DAYS - 1)
+    slips = (6, "S0 I0 2024-01-21")
+    found, daily, _ = judged_at(folder, tmp_path, cutoffs=[early, late, early])
+    assert found == [slips, (0, "None"), slips]
+    assert daily["is_stocked_out"].sum() == 6
+    assert (daily.loc["I0", "units_sold"] == 5e5).sum() == 60
+    (tmp_path / "cut").mkdir()
+    cut = sales(units_sold=np.tile(units, 6))
+    write(folder, cut[cut["sales_date"] <= pd.Timestamp(early)], dataset="outliers: ignore")
+    assert judged_at(folder, tmp_path / "cut", cutoffs=[early])[0] == [slips]
+
+
+def test_days_after_the_cutoff_have_no_part_in_what_is_ignored_before_it(tmp_path):
+    """Of 100 days five are slips, unless the days after the cutoff, which sell as much, make them usual."""
+    rng = np.random.default_rng(4)
+    frame = pd.concat([sales(), sales().assign(store_id="S2")], ignore_index=True)
+    frame["units_sold"] = rng.poisson(5, len(frame)).astype(float)
+    frame.loc[frame["sales_date"].isin(pd.date_range("2024-02-01", periods=5)), "units_sold"] = 3e5
+    means = []
+    for later in (3e5, 5.0):
+        frame.loc[frame["sales_date"] > pd.Timestamp(CUTOFF), "units_sold"] = later
+        after = frame.assign(sales_date=frame["sales_date"] + timedelta(days=DAYS), units_sold=later)
+        folder = write(tmp_path / str(later), pd.concat([frame, after]), dataset="outliers: ignore")
+        backtest.run(folder, folder / "out.parquet", small_plan())
+        means.append(pd.read_parquet(folder / "out.parquet")["mean"])
+    pd.testing.assert_series_equal(*means)
+    assert means[0].max() < 30
 
 
 def test_negative_sales_and_double_days_are_mended_on_request(tmp_path):
@@ -517,5 +561,5 @@ def test_an_outlier_that_is_ignored_moves_no_other_series(tmp_path):
         rows["sales_date"] = pd.to_datetime(rows["sales_date"])
         both = rows.merge(frame, on=["store_id", "item_id", "sales_date"])
         errors[name] = metrics.wape(both["units_sold"].to_numpy(), both["mean"].to_numpy())
-    assert any("S0 I0 2024-03-01" in note for note in report.history.notes)
+    assert any("1 days of more than 10,000 times" in note and "S0 I0 2024-03-01" in note for note in report.notes)
     assert errors["with"] == pytest.approx(errors["without"], rel=0.1)
