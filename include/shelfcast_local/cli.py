@@ -107,7 +107,7 @@ def backtest(
     cutoffs: Annotated[str, typer.Option(help="Last days to learn from, comma-separated.")],
     out: Annotated[Path, typer.Option(help="Parquet file for the forecasts.")],
     model: Annotated[str, typer.Option(help="A forecast of include/models.")] = "demand",
-    horizon_days: Annotated[int, typer.Option(help="Days ahead, 1 to 56.")] = 28,
+    horizon_days: Annotated[int, typer.Option(help="Days ahead, 1 to 366, each of them twice in the history.")] = 28,
     baselines: Annotated[bool, typer.Option("--baselines", help="Write the simple methods' forecasts too.")] = False,
     data: Annotated[Path | None, typer.Option(help="Folder of the files that a declaration names.")] = None,
     most_rows: Annotated[

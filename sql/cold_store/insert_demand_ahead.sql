@@ -10,16 +10,23 @@ MIN(CASE WHEN {{ on }} <= d.sales_date THEN DATEDIFF(DAY, {{ on }}, d.sales_date
 {%- endmacro %}
 INSERT INTO FEATURES.DEMAND_AHEAD
 WITH
-RECURSIVE horizons AS (
-    SELECT 1 AS horizon_days
+-- a recursion may be cut off after a hundred steps: numbers below 400 take 19
+RECURSIVE digits AS (
+    SELECT 0 AS digit
     UNION ALL
-    SELECT horizon_days + 1 AS horizon_days FROM horizons WHERE horizon_days < :horizon_days
+    SELECT digit + 1 AS digit FROM digits WHERE digit < 19
+),
+horizons AS (
+    SELECT 20 * h.digit + l.digit + 1 AS horizon_days
+    FROM digits h
+    CROSS JOIN digits l
 ),
 days AS (
     SELECT
         horizon_days,
         DATEADD(DAY, horizon_days, :business_date::DATE)::DATE AS sales_date
     FROM horizons
+    WHERE horizon_days <= :horizon_days
 ),
 series AS (
     SELECT series_id, store_id, item_id FROM FEATURES.DEMAND WHERE business_date = :business_date AND is_active

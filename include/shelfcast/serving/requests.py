@@ -5,9 +5,8 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model, model_validator
 
-from shelfcast.training.declaration import ModelDeclaration
+from shelfcast.training.declaration import LONGEST_HORIZON, ModelDeclaration
 
-MOST_DAYS = 56
 LARGEST_NUMBER = 1e12
 VERBS = {"forecast": "forecast", "regression": "predict"}
 
@@ -48,7 +47,7 @@ class DayOverride(Strict):
     that is closed or opened know it.
     """
 
-    horizon_day: Annotated[int, Field(ge=1, le=MOST_DAYS)] | None = None
+    horizon_day: Annotated[int, Field(ge=1, le=LONGEST_HORIZON)] | None = None
     sales_date: IsoDate | None = None
     on_promotion: bool | None = None
     discount: Annotated[float, Field(ge=0, le=1)] | None = None
@@ -76,8 +75,8 @@ class ForecastRequest(Strict):
     series_id: Name | None = None
     store_id: StoreName | None = None
     item_id: Name | None = None
-    horizon_days: Annotated[int, Field(ge=1, le=MOST_DAYS)] = 28
-    overrides: Annotated[list[DayOverride], Field(max_length=MOST_DAYS)] = []
+    horizon_days: Annotated[int, Field(ge=1, le=LONGEST_HORIZON)] = 28
+    overrides: Annotated[list[DayOverride], Field(max_length=LONGEST_HORIZON)] = []
 
     @model_validator(mode="after")
     def _names_its_series_one_way(self) -> Self:

@@ -23,9 +23,7 @@ from shelfcast.training.backtest_output import ForecastFile
 from shelfcast.training.backtest_scores import LEVEL
 from shelfcast.training.backtest_steps import STEPS, Say, say_nothing
 from shelfcast.training.backtest_store import BacktestStore
-from shelfcast.training.declaration import ModelDeclaration
-
-LONGEST_HORIZON = 56
+from shelfcast.training.declaration import LONGEST_HORIZON, ModelDeclaration
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +32,7 @@ class BacktestPlan:
 
     Attributes:
         cutoffs: Last days to learn from, each within the history.
-        horizon_days: Days ahead, 1 to 56.
+        horizon_days: Days ahead, 1 to `LONGEST_HORIZON`.
         declaration: A forecast.
         baselines: Whether the file also holds the simple methods, without quantiles.
         most_rows: Rows to train on, roughly, in place of the declared ones.

@@ -10,6 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from shelfcast.errors import ConfigurationError
 
+LONGEST_HORIZON = 366
+"""Most days ahead that a forecast may look; how many a history allows, it says itself."""
+
 MODELS_FOLDER = Path(__file__).resolve().parents[2] / "models"
 
 Share = Annotated[float, Field(gt=0, lt=1)]
@@ -113,7 +116,7 @@ class ModelDeclaration(BaseModel):
         frame_statement: Statement of the training frame, below `sql/`.
         as_of_features: Columns of `features_table`, in the order of the packed vector.
         ahead_covariates: Columns of `ahead_table`, in the order of the packed vector.
-        horizon_days: Days ahead, 1 to 56; forecasts only.
+        horizon_days: Days ahead, 1 to `LONGEST_HORIZON`; forecasts only.
         origin_step_days: Days between two training origins.
         origins: Most training origins.
         most_rows: Rows that a backtest learns from, roughly; of more, each origin keeps a random part of its series.
@@ -136,7 +139,7 @@ class ModelDeclaration(BaseModel):
     frame_statement: str
     as_of_features: tuple[str, ...]
     ahead_covariates: tuple[str, ...] = ()
-    horizon_days: Annotated[int, Field(ge=1, le=56)] | None = None
+    horizon_days: Annotated[int, Field(ge=1, le=LONGEST_HORIZON)] | None = None
     origin_step_days: Annotated[int, Field(ge=1, le=28)] = 7
     origins: Annotated[int, Field(ge=4)] = 60
     most_rows: Annotated[int, Field(ge=10_000)] = 3_000_000

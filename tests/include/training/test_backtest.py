@@ -24,13 +24,13 @@ def small_declaration():
     return declared.model_copy(update={"fit": fit, "origins": 12, "folds": 2})
 
 
-def sales(seed=5):
-    """Nine series of 150 days with a week, promotions, a price and a closed day each Sunday of store 3."""
+def sales(seed=5, count=DAYS):
+    """Nine series of so many days with a week, promotions, a price and a closed day each Sunday of store 3."""
     rng = np.random.default_rng(seed)
-    days = pd.date_range(FIRST, periods=DAYS)
+    days = pd.date_range(FIRST, periods=count)
     parts = []
     for number in range(9):
-        promoted = ((np.arange(DAYS) // 7 + number) % 4 == 0).astype(int)
+        promoted = ((np.arange(count) // 7 + number) % 4 == 0).astype(int)
         is_open = np.where((number % 3 == 2) & (days.weekday == 6), 0, 1)
         mean = (2 + number) * np.array([0.8, 0.8, 0.9, 1, 1.3, 1.6, 0.6])[days.weekday] * (1 + promoted) * is_open
         part = {"store_id": number % 3 + 1, "item_id": f"I{number // 3}", "sales_date": days}
@@ -301,6 +301,11 @@ def test_demand_classes_are_those_of_syntetos_and_boylan():
         (FIRST + timedelta(days=DAYS), HORIZON, "lies after the last day"),
         (FIRST + timedelta(days=20), HORIZON, "leaves fewer than 28 days"),
         (FIRST + timedelta(days=100), 56, "leaves fewer than 112 days"),
+        (
+            FIRST + timedelta(days=149),
+            90,
+            "leaves fewer than 180 days.*A horizon of 90 days is learned from at least twice",
+        ),
     ],
 )
 def test_a_cutoff_outside_of_the_history_is_refused(folder, cutoff, horizon, words):
@@ -309,12 +314,37 @@ def test_a_cutoff_outside_of_the_history_is_refused(folder, cutoff, horizon, wor
     assert not (folder / ".out.parquet.part").exists()
 
 
+@pytest.mark.parametrize("horizon", [90, 120])
+def test_a_horizon_of_months_has_every_row_week_and_interval(tmp_path, horizon):
+    """The cutoff leaves twice the horizon to learn from, and the whole of it to score."""
+    cutoff = FIRST + timedelta(days=2 * horizon + 13)
+    shop = write(tmp_path / "shop", sales(count=3 * horizon + 14))
+    declared = small_declaration().model_copy(update={"origins": 160})
+    report, forecasts = run(shop, cutoffs=[cutoff], horizon=horizon, declared=declared)
+    rows = of_model(forecasts)
+    days = {cutoff + timedelta(days=day) for day in range(1, horizon + 1)}
+    assert len(rows) == 9 * horizon
+    assert rows.groupby(KEY[:2])["mean"].count().tolist() == [horizon] * 9
+    assert set(forecasts["sales_date"]) == days
+    numbers = rows[["mean", *backtest_quantiles()]].to_numpy()
+    assert np.isfinite(numbers).all()
+    assert (np.diff(numbers[:, 1:], axis=1) >= 0).all()
+    table = report.scores.set_index("segment")
+    weeks = [f"week {number}" for number in range(1, -(-horizon // 7) + 1)]
+    assert [name for name in table.index if name.startswith("week ")] == weeks
+    assert table.loc[weeks, "rows"].sum() == table.loc["all", "rows"]
+    assert table.loc[weeks, ["wape", "pinball", "coverage_90"]].notna().all(axis=None)
+    assert 0.7 < table.loc["all", "coverage_90"] < 0.99
+    open_rows = rows[rows["mean"] > 0]
+    assert (open_rows["q95"] > open_rows["q05"]).all()
+
+
 @pytest.mark.parametrize(
     ("model", "cutoffs", "horizon", "words"),
     [
         ("demand", "", 28, "No cutoff is given"),
         ("demand", "2015-13-01", 28, "'2015-13-01' is no date"),
-        ("demand", "2015-01-01", 57, "57 days; write 1 to 56"),
+        ("demand", "2015-01-01", 367, "367 days; write 1 to 366"),
         ("order_value", "2015-01-01", 28, "order_value is a regression"),
         ("nothing", "2015-01-01", 28, "no model nothing"),
     ],

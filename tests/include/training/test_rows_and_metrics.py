@@ -296,6 +296,15 @@ def test_a_damaged_calibration_is_refused(damage):
         Calibration.from_json(text)
 
 
+@pytest.mark.parametrize("days", [90, 120])
+def test_a_forecast_may_be_declared_to_look_months_ahead(tmp_path, days):
+    text = (declarations.MODELS_FOLDER / "demand.yaml").read_text().replace("horizon_days: 28", f"horizon_days: {days}")
+    (tmp_path / "demand.yaml").write_text(text)
+    declared = declarations.read(tmp_path / "demand.yaml")
+    assert declared.horizon == days
+    assert f"price_{days}" in declared.vector_fields
+
+
 def test_every_shipped_declaration_loads():
     assert declarations.names() == ["demand", "order_value"]
     assert declarations.longest_horizon() == 28
