@@ -13,7 +13,23 @@ FIRST = date(2024, 1, 1)
 SNAPSHOT_DAYS, LATER_DAYS = 60, 6
 HORIZON = 5
 SERIES = [("milk", "S1"), ("milk", "S2"), ("soap", "S1")]
-CLOSED = {("S1", FIRST + timedelta(days=20)), ("S1", FIRST + timedelta(days=62))}
+
+
+def day(number):
+    return FIRST + timedelta(days=number)
+
+
+def close(on):
+    return datetime.combine(on, time(23, 59, 59))
+
+
+CLOSED = {
+    ("S1", day(20)): close(day(-40)),
+    ("S1", day(62)): close(day(-40)),
+    ("S2", day(40)): datetime.combine(day(40), time(10)),
+    ("S2", day(47)): close(day(49)),
+}
+"""When each closure was announced: long before, on the day itself, two days later."""
 EMPTY = {
     ("soap", "S1", FIRST + timedelta(days=30)): 0,
     ("milk", "S2", FIRST + timedelta(days=2)): 3,
@@ -26,20 +42,16 @@ EMPTY = {
 }
 """Units sold on days that ended with an empty shelf: before there is a usual, below it, above it, on a closed day."""
 PROMOTED = {
-    ("milk", "S1"): [
-        (FIRST + timedelta(days=10), FIRST + timedelta(days=16)),
-        (FIRST + timedelta(days=58), FIRST + timedelta(days=64)),
-    ]
+    ("milk", "S1"): [(day(10), day(16), close(day(7))), (day(58), day(64), close(day(55)))],
+    ("milk", "S2"): [(day(20), day(24), datetime.combine(day(21), time(9)))],
+    ("soap", "S1"): [(day(33), day(36), close(day(40)))],
 }
-PRICES = {("milk", "S1"): [(FIRST - timedelta(days=9), 2.0), (FIRST + timedelta(days=40), 2.5)]}
-
-
-def day(number):
-    return FIRST + timedelta(days=number)
-
-
-def close(on):
-    return datetime.combine(on, time(23, 59, 59))
+"""First and last day, and when it was announced: before, on the second day, after the end."""
+PRICES = {
+    ("milk", "S1"): [(day(-9), 2.0, close(day(-11))), (day(40), 2.5, close(day(38))), (day(42), 1.8, close(day(50)))],
+    ("milk", "S2"): [(day(-9), 2.0, close(day(-11)))],
+}
+"""First day, price, and when it was announced; the last one of milk in S1 is changed backward."""
 
 
 def closing_at(clock):
@@ -82,11 +94,10 @@ class World:
             for store in ("S1", "S2")
         )
         yield from (("items", {"item_id": item, "category": "c", "introduced_on": FIRST}) for item in ("milk", "soap"))
-        announced = datetime.combine(FIRST - timedelta(days=60), time())
-        for store, on in CLOSED:
+        for (store, on), announced in CLOSED.items():
             yield "store_closures", {"store_id": store, "closed_on": on, "reason": "r", "announced_at": announced}
         for number, ((item, store), spans) in enumerate(PROMOTED.items()):
-            for part, (start, end) in enumerate(spans):
+            for part, (start, end, announced) in enumerate(spans):
                 yield (
                     "promotions",
                     {
@@ -96,11 +107,11 @@ class World:
                         "starts_on": start,
                         "ends_on": end,
                         "discount": 0.2,
-                        "announced_at": close(start - timedelta(days=3)),
+                        "announced_at": announced,
                     },
                 )
         for (item, store), steps in PRICES.items():
-            for on, price in steps:
+            for on, price, announced in steps:
                 yield (
                     "prices",
                     {
@@ -108,7 +119,7 @@ class World:
                         "item_id": item,
                         "valid_from": on,
                         "price": price,
-                        "announced_at": close(on - timedelta(days=2)),
+                        "announced_at": announced,
                     },
                 )
 

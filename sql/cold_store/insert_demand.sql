@@ -1,6 +1,9 @@
--- Features of every series at the close of each business date of a range, from what was known at the last one's.
+-- Features of every series at the close of each business date of a range, each from what was known at its own.
 {%- macro trailing(days) -%}
-(PARTITION BY series_id ORDER BY sales_date ROWS BETWEEN {{ days - 1 }} PRECEDING AND CURRENT ROW)
+(PARTITION BY series_id, seen_on ORDER BY sales_date ROWS BETWEEN {{ days - 1 }} PRECEDING AND CURRENT ROW)
+{%- endmacro %}
+{%- macro is_seen(fact, past) -%}
+{{ fact }}.op <> 'd' AND {{ fact }}.seen_from <= {{ past }}.seen_on AND COALESCE({{ fact }}.seen_until > {{ past }}.seen_on, TRUE)
 {%- endmacro %}
 INSERT INTO FEATURES.DEMAND
 WITH
@@ -45,44 +48,54 @@ stores_known AS (
     WHERE known_at <= :known_until
     QUALIFY ROW_NUMBER() OVER (PARTITION BY store_id ORDER BY generation DESC, position_ordinal DESC) = 1
 ),
-closures_known AS (
-    SELECT store_id, closed_on, op
-    FROM RAW.STORE_CLOSURES_CHANGES
-    WHERE known_at <= :known_until
-    QUALIFY ROW_NUMBER() OVER (PARTITION BY store_id, closed_on ORDER BY generation DESC, position_ordinal DESC) = 1
+facts AS (
+    {% include "cold_store/facts_seen.sql" %}
 ),
-promotions_known AS (
-    SELECT promotion_id, store_id, item_id, starts_on, ends_on, op
-    FROM RAW.PROMOTIONS_CHANGES
-    WHERE known_at <= :known_until
-    QUALIFY ROW_NUMBER() OVER (PARTITION BY promotion_id ORDER BY generation DESC, position_ordinal DESC) = 1
+news AS (
+    SELECT store_id, item_id, seen_from AS seen_on FROM facts WHERE seen_from > :from_date
+    UNION DISTINCT
+    SELECT store_id, item_id, seen_until AS seen_on FROM facts WHERE seen_until IS NOT NULL
+),
+-- a series has one past, and another one from each date on that first saw it told anew; a closure is all the store's
+dates_seen AS (
+    SELECT series_id, :from_date::DATE AS seen_on FROM series
+    UNION DISTINCT
+    SELECT s.series_id, n.seen_on
+    FROM series s
+    INNER JOIN news n ON s.store_id = n.store_id AND s.item_id = COALESCE(n.item_id, s.item_id)
+),
+pasts AS (
+    SELECT
+        s.*,
+        d.seen_on,
+        LEAD(d.seen_on) OVER (PARTITION BY d.series_id ORDER BY d.seen_on) AS next_seen_on
+    FROM series s
+    INNER JOIN dates_seen d ON s.series_id = d.series_id
 ),
 promotion_days AS (
-    SELECT DISTINCT p.store_id, p.item_id, c.sales_date
-    FROM promotions_known p
-    INNER JOIN calendar c ON c.sales_date BETWEEN p.starts_on AND p.ends_on
-    WHERE p.op <> 'd'
-),
-prices_known AS (
-    SELECT store_id, item_id, valid_from, price, op
-    FROM RAW.PRICES_CHANGES
-    WHERE known_at <= :known_until AND valid_from <= :until_date
-    QUALIFY
-        ROW_NUMBER() OVER (
-            PARTITION BY store_id, item_id, valid_from ORDER BY generation DESC, position_ordinal DESC
-        ) = 1
+    SELECT DISTINCT s.series_id, s.seen_on, c.sales_date
+    FROM facts f
+    INNER JOIN pasts s ON f.store_id = s.store_id AND f.item_id = s.item_id AND {{ is_seen("f", "s") }}
+    INNER JOIN calendar c ON c.sales_date BETWEEN f.starts_on AND f.ends_on
+    WHERE f.kind = 'promotion'
 ),
 -- a price that was set before the span or before the series counts from its first day
 price_steps AS (
-    SELECT s.series_id, GREATEST(p.valid_from, s.first_date, :oldest_date::DATE) AS sales_date, p.price::DOUBLE AS price
-    FROM prices_known p
-    INNER JOIN series s ON p.store_id = s.store_id AND p.item_id = s.item_id
-    WHERE p.op <> 'd'
+    SELECT s.series_id, s.seen_on, GREATEST(f.starts_on, s.first_date, :oldest_date::DATE) AS sales_date, f.price
+    FROM facts f
+    INNER JOIN pasts s ON f.store_id = s.store_id AND f.item_id = s.item_id AND {{ is_seen("f", "s") }}
+    WHERE f.kind = 'price'
     QUALIFY
         ROW_NUMBER() OVER (
-            PARTITION BY s.series_id, GREATEST(p.valid_from, s.first_date, :oldest_date::DATE)
-            ORDER BY p.valid_from DESC
+            PARTITION BY s.series_id, s.seen_on, GREATEST(f.starts_on, s.first_date, :oldest_date::DATE)
+            ORDER BY f.starts_on DESC
         ) = 1
+),
+closed_days AS (
+    SELECT s.series_id, s.seen_on, f.starts_on AS sales_date
+    FROM facts f
+    INNER JOIN pasts s ON f.store_id = s.store_id AND {{ is_seen("f", "s") }}
+    WHERE f.kind = 'closure'
 ),
 -- one row a series and business date, without gaps; a closed day and one that sold out say too little to be counted
 panel AS (
@@ -90,32 +103,34 @@ panel AS (
         s.series_id,
         s.store_id,
         s.item_id,
-        s.first_sale_date,
+        s.seen_on,
+        IFF(s.first_sale_date <= c.sales_date, s.first_sale_date, NULL) AS first_sale_date,
         c.sales_date,
         c.weekday,
-        COALESCE(x.op, 'd') = 'd' AS is_open,
+        x.sales_date IS NULL AS is_open,
         COALESCE(k.is_stocked_out, FALSE) AS is_stocked_out,
         p.sales_date IS NOT NULL AS on_promotion,
         COALESCE(k.units_sold, 0) AS units_sold,
         CASE
-            WHEN COALESCE(x.op, 'd') = 'd' AND NOT COALESCE(k.is_stocked_out, FALSE) THEN COALESCE(k.units_sold, 0)
+            WHEN x.sales_date IS NULL AND NOT COALESCE(k.is_stocked_out, FALSE) THEN COALESCE(k.units_sold, 0)
         END AS countable_units,
         LAST_VALUE(r.price) IGNORE NULLS OVER (
-            PARTITION BY s.series_id ORDER BY c.sales_date ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+            PARTITION BY s.series_id, s.seen_on ORDER BY c.sales_date ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
         ) AS price
-    FROM series s
-    INNER JOIN calendar c ON c.sales_date >= s.first_date
+    FROM pasts s
+    INNER JOIN calendar c ON c.sales_date >= s.first_date AND COALESCE(c.sales_date < s.next_seen_on, TRUE)
     LEFT JOIN sales_known k ON s.series_id = k.series_id AND c.sales_date = k.sales_date
-    LEFT JOIN closures_known x ON s.store_id = x.store_id AND c.sales_date = x.closed_on
-    LEFT JOIN promotion_days p ON s.store_id = p.store_id AND s.item_id = p.item_id AND c.sales_date = p.sales_date
-    LEFT JOIN price_steps r ON s.series_id = r.series_id AND c.sales_date = r.sales_date
+    {%- for days, alias in (("closed_days", "x"), ("promotion_days", "p"), ("price_steps", "r")) %}
+    LEFT JOIN {{ days }} {{ alias }}
+        ON s.series_id = {{ alias }}.series_id AND s.seen_on = {{ alias }}.seen_on AND c.sales_date = {{ alias }}.sales_date
+    {%- endfor %}
 ),
 -- what the same kind of day usually sold before: a year of its weekday, with or without promotion
 expected AS (
     SELECT
         *,
         AVG(countable_units) OVER (
-            PARTITION BY series_id, weekday, on_promotion ORDER BY sales_date
+            PARTITION BY series_id, seen_on, weekday, on_promotion ORDER BY sales_date
             RANGE BETWEEN INTERVAL '364 days' PRECEDING AND INTERVAL '1 day' PRECEDING
         ) AS usual_units
     FROM panel
@@ -133,11 +148,12 @@ unconstrained AS (
 features AS (
     SELECT
         sales_date AS business_date,
+        seen_on,
         series_id,
         store_id,
         item_id,
         MAX(CASE WHEN units_sold > 0 THEN sales_date END) OVER (
-            PARTITION BY series_id ORDER BY sales_date ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+            PARTITION BY series_id, seen_on ORDER BY sales_date ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
         ) AS last_sale_date,
         first_sale_date,
         AVG(units) OVER {{ trailing(7) }} AS units_mean_7,
@@ -151,7 +167,7 @@ features AS (
             AS zero_share_28,
         units AS units_lag_1,
         {%- for day in range(2, 8) %}
-        LAG(units, {{ day - 1 }}) OVER (PARTITION BY series_id ORDER BY sales_date) AS units_lag_{{ day }},
+        LAG(units, {{ day - 1 }}) OVER (PARTITION BY series_id, seen_on ORDER BY sales_date) AS units_lag_{{ day }},
         {%- endfor %}
         {%- for day in range(1, 8) %}
         AVG(CASE WHEN weekday = {{ day }} THEN units END) OVER {{ trailing(56) }} AS weekday_mean_{{ day }},
@@ -170,7 +186,7 @@ features AS (
         price AS price_latest,
         AVG(CASE WHEN is_stocked_out THEN 1.0 ELSE 0.0 END) OVER {{ trailing(28) }} AS stockout_share_28,
         AVG(units) OVER (
-            PARTITION BY series_id ORDER BY sales_date ROWS BETWEEN 363 PRECEDING AND 336 PRECEDING
+            PARTITION BY series_id, seen_on ORDER BY sales_date ROWS BETWEEN 363 PRECEDING AND 336 PRECEDING
         ) AS units_next_28_last_year
     FROM unconstrained
 ),
@@ -189,8 +205,11 @@ judged AS (
     LEFT JOIN items_known i ON f.item_id = i.item_id
     LEFT JOIN stores_known t ON f.store_id = t.store_id
     WHERE
-        f.business_date BETWEEN :from_date AND :until_date
+        f.business_date BETWEEN f.seen_on AND :until_date
         AND f.business_date IN (SELECT business_date FROM OPERATIONS.BUSINESS_DATES WHERE closed_at <= :known_until)
+        {%- if has_steps is defined %}
+        AND MOD(DATEDIFF(DAY, f.business_date, :until_date::DATE), :step_days) = 0
+        {%- endif %}
 )
 SELECT
     business_date,

@@ -38,9 +38,9 @@ regions AS (
     QUALIFY ROW_NUMBER() OVER (PARTITION BY store_id ORDER BY generation DESC, position_ordinal DESC) = 1
 ),
 promotions_known AS (
-    SELECT promotion_id, store_id, item_id, starts_on, ends_on, discount, announced_at, op
+    SELECT promotion_id, store_id, item_id, starts_on, ends_on, discount, op
     FROM RAW.PROMOTIONS_CHANGES
-    WHERE known_at <= :known_until
+    WHERE known_at <= :known_until AND COALESCE(announced_at, known_at) <= :known_until
     QUALIFY ROW_NUMBER() OVER (PARTITION BY promotion_id ORDER BY generation DESC, position_ordinal DESC) = 1
 ),
 promotion_days AS (
@@ -59,13 +59,13 @@ promotion_days AS (
     INNER JOIN days d
         ON p.starts_on <= DATEADD(DAY, {{ near - 1 }}, d.sales_date)::DATE
         AND p.ends_on >= DATEADD(DAY, {{ 1 - near }}, d.sales_date)::DATE
-    WHERE p.op <> 'd' AND p.announced_at <= :known_until
+    WHERE p.op <> 'd'
     GROUP BY p.store_id, p.item_id, d.sales_date
 ),
 prices_known AS (
-    SELECT store_id, item_id, valid_from, price, announced_at, op
+    SELECT store_id, item_id, valid_from, price, op
     FROM RAW.PRICES_CHANGES
-    WHERE known_at <= :known_until
+    WHERE known_at <= :known_until AND COALESCE(announced_at, known_at) <= :known_until
     QUALIFY
         ROW_NUMBER() OVER (
             PARTITION BY store_id, item_id, valid_from ORDER BY generation DESC, position_ordinal DESC
@@ -75,7 +75,7 @@ prices_known AS (
 prices_ahead AS (
     SELECT store_id, item_id, valid_from, price
     FROM prices_known
-    WHERE op <> 'd' AND announced_at <= :known_until
+    WHERE op <> 'd'
     QUALIFY
         ROW_NUMBER() OVER (
             PARTITION BY store_id, item_id, GREATEST(valid_from, :business_date::DATE) ORDER BY valid_from DESC
@@ -89,15 +89,15 @@ prices AS (
     QUALIFY ROW_NUMBER() OVER (PARTITION BY p.store_id, p.item_id, d.sales_date ORDER BY p.valid_from DESC) = 1
 ),
 closures_known AS (
-    SELECT store_id, closed_on AS sales_date, announced_at, op
+    SELECT store_id, closed_on AS sales_date, op
     FROM RAW.STORE_CLOSURES_CHANGES
-    WHERE known_at <= :known_until
+    WHERE known_at <= :known_until AND COALESCE(announced_at, known_at) <= :known_until
     QUALIFY ROW_NUMBER() OVER (PARTITION BY store_id, closed_on ORDER BY generation DESC, position_ordinal DESC) = 1
 ),
 closures AS (
     SELECT store_id, sales_date
     FROM closures_known
-    WHERE op <> 'd' AND announced_at <= :known_until
+    WHERE op <> 'd'
 ),
 -- people shop before and after a closed day if it is not the one that is closed every week
 unusual_closures AS (

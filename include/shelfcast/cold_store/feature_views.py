@@ -1,9 +1,10 @@
 """Builds the feature tables, one partition a business date, from the statements that define each feature.
 
-A partition holds what was known at its date's close. The dates of the first snapshot were all known when they
-happened, so they are built in one statement; every later date has a statement of its own, because what was known at its
-close differs from what is known now. Dates are gone through in the order of their closes, which a late day-end job makes
-another than that of the dates: each close knows what came since the close before it, so nothing comes in twice or never.
+A partition holds what was known at its date's close. Of the first snapshot a row is known from one moment on, so its
+dates are built in one statement; every later date has a statement of its own, because the sales that were known at its
+close differ from those that are known now. Dates are gone through in the order of their closes, which a late day-end job
+makes another than that of the dates: each close knows what came since the close before it, so nothing comes in twice or
+never.
 """
 
 from dataclasses import dataclass

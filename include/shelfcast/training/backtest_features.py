@@ -92,11 +92,13 @@ def _insert_demand(
         "known_until": feature_views.closed_at(store, cutoff),
         "from_date": origins[0],
         "until_date": cutoff,
+        "step_days": declaration.origin_step_days,
     }
     chunks = 0
     for chunk, chunks in store.in_chunks(most_series=max(1, panel_rows // days)):
         say("features", part=chunk, parts=chunks)
-        store.insert_origins(parameters, step_days=declaration.origin_step_days)
+        # the dates between are read for their windows; written, they would be most of the table
+        store.run("cold_store/insert_demand", parameters, has_steps="TRUE")
     return chunks
 
 

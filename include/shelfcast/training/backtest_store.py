@@ -2,13 +2,11 @@
 
 from collections.abc import Iterator
 from datetime import date, datetime
-from functools import cache
 from pathlib import Path
 
 import duckdb
 import pandas as pd
 import pyarrow as pa
-import sqlglot
 
 from shelfcast.cold_store import feature_views, load_batch
 from shelfcast.cold_store.cold_store import Parameters
@@ -101,18 +99,6 @@ class BacktestStore(DuckDBStore):
         check = RowCheck(connection=self.connection, table=OUTLIERS, file=DAILY_SALES)
         return check.count("TRUE")
 
-    def insert_origins(self, parameters: Parameters, *, step_days: int) -> None:
-        """Runs `sql/cold_store/insert_demand.sql`, keeping every `step_days`th date back from `until_date` only.
-
-        The dates between are read for their windows; written, they would be most of the table.
-        """
-        query = _query_of_insert(statement("cold_store/insert_demand"))
-        self.connection.execute(
-            f"INSERT INTO {feature_views.DEMAND} SELECT * FROM ({query}) "  # noqa: S608
-            "WHERE date_diff('day', business_date, $until_date::DATE) % $step_days = 0",
-            {**parameters, "step_days": step_days},
-        )
-
     def see(self, table: str, rows: str = "") -> None:
         """Lets the statements see part of a table of `LARGE` only.
 
@@ -196,9 +182,3 @@ class BacktestStore(DuckDBStore):
             **known,
         )
         self.connection.execute(f"DROP TABLE {landed}")
-
-
-@cache
-def _query_of_insert(text: str) -> str:
-    """What an INSERT statement of the cold store inserts, in DuckDB's words."""
-    return str(sqlglot.parse_one(text, read="snowflake").expression.sql(dialect="duckdb"))

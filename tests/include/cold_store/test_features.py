@@ -60,16 +60,15 @@ def panel(world, item, store, on):
     for number in range((on - min(own)).days + 1):
         when = min(own) + timedelta(days=number)
         promoted = any(
-            start <= when <= end
-            for start, end in PROMOTED.get((item, store), [])
-            if close(start - timedelta(days=3)) <= close(on)
+            start <= when <= end and announced <= close(on) for start, end, announced in PROMOTED.get((item, store), [])
         )
         kind = (when.isoweekday(), promoted)
         alike = [row.counted for row in rows if (row.when.isoweekday(), row.promoted) == kind]
         usual = mean(alike[-52:]) if any(value is not None for value in alike[-52:]) else None
         sold, is_empty = units.get((item, store, when), 0.0), (item, store, when) in EMPTY
-        counted = None if (store, when) in CLOSED or is_empty else sold
-        wanted = max(sold, usual) if is_empty and (store, when) not in CLOSED and usual is not None else counted
+        is_closed = CLOSED.get((store, when), datetime.max) <= close(on)
+        counted = None if is_closed or is_empty else sold
+        wanted = max(sold, usual) if is_empty and not is_closed and usual is not None else counted
         rows.append(Day(when, wanted, counted, promoted, usual))
     return rows
 
@@ -81,7 +80,7 @@ def level(rows, days):
     return sum(row.counted for row in known) / usual if usual else None
 
 
-@pytest.mark.parametrize("number", [15, 59, 61, 65])
+@pytest.mark.parametrize("number", [15, 20, 21, 36, 40, 45, 48, 49, 50, 59, 61, 65])
 @pytest.mark.parametrize(("item", "store"), SERIES)
 def test_every_feature_equals_the_loop(world, number, item, store):
     on = day(number)
@@ -100,14 +99,15 @@ def test_every_feature_equals_the_loop(world, number, item, store):
         expected[f"weekday_regular_mean_{weekday}"] = mean([row.wanted for row in of_day if not row.promoted])
         expected[f"weekday_promotion_mean_{weekday}"] = mean([row.wanted for row in of_day if row.promoted])
     regular, promoted = (mean([row.wanted for row in rows if row.promoted is flag]) for flag in (False, True))
-    expected["promotion_uplift_364"] = promoted / regular
+    expected["promotion_uplift_364"] = promoted / regular if regular else None
     expected |= {f"level_{days}": level(rows, days) for days in (7, 14, 28, 56)}
     own = world.known_units(on)
     sold = [row.when for row in rows if own.get((item, store, row.when))]
     expected["days_since_first_sale"] = (on - sold[0]).days
     expected["days_since_last_sale"] = (on - sold[-1]).days
     expected["stockout_share_28"] = mean([float((item, store, row.when) in EMPTY) for row in rows[-28:]])
-    steps = [(max(when, rows[0].when), price) for when, price in PRICES.get((item, store), []) if when <= on]
+    told = [(when, price) for when, price, announced in PRICES.get((item, store), []) if announced <= close(on)]
+    steps = [(max(when, rows[0].when), price) for when, price in told if when <= on]
     prices = [([price for start, price in steps if start <= when] or [None])[-1] for when, *_ in rows]
     expected["price_latest"], expected["price_mean_56"] = prices[-1], mean(prices[-56:])
     # held against loops of their own below
@@ -168,7 +168,7 @@ def nearest(days, number):
 
 def promotion_by_loop(item, store, number):
     own = [plan[2:] for plan in PLANS["promotions"] if plan[:2] == (item, store)]
-    own += [((a - FIRST).days, (b - FIRST).days, 0.2) for a, b in PROMOTED.get((item, store), [])]
+    own += [((a - FIRST).days, (b - FIRST).days, 0.2) for a, b, _ in PROMOTED.get((item, store), [])]
     running = [plan for plan in own if plan[0] <= number <= plan[1]]
     days = [other for start, end, _ in own for other in range(start, end + 1)]
     since, until = nearest(days, number)
@@ -212,7 +212,7 @@ def calendar_by_loop(number):
 
 
 def price_by_loop(item, store, number):
-    steps = [((on - FIRST).days, price) for on, price in PRICES.get((item, store), [])]
+    steps = [((on - FIRST).days, price) for on, price, _ in PRICES.get((item, store), [])]
     steps += [plan[2:] for plan in PLANS["prices"] if plan[:2] == (item, store)]
     return {"price": max((step for step in steps if step[0] <= number), default=(0, math.nan))[1]}
 
@@ -304,7 +304,7 @@ def test_days_ahead_are_told_as_they_were_announced():
     assert ahead.loc["soap@S1", "on_promotion"].tolist() == [0, 1, 1, 0, 0]
     assert ahead.loc[("soap@S1", 2), "discount"] == 0.3
     assert ahead.loc["milk@S2", "is_public_holiday"].tolist() == [0, 0, 1, 0, 0]
-    assert ahead.loc["milk@S1", "price"].tolist() == [2.5, 2.5, 3.0, 3.0, 3.0]
+    assert ahead.loc["milk@S1", "price"].tolist() == [1.8, 1.8, 3.0, 3.0, 3.0]
     assert ahead.loc["milk@S1", "is_open"].tolist() == [1, 1, 1, 1, 0]
     assert ahead.loc["milk@S1", "is_open_day_after"].tolist() == [1, 1, 1, 0, 1]
     assert ahead.loc["milk@S1", "is_open_day_before"].tolist() == [1, 1, 1, 1, 1]
@@ -374,8 +374,47 @@ def test_history_in_one_statement_equals_day_by_day(world):
     other.store.connection.execute("UPDATE OPERATIONS.BUSINESS_DATES SET position = 1")
     for number in range(SNAPSHOT_DAYS):
         other.build(day(number))
-    for number in (20, 40, 59):
+    for number in range(SNAPSHOT_DAYS):
         same(other.rows("FEATURES.DEMAND", day(number)), world.rows("FEATURES.DEMAND", day(number)))
+
+
+def tell_at_random(world, rng, count=60):
+    """Promotions, prices and closures that are announced, changed and deleted at any time, in any order."""
+    for number in range(count):
+        item, store = SERIES[rng.integers(len(SERIES))]
+        start, place = day(int(rng.integers(0, 60))), {"store_id": store}
+        for op in ("c", "u", "u", "d")[: rng.integers(1, 5)]:
+            moments = [close(day(int(value))) - timedelta(hours=int(value) % 7) for value in rng.integers(-5, 75, 2)]
+            told = {"known_at": moments[0]} | ({} if op == "d" else {"announced_at": moments[1]})
+            moved = start + timedelta(days=int(rng.integers(0, 4)))
+            end = moved + timedelta(days=int(rng.integers(0, 25)))
+            plan = {**place, "item_id": item, "starts_on": moved, "ends_on": end, "discount": 0.2}
+            world.add("promotions", op, FIRST, **({} if op == "d" else plan), promotion_id=100 + number, **told)
+            price = {**place, "item_id": item, "valid_from": start}
+            world.add("prices", op, FIRST, **price, **told, price=None if op == "d" else float(rng.integers(1, 4)))
+            if number % 6 == 0:
+                world.add("store_closures", op, FIRST, **place, closed_on=start, **told)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_a_range_in_one_statement_is_its_dates_one_by_one_whatever_was_told_when(world, seed):
+    other = World()
+    tell_at_random(other, np.random.default_rng(seed))
+    feature_views.prepare(other.store)
+    other.store.connection.register("sold", world.store.connection.execute("SELECT * FROM FEATURES.DAILY_SALES").df())
+    other.store.connection.execute("INSERT INTO FEATURES.DAILY_SALES SELECT * FROM sold")
+    dates = [day(number) for number in range(9, SNAPSHOT_DAYS, 5)]
+
+    def built(from_date, until_date):
+        span = {"from_date": from_date, "until_date": until_date, "known_until": close(until_date)}
+        other.store.run("cold_store/delete_partition", span, table="FEATURES.DEMAND")
+        other.store.run("cold_store/insert_demand", {**span, "oldest_date": FIRST})
+        return {on: other.rows("FEATURES.DEMAND", on) for on in dates}
+
+    alone = {on: built(on, on)[on] for on in dates}
+    together = built(dates[0], dates[-1])
+    for on in dates:
+        same(together[on], alone[on])
 
 
 def test_a_partition_of_a_long_history_is_the_same_alone_and_among_others():

@@ -50,7 +50,7 @@ def world():
 @pytest.fixture(scope="module")
 def store(world, tmp_path_factory):
     folder = tmp_path_factory.mktemp("backtest")
-    declared = declarations.load("demand").model_copy(update={"horizon_days": HORIZON, "origins": 3})
+    declared = declarations.load("demand").model_copy(update={"horizon_days": HORIZON, "origins": 7})
     with BacktestStore(folder / "backtest.duckdb", num_threads=1) as made:
         (folder / "shop").mkdir()
         made.load_history(files_of(world, folder / "shop"))
@@ -64,7 +64,7 @@ def numbers(store, table, on):
 
 
 @pytest.mark.parametrize("table", KEYS)
-@pytest.mark.parametrize("days_before", [0, 7, 14])
+@pytest.mark.parametrize("days_before", [0, 7, 14, 21, 28, 35, 42])
 def test_features_of_a_backtest_are_those_of_the_cold_store(world, store, table, days_before):
     on = day(SNAPSHOT_DAYS + LATER_DAYS - 1 - days_before)
     if table == "FEATURES.DEMAND_AHEAD":
