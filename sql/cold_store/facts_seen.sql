@@ -4,9 +4,13 @@
 {%- macro of_fact(order) -%}
 (PARTITION BY kind, fact_id ORDER BY {{ order }})
 {%- endmacro %}
+{%- set following = "(ORDER BY told_at, is_close ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING)" %}
 WITH
 closes AS (
-    SELECT business_date, closed_at
+    SELECT
+        business_date,
+        closed_at,
+        COALESCE(LAG(business_date) OVER (ORDER BY business_date), DATEADD(DAY, -1, business_date)::DATE) AS date_before
     FROM OPERATIONS.BUSINESS_DATES
     WHERE
         business_date BETWEEN :from_date AND :until_date
@@ -60,24 +64,24 @@ versions AS (
     FROM RAW.STORE_CLOSURES_CHANGES
     WHERE known_at <= :known_until AND closed_on <= :until_date
 ),
--- the first date whose close is not before a moment
+-- the first date whose close is not before a moment, and the date before that one
 moments AS (
     SELECT
         told_at,
         is_close,
-        MIN(business_date) OVER (
-            ORDER BY told_at, is_close ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING
-        ) AS seen_on
+        MIN(business_date) OVER {{ following }} AS seen_on,
+        MIN(date_before) OVER {{ following }} AS date_before
     FROM (
-        SELECT DISTINCT told_at, 0 AS is_close, NULL::DATE AS business_date FROM versions
+        SELECT DISTINCT told_at, 0 AS is_close, NULL::DATE AS business_date, NULL::DATE AS date_before FROM versions
         UNION ALL
-        SELECT closed_at AS told_at, 1 AS is_close, business_date FROM closes
+        SELECT closed_at AS told_at, 1 AS is_close, business_date, date_before FROM closes
     ) m
 ),
 seen AS (
     SELECT
         v.*,
         m.seen_on,
+        m.date_before,
         MIN(m.seen_on) OVER (
             PARTITION BY v.kind, v.fact_id ORDER BY v.generation, v.position_ordinal
             ROWS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING
@@ -90,7 +94,7 @@ seen AS (
 chained AS (
     SELECT
         *,
-        op <> 'd' AND starts_on < seen_on AS has_past,
+        op <> 'd' AND starts_on <= date_before AS has_past,
         LAG(CASE WHEN op <> 'd' THEN starts_on END) OVER {{ of_fact("seen_on") }} AS starts_before,
         LAG(ends_on) OVER {{ of_fact("seen_on") }} AS ends_before,
         LAG(price) OVER {{ of_fact("seen_on") }} AS price_before
@@ -103,10 +107,10 @@ told AS (
         *,
         SUM(
             CASE
-                WHEN has_past <> COALESCE(starts_before < seen_on, FALSE) THEN 1
+                WHEN has_past <> COALESCE(starts_before <= date_before, FALSE) THEN 1
                 WHEN NOT has_past THEN 0
                 WHEN starts_on <> starts_before OR price <> price_before THEN 1
-                WHEN ends_on <> ends_before AND LEAST(ends_on, ends_before) < DATEADD(DAY, -1, seen_on)::DATE THEN 1
+                WHEN ends_on <> ends_before AND LEAST(ends_on, ends_before) < date_before THEN 1
                 ELSE 0
             END
         ) OVER {{ of_fact("seen_on ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW") }} AS pasts_told

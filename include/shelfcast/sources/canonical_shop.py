@@ -1,7 +1,8 @@
 """A canonical folder as the shop's tables in Parquet: promotions, prices, closures, holidays from the days' columns.
 
 What a file says of a day that was *known ahead* counts as announced `lead_days` before it; what was *observed only*, on
-the day itself. Plumbing of the folder's own DuckDB, so not in `sql/`.
+the day itself. So the plan that is known at a cutoff ends with the horizon, and nothing tells how a promotion goes on
+behind it. Plumbing of the folder's own DuckDB, so not in `sql/`.
 """
 
 from pathlib import Path
@@ -19,7 +20,7 @@ SELECT
     {IS_STOCKED_OUT} AS is_stocked_out, sales_date + INTERVAL 86399 SECOND AS known_at
 FROM sales WHERE units_sold > 0 OR {IS_STOCKED_OUT}"""  # noqa: S608
 
-# days in a row, told by their number minus their rank, are one promotion
+# days in a row, told by their number minus their rank, are one promotion; each day that is announced is a version of it
 PROMOTIONS = """
 WITH days AS (
     SELECT store_id, item_id, sales_date, coalesce(discount, 0) AS discount FROM {days} WHERE on_promotion > 0
@@ -31,9 +32,10 @@ runs AS (
     FROM days
 )
 SELECT
-    row_number() OVER () AS promotion_id, store_id, item_id, min(sales_date) AS starts_on, max(sales_date) AS ends_on,
-    discount, CAST(min(sales_date) - INTERVAL {lead} DAY AS TIMESTAMP) AS announced_at
-FROM runs GROUP BY store_id, item_id, discount, run"""
+    dense_rank() OVER (ORDER BY store_id, item_id, discount, run) AS promotion_id, store_id, item_id,
+    min(sales_date) OVER (PARTITION BY store_id, item_id, discount, run) AS starts_on, sales_date AS ends_on,
+    discount, CAST(sales_date - INTERVAL {lead} DAY AS TIMESTAMP) AS announced_at
+FROM runs"""
 
 PRICES = """
 SELECT store_id, item_id, sales_date AS valid_from, price,
@@ -47,9 +49,14 @@ SELECT store_id, sales_date AS closed_on, 'closed' AS reason,
 FROM ({closed}) GROUP BY store_id, sales_date HAVING max(is_open) = 0"""
 
 # each store is a region of its own: a day may be a holiday in one and not in its neighbour
-HOLIDAYS = (
-    "SELECT DISTINCT store_id AS region, sales_date AS holiday_on, '{kind}' AS kind, '{kind}' AS name FROM ({days})"
-)
+HOLIDAYS = """
+SELECT store_id AS region, sales_date AS holiday_on, kind, kind AS name, min(told_at) AS announced_at
+FROM ({days}) GROUP BY ALL"""
+HOLIDAYS_OF_DAYS = """
+SELECT store_id, sales_date, '{kind}' AS kind, CAST(sales_date - INTERVAL {lead} DAY AS TIMESTAMP) AS told_at
+FROM {days} WHERE is_{kind}_holiday > 0"""
+HOLIDAYS_OF_CALENDAR = """
+SELECT store_id, sales_date, '{kind}' AS kind, TIMESTAMP '1970-01-01' AS told_at FROM ({days})"""
 STORES = """
 SELECT s.store_id, s.store_id AS region, 'all' AS store_group, {opened} AS opened_on, {closed} AS closed_on
 FROM (SELECT store_id, min(sales_date) AS first_on FROM sales GROUP BY store_id) AS s {join}"""
@@ -96,9 +103,9 @@ def _queries(folder: CanonicalFolder, lead_days: int) -> dict[str, str]:
     if closed:
         lead = 0 if folder.role("is_open") == "observed-only" else lead_days
         queries["store_closures"] = CLOSURES.format(closed=closed, lead=lead)
-    holidays = [query for kind in ("public", "school") for query in _holidays(folder, kind)]
+    holidays = [query for kind in ("public", "school") for query in _holidays(folder, kind, lead_days)]
     if holidays:
-        queries["holidays"] = " UNION ".join(holidays)
+        queries["holidays"] = HOLIDAYS.format(days=" UNION ALL ".join(holidays))
     if folder.has("weather_forecasts"):
         queries["weather_forecasts"] = _weather(folder)
     return queries
@@ -122,12 +129,13 @@ def _closed(folder: CanonicalFolder) -> str:
     return " UNION ALL ".join(parts)
 
 
-def _holidays(folder: CanonicalFolder, kind: str) -> list[str]:
+def _holidays(folder: CanonicalFolder, kind: str, lead_days: int) -> list[str]:
+    """Those of the days, known as far ahead as the rest of the plan, and those of the calendar, which always were."""
     column, found = f"is_{kind}_holiday", []
     if folder.role(column) != "not used":
-        found.append(HOLIDAYS.format(kind=kind, days=f"SELECT * FROM {DAYS} WHERE {column} > 0"))  # noqa: S608
+        found.append(HOLIDAYS_OF_DAYS.format(kind=kind, days=DAYS, lead=lead_days))
     if column in folder.columns("calendar"):
-        found.append(HOLIDAYS.format(kind=kind, days=_calendar(column, f"{number(column)} > 0")))
+        found.append(HOLIDAYS_OF_CALENDAR.format(kind=kind, days=_calendar(column, f"{number(column)} > 0")))
     return found
 
 

@@ -33,10 +33,9 @@ OUTLIERS = "FEATURES.OUTLIERS"
 
 BATCH_ROWS = 100_000
 FIRST_GENERATION = 1
+ANNOUNCED = "announced_at"
 END_OF_TIME = datetime(9999, 1, 1)
-_VERSION = (
-    "'r' AS op, 0 AS position, 0 AS position_ordinal, 1 AS generation, NULL AS committed_at, 'backtest' AS batch_id"
-)
+_VERSION = "'r' AS op, 0 AS position, 1 AS generation, NULL AS committed_at, 'backtest' AS batch_id"
 
 
 class BacktestStore(DuckDBStore):
@@ -63,8 +62,9 @@ class BacktestStore(DuckDBStore):
     def load_history(self, folder: Path) -> None:
         """Loads the shop's tables in `folder`, one sub-folder of Parquet files each, as a first snapshot.
 
-        A row is known from the moment that its table's `known_column` names. Daily sales come from the orders, or
-        ready from the sub-folder `daily_sales`.
+        A row is known from the moment that its table's `known_column` names, or that the files announce it at. Rows of one
+        key are its versions, in the order in which they were announced. Daily sales come from the orders, or ready from
+        the sub-folder `daily_sales`.
         """
         for table in TABLES.values():
             if (folder / table.name).is_dir():
@@ -166,12 +166,16 @@ class BacktestStore(DuckDBStore):
 
     def _load_table(self, table: Table, folder: Path) -> None:
         landed, changes = f"RAW.{table.name.upper()}_LANDED", f"RAW.{table.name.upper()}_CHANGES"
-        columns = ", ".join(f'"{name}"' for name in table.column_names)
-        shape = f"CREATE OR REPLACE TABLE {landed} AS SELECT * EXCLUDE (known_at) FROM {changes} LIMIT 0"  # noqa: S608
-        rows = f"INSERT INTO {landed} BY NAME SELECT {columns}, {_VERSION} FROM read_parquet(?)"  # noqa: S608
-        self.connection.execute(shape)
-        self.connection.execute(rows, [str(folder / "*.parquet")])
-        known = {"known_column": table.known_column} if table.known_column else {}
+        columns, keys = (", ".join(f'"{name}"' for name in names) for names in (table.column_names, table.key))
+        files = str(folder / "*.parquet")
+        given = self.connection.read_parquet(files).columns
+        told = table.known_column or (ANNOUNCED if ANNOUNCED in given else "TIMESTAMP '1970-01-01'")
+        number = f"row_number() OVER (PARTITION BY {keys} ORDER BY {told}) - 1" if told == ANNOUNCED else "0"
+        version = f"{_VERSION}, {number} AS position_ordinal, {told} AS told_at"
+        shape = f"SELECT * EXCLUDE (known_at), NULL::TIMESTAMP AS told_at FROM {changes} LIMIT 0"  # noqa: S608
+        self.connection.execute(f"CREATE OR REPLACE TABLE {landed} AS {shape}")
+        rows = f"INSERT INTO {landed} BY NAME SELECT {columns}, {version} FROM read_parquet(?)"  # noqa: S608
+        self.connection.execute(rows, [files])
         self.run(
             "cold_store/merge_changes",
             {"first_generation": FIRST_GENERATION},
@@ -179,6 +183,6 @@ class BacktestStore(DuckDBStore):
             changes=changes,
             keys=table.key,
             columns=table.column_names,
-            **known,
+            known_column="told_at",
         )
         self.connection.execute(f"DROP TABLE {landed}")

@@ -165,6 +165,25 @@ def test_rows_after_the_cutoff_may_be_missing_altogether(tmp_path, forecasts):
     assert "nothing was sold after it yet" in report.notes[0]
 
 
+@pytest.mark.parametrize("horizon", [5, HORIZON])
+def test_rows_beyond_the_horizon_change_no_forecast(tmp_path, horizon):
+    """Of what is known ahead, the plan of the horizon is all: promotions and holidays go on behind it, prices change."""
+    frame, last = sales(), pd.Timestamp(CUTOFF) + timedelta(days=horizon)
+    day = (frame["sales_date"] - last).dt.days
+    frame["on_promotion"] |= day.between(-3, 30)
+    frame["is_public_holiday"] = day.isin([-40, -9, 0, 3, 6]).astype(int)
+    frame["is_school_holiday"] = day.between(-2, 9).astype(int)
+    frame.loc[(day > 0) & (frame["sales_date"].dt.weekday < 2), "is_open"] = 0
+    frame.loc[day > 2, "price"] = 9.0
+    roles = write(tmp_path / "roles", frame)
+    (roles / "dataset.yaml").write_text("columns: {price: known-ahead}")
+    declared = small_declaration().model_copy(update={"origins": 17})
+    _, whole = run(roles, horizon=horizon, declared=declared)
+    write(roles, frame[day <= 0])
+    _, cut = run(roles, horizon=horizon, declared=declared)
+    pd.testing.assert_frame_equal(cut, whole)
+
+
 def test_future_rows_in_the_past_file_are_taken_as_plans(tmp_path, forecasts):
     frame = sales()
     frame.loc[frame["sales_date"] > pd.Timestamp(CUTOFF), ["units_sold", "price"]] = np.nan
@@ -208,7 +227,9 @@ tables:
 
 
 def test_a_declaration_of_the_same_sales_under_other_names_forecasts_the_same(tmp_path):
+    """Promotions of a day each: of longer ones the declaration tells the end, however far ahead it is."""
     frame = sales().drop(columns="price")
+    frame["on_promotion"] &= frame["sales_date"].dt.weekday == 2
     _, canonical = run(write(tmp_path / "canonical", frame), baselines=True)
     declared = tmp_path / "declared"
     declared.mkdir()

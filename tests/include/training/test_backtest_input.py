@@ -296,16 +296,18 @@ def test_negative_sales_and_double_days_are_mended_on_request(tmp_path):
     assert ("I0", pd.Timestamp(FIRST) + timedelta(days=7)) not in daily.index
 
 
-def test_promotions_in_a_row_are_one_and_announced_ahead(tmp_path):
+def test_promotions_in_a_row_are_one_that_is_announced_day_by_day_ahead(tmp_path):
     flags = np.zeros(DAYS)
     flags[10:15] = flags[20:22] = 1
     _, out = read(write(tmp_path / "shop", sales(on_promotion=np.tile(flags, 6), discount=0.25)), tmp_path)
     promotions = table(out, "promotions")
-    first = promotions[promotions["item_id"] == "I0"].sort_values("starts_on").iloc[0]
-    assert len(promotions) == 12
-    assert (first["ends_on"] - first["starts_on"]).days == 4
-    assert (first["starts_on"] - first["announced_at"]).days == 14
-    assert first["discount"] == 0.25
+    versions = promotions[promotions["item_id"] == "I0"].sort_values("ends_on").head(5)
+    assert promotions["promotion_id"].nunique() == 12
+    assert versions["promotion_id"].nunique() == 1
+    assert (versions["starts_on"] == versions["ends_on"].min()).all()
+    assert (versions["ends_on"] - versions["starts_on"]).dt.days.tolist() == [0, 1, 2, 3, 4]
+    assert (versions["ends_on"] - versions["announced_at"]).dt.days.eq(14).all()
+    assert versions["discount"].eq(0.25).all()
 
 
 def test_promotions_that_are_only_observed_are_known_day_by_day(tmp_path):
