@@ -4,6 +4,7 @@ LightGBM ends the whole process (SIGABRT) when it parses a text that is cut or d
 parses a text is one that may be lost: `python -P trial.py FEATURES < model.txt`.
 """
 
+import math
 import re
 import signal
 import subprocess
@@ -58,6 +59,10 @@ def fault_of(text: str, *, features: int) -> str | None:
     sizes = re.search(r"^tree_sizes=(.*)$", text, flags=re.MULTILINE)
     if sizes is None or END_OF_TREES not in text:
         return "its trees have no end: the text was cut"
+    for leaves in re.findall(r"^leaf_value=(.*)$", text, flags=re.MULTILINE):
+        endless = next((leaf for leaf in leaves.split() if not math.isfinite(float(leaf))), None)
+        if endless is not None:
+            return f"a leaf of it is {endless}"
     booster = lightgbm.Booster(model_str=text)
     trees, columns = booster.num_trees(), booster.num_feature()
     if (trees, columns) != (len(sizes[1].split()), features):

@@ -53,7 +53,8 @@ def read_partition(store: ColdStore, layout: Layout, business_date: date) -> Par
     numbers = _floats(features, layout.as_of_features)
     if layout.ahead_covariates:
         numbers = np.hstack([numbers, _ahead(store, layout, business_date, entities)])
-    return Partition(entities=entities, numbers=numbers.astype(np.float32))
+    with np.errstate(over="ignore"):  # what is beyond float32 is infinite, which readers say of its series
+        return Partition(entities=entities, numbers=numbers.astype(np.float32))
 
 
 def _ahead(store: ColdStore, layout: Layout, business_date: date, entities: list[str]) -> npt.NDArray[np.float64]:

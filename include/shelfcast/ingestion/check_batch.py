@@ -76,7 +76,11 @@ def _expectations(gx: Any, table: Table, rows: int) -> list[Any]:
     made += [gx.expectations.ExpectColumnValuesToNotBeNull(column=name) for name in table.key]
     for name in _bounded(table):
         column = table.column(name)
-        made.append(gx.expectations.ExpectColumnValuesToBeBetween(column=name, min_value=column.minimum))
+        made.append(
+            gx.expectations.ExpectColumnValuesToBeBetween(
+                column=name, min_value=column.minimum, max_value=column.maximum
+            )
+        )
     return made
 
 

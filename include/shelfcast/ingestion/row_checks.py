@@ -77,6 +77,8 @@ def _faults(table: Table, column: Column, types: dict[str, str]) -> list[tuple[s
         faults.append((f"{value} <> try_cast({column.name} AS DECIMAL(38,18))", "has more than 2 decimals"))
     if column.minimum is not None:
         faults.append((f"{value} < {column.minimum:g}", f"is below {column.minimum:g}"))
+    if column.maximum is not None:
+        faults.append((f"{value} > {column.maximum:.0f}", f"is above {column.maximum:.0f}"))
     if column.choices:
         listed = ", ".join(f"'{choice}'" for choice in column.choices)
         faults.append((f"{kept}{value} NOT IN ({listed})", f"is none of {', '.join(column.choices)}"))

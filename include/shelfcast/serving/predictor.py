@@ -27,6 +27,8 @@ class Reason(StrEnum):
     """The series has not been observed on a single day yet."""
     STALE_FEATURES = "stale_features"
     """What is known of the series is older than the forecaster was told to serve."""
+    NOT_FINITE = "not_finite"
+    """A number of what is known of it, or of what would be forecast, is beyond all numbers."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,14 +40,14 @@ class Forecast:
         is_open: Shape (n, h); whether the store is open, which it is unless it is known to be closed.
         mean: Shape (n, h), not negative, 0 on days that a store is closed.
         quantiles: Shape (n, h, quantiles), never descending along the last axis.
-        has_history: Length n; a series without history has no forecast.
+        is_finite: Length n; whether each of a series' numbers is one. What is not finite is no forecast.
     """
 
     sales_dates: list[date]
     is_open: npt.NDArray[np.bool_]
     mean: Floats
     quantiles: Floats
-    has_history: npt.NDArray[np.bool_]
+    is_finite: npt.NDArray[np.bool_]
 
 
 class Predictor:
@@ -92,12 +94,13 @@ class Predictor:
         mean[~is_open] = 0.0
         quantiles = self.bundle.calibration.apply(mean, spread)
         shape = (len(vectors), horizon_days)
+        is_finite = np.isfinite(mean) & np.isfinite(quantiles).all(axis=1)
         return Forecast(
             sales_dates=[today + timedelta(days=int(day)) for day in days],
             is_open=is_open.reshape(shape),
             mean=mean.reshape(shape),
             quantiles=quantiles.reshape(*shape, -1),
-            has_history=np.array([self.has_history(vector) for vector in vectors]),
+            is_finite=np.asarray(is_finite.reshape(shape).all(axis=1)),
         )
 
     def predict(self, numbers: Floats) -> tuple[Floats, Floats]:
@@ -105,6 +108,12 @@ class Predictor:
         columns: Columns = {name: numbers[:, position] for position, name in enumerate(self.declaration.as_of_features)}
         mean, spread = self._means(columns)
         return mean, self.bundle.calibration.apply(mean, spread)
+
+    def reason_of(self, vector: Vector) -> Reason | None:
+        """Why nothing can be forecast from a vector; `None` if something can."""
+        if np.isinf(vector.numbers).any():
+            return Reason.NOT_FINITE
+        return None if self.has_history(vector) else Reason.NO_HISTORY
 
     def has_history(self, vector: Vector) -> bool:
         """Whether a single number says what the series usually sells."""

@@ -35,7 +35,7 @@ def chosen(predictor: Predictor, values: Mapping[str, bytes], *, count: int) -> 
     """
     fields = predictor.declaration.vector_fields
     vectors = ((name, unpack(values[name], fields=fields)) for name in _spread(sorted(values), count))
-    found = list(islice((each for each in vectors if predictor.has_history(each[1])), count))
+    found = list(islice((each for each in vectors if predictor.reason_of(each[1]) is None), count))
     if not found:
         raise ReleaseError(
             f"None of {len(values)} vectors of {predictor.declaration.name} has history, so there is nothing to probe "

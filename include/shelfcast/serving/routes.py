@@ -108,6 +108,7 @@ def _add_prediction(app: FastAPI, source: Source, model: ModelDeclaration) -> No
         generation, vector = await source.vector(
             predictor.declaration, str(entity), unknown=f"There is no {model.entity} {entity} with an order yet."
         )
+        _refuse(predictor.reason_of(vector), str(entity))
         return {model.entity: entity, **_prediction(predictor, vector.numbers.astype(float), generation, vector)}
 
 
@@ -120,9 +121,9 @@ def _forecast(predictor: Predictor, vector: Vector, generation: str, asked: Fore
             f"This release forecasts {horizon} days ahead, asked for were {asked.horizon_days}.",
         )
     overrides = [_override(each, vector, asked.horizon_days) for each in asked.overrides]
-    if not predictor.has_history(vector):
-        raise Refused(404, Reason.NO_HISTORY, f"{asked.series} has not been observed on a single day yet.")
+    _refuse(predictor.reason_of(vector), asked.series)
     made = predictor.forecast([vector], horizon_days=asked.horizon_days, overrides=overrides)
+    _refuse(None if made.is_finite.all() else Reason.NOT_FINITE, asked.series)
     return ForecastAnswer(
         series_id=asked.series,
         release_id=predictor.bundle.release_id,
@@ -131,6 +132,19 @@ def _forecast(predictor: Predictor, vector: Vector, generation: str, asked: Fore
         level=LEVEL,
         forecasts=days_of(made),
     )
+
+
+def _refuse(reason: Reason | None, name: str) -> None:
+    """Refuses an entity that nothing can be forecast of."""
+    if reason is Reason.NO_HISTORY:
+        raise Refused(404, reason, f"{name} has not been observed on a single day yet.")
+    if reason is Reason.NOT_FINITE:
+        raise Refused(
+            503,
+            reason,
+            f"A number that is known of {name}, or a forecast from it, is endless. Look at its features in the cold store, "
+            "mend what they come from, and clear feature_views of that date.",
+        )
 
 
 def _override(asked: DayOverride, vector: Vector, horizon_days: int) -> Override:
@@ -164,6 +178,7 @@ def _prediction(
     vector: Vector | None = None,
 ) -> dict[str, Any]:
     mean, quantiles = predictor.predict(numbers[None, :])
+    _refuse(None if np.isfinite([*mean, *quantiles[0]]).all() else Reason.NOT_FINITE, "the customer")
     answer = PredictionAnswer(
         release_id=predictor.bundle.release_id,
         generation=generation,

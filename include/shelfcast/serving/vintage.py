@@ -17,6 +17,7 @@ from shelfcast.hot_store.vector import unpack
 from shelfcast.serving.predictor import Predictor, Reason
 
 QUANTILES = ("q05", "q25", "q50", "q75", "q95")
+NUMBERS = ("mean", *QUANTILES)
 
 
 def prepare_ledger(store: ColdStore) -> None:
@@ -47,14 +48,19 @@ def forecast_all(
             f"The hot store is not of {business_date}: {first_offenders(stale)}. Clear feature_cache_refresh."
         )
     reasons = {name: Reason.UNKNOWN_SERIES for name in active if name not in vectors}
-    reasons |= {name: Reason.NO_HISTORY for name, vector in vectors.items() if not predictor.has_history(vector)}
-    told = [name for name in active if name not in reasons]
-    parts = [_reason_rows(reasons, horizon, business_date)]
-    if told:
-        made = predictor.forecast([vectors[name] for name in told], horizon_days=horizon)
-        numbers = np.concatenate([made.mean[..., None], made.quantiles], axis=2).reshape(len(told) * horizon, -1)
-        rows = pd.DataFrame(numbers, columns=["mean", *QUANTILES])
+    reasons |= {name: reason for name, vector in vectors.items() if (reason := predictor.reason_of(vector))}
+    asked = [name for name in active if name not in reasons]
+    parts = []
+    if asked:
+        made = predictor.forecast([vectors[name] for name in asked], horizon_days=horizon)
+        reasons |= {
+            name: Reason.NOT_FINITE for name, is_finite in zip(asked, made.is_finite, strict=True) if not is_finite
+        }
+        told = [name for name in asked if name not in reasons]
+        numbers = np.concatenate([made.mean[..., None], made.quantiles], axis=2)[made.is_finite]
+        rows = pd.DataFrame(numbers.reshape(-1, len(NUMBERS)), columns=NUMBERS)
         parts.append(rows.assign(**_keys(told, horizon, business_date), reason_code=None))
+    parts.append(_reason_rows(reasons, horizon, business_date))
     return pd.concat(parts, ignore_index=True).sort_values(["series_id", "horizon_days"], ignore_index=True)
 
 
@@ -70,7 +76,7 @@ def check_contract(active: Sequence[str], *, forecasts: int, reasons: int, rows:
 def _reason_rows(reasons: Mapping[str, Reason], horizon: int, business_date: date) -> pd.DataFrame:
     keys = _keys(list(reasons), horizon, business_date)
     codes = [str(reason) for reason in reasons.values() for _ in range(horizon)]
-    return pd.DataFrame(keys).assign(reason_code=codes, **dict.fromkeys(("mean", *QUANTILES), np.nan))
+    return pd.DataFrame(keys).assign(reason_code=codes, **dict.fromkeys(NUMBERS, np.nan))
 
 
 def _keys(names: Sequence[str], horizon: int, business_date: date) -> dict[str, Any]:

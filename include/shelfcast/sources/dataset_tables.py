@@ -19,7 +19,18 @@ from shelfcast.sources.dataset_declaration import (
     nearest,
 )
 from shelfcast.sources.dataset_values import DEFAULTS, column_name, duckdb_type, text_literal, value_problems
-from shelfcast.sources.shop_schema import DATE, INTEGER, MONEY, NUMBER, STORE_ID, TABLES, TEXT, Column, Table
+from shelfcast.sources.shop_schema import (
+    DATE,
+    INTEGER,
+    MONEY,
+    MOST_UNITS,
+    NUMBER,
+    STORE_ID,
+    TABLES,
+    TEXT,
+    Column,
+    Table,
+)
 
 SALES = Table(
     name="sales",
@@ -28,7 +39,7 @@ SALES = Table(
         STORE_ID,
         Column(name="item_id", type=TEXT),
         Column(name="sales_date", type=DATE),
-        Column(name="units", type=NUMBER, minimum=0),
+        Column(name="units", type=NUMBER, minimum=0, maximum=MOST_UNITS),
         Column(name="unit_price", type=MONEY, minimum=0),
         Column(name="customer_id", type=INTEGER, required=False),
     ),

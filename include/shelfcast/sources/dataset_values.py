@@ -81,6 +81,8 @@ def _conditions(table: Table, column: Column) -> Iterator[tuple[str, str, str]]:
         yield given, f"NOT isfinite({typed})", "values that are NaN or infinite"
     if column.minimum is not None:
         yield given, f"{typed} < {column.minimum}", f"values below {column.minimum}"
+    if column.maximum is not None:
+        yield given, f"{typed} > {column.maximum}", f"values above {column.maximum:.0f}"
     units, series = UNITS.get(table.name, ("", ()))
     if column.name == units:
         yield judged(given, series, units=units), IS_OUTLIER, f"values of {WHAT}"

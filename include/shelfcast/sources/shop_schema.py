@@ -17,6 +17,10 @@ DATE = "DATE"
 TIMESTAMP = "TIMESTAMP"
 
 
+MOST_UNITS = 1e9
+"""What no line or shelf holds: more is a fault of whoever wrote it, and sums of it could not be told apart."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Column:
     """A column of a shop table.
@@ -26,6 +30,7 @@ class Column:
         type: One of the types of this module.
         required: Whether NULL is refused.
         minimum: Smallest value allowed, `None` for no bound.
+        maximum: Largest value allowed, `None` for no bound.
         choices: The only values allowed, empty for any.
         without: A character that no value may have in it, empty for none.
         is_end: Whether a span of time ends here: PostgreSQL's `infinity` then means that it is open.
@@ -35,6 +40,7 @@ class Column:
     type: str
     required: bool = True
     minimum: float | None = None
+    maximum: float | None = None
     choices: tuple[str, ...] = ()
     without: str = ""
     is_end: bool = False
@@ -72,6 +78,9 @@ class Table:
 
 STORE_ID = Column(name="store_id", type=TEXT, without="@")
 """A series is called `item@store`: its last `@` tells where the store begins."""
+
+TEMPERATURE = Column(name="temperature_celsius", type=NUMBER, minimum=-100, maximum=100)
+PRECIPITATION = Column(name="precipitation_mm", type=NUMBER, minimum=0, maximum=10_000)
 
 STORES = Table(
     name="stores",
@@ -115,7 +124,7 @@ ORDER_LINES = Table(
         Column(name="order_id", type=INTEGER),
         Column(name="line_number", type=INTEGER, minimum=1),
         Column(name="item_id", type=TEXT),
-        Column(name="quantity", type=NUMBER, minimum=0),
+        Column(name="quantity", type=NUMBER, minimum=0, maximum=MOST_UNITS),
         Column(name="unit_price", type=MONEY, minimum=0),
     ),
 )
@@ -143,7 +152,7 @@ PROMOTIONS = Table(
         Column(name="item_id", type=TEXT),
         Column(name="starts_on", type=DATE),
         Column(name="ends_on", type=DATE, is_end=True),
-        Column(name="discount", type=NUMBER, minimum=0),
+        Column(name="discount", type=NUMBER, minimum=0, maximum=1),
         Column(name="announced_at", type=TIMESTAMP),
     ),
 )
@@ -156,7 +165,7 @@ STOCK_LEVELS = Table(
         STORE_ID,
         Column(name="item_id", type=TEXT),
         Column(name="stock_date", type=DATE),
-        Column(name="units_on_hand", type=NUMBER, minimum=0),
+        Column(name="units_on_hand", type=NUMBER, minimum=0, maximum=MOST_UNITS),
     ),
 )
 STORE_CLOSURES = Table(
@@ -191,8 +200,8 @@ WEATHER_FORECASTS = Table(
         Column(name="region", type=TEXT),
         Column(name="issued_at", type=TIMESTAMP),
         Column(name="target_date", type=DATE),
-        Column(name="temperature_celsius", type=NUMBER),
-        Column(name="precipitation_mm", type=NUMBER, minimum=0),
+        TEMPERATURE,
+        PRECIPITATION,
     ),
 )
 WEATHER_OBSERVATIONS = Table(
@@ -203,8 +212,8 @@ WEATHER_OBSERVATIONS = Table(
     columns=(
         Column(name="region", type=TEXT),
         Column(name="observed_on", type=DATE),
-        Column(name="temperature_celsius", type=NUMBER),
-        Column(name="precipitation_mm", type=NUMBER, minimum=0),
+        TEMPERATURE,
+        PRECIPITATION,
     ),
 )
 BUSINESS_DAYS = Table(

@@ -8,7 +8,7 @@ import numpy as np
 
 from shelfcast.errors import TrainingError
 from shelfcast.training.declaration import ModelDeclaration
-from shelfcast.training.rows import Floats, model_features
+from shelfcast.training.rows import LARGEST_NUMBER, Floats, model_features
 from shelfcast.training.sample import Sample
 
 # LightGBM's threads wait for each other thousands of times a second. To sleep each time (OMP_WAIT_POLICY=PASSIVE) takes
@@ -52,12 +52,19 @@ def train(
             if `None`. Machines that each cut bins of their own rows would add up histograms of different bins.
 
     Raises:
-        TrainingError: Nothing was sold on any of the days.
+        TrainingError: Nothing was sold on any of the days, or a number of what was sold is none.
     """
     import lightgbm
 
     from shelfcast.training.bins import SharedBins
 
+    endless = int((~(np.abs(sample.target) <= LARGEST_NUMBER)).sum())
+    if endless:
+        raise TrainingError(
+            f"{declaration.target} of {endless} of {len(sample.target)} rows that {declaration.name} would learn from is no "
+            "finite number in single precision: everything that it forecasts would follow them. Look for the rows in the "
+            "frame, mend them in the shop, and train again."
+        )
     if declaration.kind == "forecast" and not (sample.target > 0).any() and not MACHINES & settings.keys():
         raise TrainingError(
             f"Nothing was sold on the {len(sample.target)} days that {declaration.name} would learn from. Give it a longer "

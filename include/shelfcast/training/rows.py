@@ -3,6 +3,8 @@
 Columns come as a mapping from name to an array of one length. What they hold is scale-free where it can be: a model
 is fitted across series of very different size, so levels are told as ratios to the *baseline*, the mean of the series
 on that weekday with or without promotion. The model predicts what the baseline is to be multiplied with.
+
+What is not finite is not known, and what cannot be divided is neither.
 """
 
 from collections.abc import Mapping
@@ -18,6 +20,8 @@ Columns = Mapping[str, npt.NDArray[np.generic]]
 
 SMALLEST_BASELINE = 0.05
 """Units a day; a series that never sold still needs something to multiply."""
+
+LARGEST_NUMBER = float(np.finfo(np.float32).max)
 
 RECENT = ("units_mean_28", "units_mean_56", "units_mean_182", "units_mean_364")
 """Means that stand in for that of a weekday that was never observed."""
@@ -105,10 +109,10 @@ def _expected_units(columns: Columns) -> Floats:
     """Mean of the weekday with or without promotion, and what is known instead where there was none."""
     on_promotion = _floats(columns["on_promotion"]) > 0
     regular, promoted = _of_weekday(columns, "weekday_regular_mean"), _of_weekday(columns, "weekday_promotion_mean")
-    uplift = np.nan_to_num(_floats(columns["promotion_uplift_364"]), nan=1.0)
+    uplift = _first_known(_floats(columns["promotion_uplift_364"]), np.ones(len(on_promotion)))
     usual = _first_known(regular, _of_weekday(columns, "weekday_mean"), *(_floats(columns[name]) for name in RECENT))
     expected = np.where(on_promotion, _first_known(promoted, usual * uplift), usual)
-    return np.asarray(np.maximum(np.nan_to_num(expected, nan=0.0), SMALLEST_BASELINE))
+    return np.asarray(np.maximum(_first_known(expected, np.zeros(len(expected))), SMALLEST_BASELINE))
 
 
 def _forecast_rows(columns: Columns) -> Floats:
@@ -118,7 +122,7 @@ def _forecast_rows(columns: Columns) -> Floats:
     selected = {name: _of_weekday(columns, name) for name in SELECTED}
     values = {
         "log_baseline": np.log(expected),
-        "price_ratio": _floats(columns["price"]) / _floats(columns["price_mean_56"]),
+        "price_ratio": _ratio(_floats(columns["price"]), _floats(columns["price_mean_56"])),
         "weekday": _weekday(columns).astype(float),
         "day_of_month": (dates - month).astype(float) + 1,
         # wages come at the end of a month, on its last day of work: shops see the days before and after
@@ -131,13 +135,12 @@ def _forecast_rows(columns: Columns) -> Floats:
         **{f"{name}_ratio": _log_ratio(value, expected) for name, value in selected.items()},
     }
     # column by column in memory, as the columns come and as bins are cut
-    return np.stack([values[name] for name in FORECAST_FEATURES]).T
+    return _known(np.stack([values[name] for name in FORECAST_FEATURES])).T
 
 
 def _regression_rows(columns: Columns) -> Floats:
     spent, count = _floats(columns["total_spent"]), _floats(columns["purchase_count"])
-    mean = np.divide(spent, count, out=np.full_like(spent, np.nan), where=count > 0)
-    return np.column_stack([spent, count, mean])
+    return _known(np.column_stack([spent, count, _ratio(spent, count)]))
 
 
 def _weekday(columns: Columns) -> npt.NDArray[np.int64]:
@@ -163,11 +166,20 @@ def _log_ratio(value: Floats, expected: Floats) -> Floats:
 
 
 def _first_known(*candidates: Floats) -> Floats:
-    """Element by element the first that is not NaN."""
+    """Element by element the first that is known."""
     found = candidates[0]
     for candidate in candidates[1:]:
-        found = np.where(np.isnan(found), candidate, found)
+        found = np.where(np.isfinite(found), found, candidate)
     return found
+
+
+def _ratio(value: Floats, of: Floats) -> Floats:
+    return np.divide(value, of, out=np.full_like(of, np.nan), where=of > 0)
+
+
+def _known(rows: Floats) -> Floats:
+    """The rows, NaN where a number is not finite in single precision, as the hot store holds it."""
+    return np.where(np.abs(rows) <= LARGEST_NUMBER, rows, np.nan)
 
 
 def _floats(values: npt.NDArray[np.generic]) -> Floats:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import date
 
 import duckdb
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -14,7 +15,7 @@ from shelfcast.ingestion.change_files import ChangeFile, ChangeFolder
 from shelfcast.ingestion.check_batch import check
 from shelfcast.ingestion.generations import ChangeLogState, generation_to_go_on, lost_slot
 from shelfcast.ingestion.row_checks import DUCKDB_TYPES, SPARK_TYPES, cast, reason
-from shelfcast.sources.shop_schema import TABLES
+from shelfcast.sources.shop_schema import NUMBER, TABLES
 
 
 def write(folder, generation, *names):
@@ -188,9 +189,12 @@ def test_a_bad_row_has_a_reason(changes, expected):
         ("Infinity", "quantity: is not finite"),
         ("-Infinity", "quantity: is not finite"),
         ("-1", "quantity: is below 0"),
+        ("1000000000", None),
+        ("1000000000.5", "quantity: is above 1000000000"),
+        ("1e300", "quantity: is above 1000000000"),
     ],
 )
-def test_a_number_is_finite_and_not_below_its_minimum(quantity, expected):
+def test_a_number_is_finite_and_within_its_bounds(quantity, expected):
     line = {"order_id": "1", "line_number": "1", "item_id": "I", "quantity": quantity, "unit_price": "1"}
     assert judged("order_lines", **line) == expected
 
@@ -251,6 +255,11 @@ def test_what_the_log_does_not_hold_is_no_value():
         judged("items", **ITEM | {"category": "__debezium_unavailable_value"}) == "category: is not in the change log"
     )
     assert judged("items", "d", **ITEM | {"category": "__debezium_unavailable_value"}) is None
+
+
+def test_every_number_of_the_shop_has_an_upper_bound_far_within_what_a_vector_holds():
+    numbers = [column for table in TABLES.values() for column in table.columns if column.type == NUMBER]
+    assert [column.name for column in numbers if not (column.maximum or np.inf) <= 1e9] == []
 
 
 def test_a_deleted_row_needs_its_key_only():

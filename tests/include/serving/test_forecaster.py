@@ -18,6 +18,7 @@ from shelfcast.hot_store.vector import Vector
 from shelfcast.serving.app import LARGEST_BODY_BYTES, create_app
 from shelfcast.serving.freshness import Freshness
 from shelfcast.serving.releases import Releases
+from shelfcast.serving.requests import path_of
 from shelfcast.training import declaration as declarations
 
 DAY = date(2025, 6, 30)
@@ -223,7 +224,9 @@ def shop(known, releases_folder, order_value_parts, tmp_path):
     folder = shutil.copytree(releases_folder, tmp_path / "releases")
     released(order_value_parts, folder / "order_value")
     customer = Vector(business_date=DAY, numbers=np.array([120.0, 3.0], dtype=np.float32))
-    with TestClient(app_of(Reader({**known, "17": customer}), folder), headers=TOKEN) as made:
+    reader = Reader({**known, "17": customer})
+    with TestClient(app_of(reader, folder), headers=TOKEN) as made:
+        made.reader = reader
         yield made
 
 
@@ -317,6 +320,20 @@ def test_a_fault_of_the_forecaster_is_logged_and_not_shown(known, releases_folde
     assert "secret" not in response.text
     assert "ZeroDivisionError: a secret" in caplog.text
     assert 'path="/v1/demand/forecast",status="500"' in text
+
+
+@pytest.mark.parametrize("number", [np.inf, -np.inf])
+@pytest.mark.parametrize(("model", "entity"), [("demand", "milk@S1"), ("order_value", "17")])
+def test_a_vector_with_an_endless_number_is_refused_by_name(shop, known, model, entity, number):
+    vector = known[entity] if entity in known else Vector(business_date=DAY, numbers=np.array([120, 3], np.float32))
+    for position in (0, 1, -1):
+        numbers = vector.numbers.copy()
+        numbers[position] = number
+        shop.reader.known[entity] = Vector(business_date=DAY, numbers=numbers)
+        asked = ASKED if model == "demand" else {"customer_id": 17}
+        response = shop.post(path_of(declarations.load(model)), json=asked)
+        assert (response.status_code, response.json()["reason_code"]) == (503, "not_finite")
+        assert entity in response.json()["message"]
 
 
 @pytest.mark.parametrize("length", ["²", "-1", "1e3", "9" * 5000])

@@ -1,12 +1,14 @@
 """Predictor, vintage and smoke test."""
 
+import zlib
+from dataclasses import replace
 from datetime import date, timedelta
 
 import numpy as np
 import pytest
 
 from shelfcast.errors import BundleError, HotStoreError, PostConditionFailed
-from shelfcast.hot_store.vector import Vector, pack
+from shelfcast.hot_store.vector import CHECK, Vector, identity, pack, schema_id
 from shelfcast.serving.overrides import Override
 from shelfcast.serving.predictor import Predictor, Reason
 from shelfcast.serving.smoke import smoke_test
@@ -63,6 +65,45 @@ def test_every_active_series_gets_a_forecast_or_a_reason(predictor, vectors):
     assert rows.loc[rows["reason_code"].isna(), "mean"].notna().all()
 
 
+@pytest.mark.parametrize("field", ["units_mean_28", "price_mean_56", "weekday_mean_3", "price_1", "is_open_2"])
+@pytest.mark.parametrize("number", [np.inf, -np.inf])
+def test_a_series_with_an_endless_number_gets_a_reason_and_the_others_their_forecasts(
+    predictor, vectors, field, number
+):
+    numbers = vectors[0].numbers.copy()
+    numbers[predictor.declaration.vector_fields.index(field)] = number
+    endless = as_written(Vector(business_date=DAY, numbers=numbers), predictor)
+    values = packed(predictor, vectors[1:2], ["b@1"]) | {"a@1": endless}
+    rows = forecast_all(predictor, ["a@1", "b@1"], values, business_date=DAY)
+    assert rows.groupby("series_id")["reason_code"].first().to_dict() == {"a@1": Reason.NOT_FINITE, "b@1": None}
+    assert rows.loc[rows["series_id"] == "a@1", ["mean", "q05", "q95"]].isna().all(axis=None)
+    assert np.isfinite(rows.loc[rows["series_id"] == "b@1", ["mean", "q05", "q95"]]).all(axis=None)
+
+
+def as_written(vector, predictor):
+    """A value as a writer that does not look at its numbers would write it."""
+    head = identity(schema=schema_id(predictor.declaration.vector_fields), business_date=vector.business_date)
+    payload = vector.numbers.astype("<f4").tobytes()
+    return head + CHECK.pack(zlib.crc32(head + payload)) + payload
+
+
+def test_a_forecast_that_is_no_number_becomes_a_reason(predictor, vectors):
+    ratios = np.full_like(predictor.bundle.calibration.ratios, np.inf)
+    broken = Predictor(replace(predictor.bundle, calibration=replace(predictor.bundle.calibration, ratios=ratios)))
+    rows = forecast_all(broken, ["a@1"], packed(predictor, vectors[:1], ["a@1"]), business_date=DAY)
+    assert rows["reason_code"].unique().tolist() == [Reason.NOT_FINITE]
+    assert rows[["mean", "q05", "q95"]].isna().all(axis=None)
+
+
+def test_a_series_that_was_free_for_weeks_is_forecast(predictor, vectors):
+    numbers = vectors[0].numbers.copy()
+    for name in ("price_mean_56", "price_latest"):
+        numbers[predictor.declaration.vector_fields.index(name)] = 0
+    made = predictor.forecast([Vector(business_date=DAY, numbers=numbers)], horizon_days=28)
+    assert np.isfinite(made.mean).all()
+    assert np.isfinite(made.quantiles).all()
+
+
 def test_a_vintage_of_reasons_only_is_a_vintage(predictor):
     rows = forecast_all(predictor, ["x@1"], {}, business_date=DAY)
     assert rows["reason_code"].unique().tolist() == [Reason.UNKNOWN_SERIES]
@@ -92,8 +133,6 @@ def test_days_say_whether_the_store_is_open(predictor, vectors):
 
 
 def test_a_release_with_crossed_quantiles_fails_the_smoke_test(predictor):
-    from dataclasses import replace
-
     calibration = replace(predictor.bundle.calibration, ratios=-predictor.bundle.calibration.ratios)
     assert not smoke_test(Predictor(replace(predictor.bundle, calibration=calibration)))["is_sound"]
 
@@ -105,7 +144,5 @@ def test_a_regression_is_smoke_tested_as_well(order_value_parts, tmp_path):
 
 
 def test_a_model_that_lightgbm_does_not_take_is_no_release(predictor):
-    from dataclasses import replace
-
     with pytest.raises(BundleError, match="LightGBM does not take the models of demand-"):
         Predictor(replace(predictor.bundle, model_text="tree\nversion=v4\n"))

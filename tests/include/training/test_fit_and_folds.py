@@ -111,6 +111,15 @@ def test_every_picture_is_drawn(candidate, tmp_path):
     assert [path.name for path in only] == ["calibration.png"]
 
 
+@pytest.mark.parametrize("units", [np.inf, np.nan, 1e300])
+def test_units_that_are_no_number_are_refused(demand, frame, settings, units):
+    rows = frame.head(700).copy()
+    rows.loc[5, "units_sold"] = units
+    sample = Sample.of(columns_of(rows), demand)
+    with pytest.raises(TrainingError, match=r"units_sold of 1 of 700 rows that demand would learn from is no finite"):
+        train(sample, demand, settings=settings)
+
+
 def test_days_without_any_sale_are_refused_with_advice(demand, frame, settings):
     sample = Sample.of(columns_of(frame.iloc[:700].assign(units_sold=0)), demand)
     with pytest.raises(TrainingError, match=r"Nothing was sold on the 700 days that demand would learn from.*longer"):

@@ -97,6 +97,33 @@ def test_rows_do_not_depend_on_their_neighbours(some, demand):
     np.testing.assert_array_equal(assemble(columns_of(some.head(1)), demand), whole[:1])
 
 
+@pytest.mark.parametrize(
+    ("changed", "unknown"),
+    [
+        ({"price": 1.0, "price_mean_56": 0.0}, ["price_ratio"]),
+        ({"price": 0.0, "price_mean_56": 0.0}, ["price_ratio"]),
+        ({"price": math.inf}, ["price_ratio"]),
+        ({"units_mean_28": math.inf}, ["units_mean_28_ratio"]),
+        ({"discount": 1e300}, ["discount"]),
+        ({"temperature_celsius": -math.inf}, ["temperature_celsius"]),
+    ],
+)
+def test_what_is_not_finite_is_not_known(some, demand, changed, unknown):
+    found, plain = rows_by_name(some.assign(**changed), demand), rows_by_name(some, demand)
+    for name, values in found.items():
+        np.testing.assert_array_equal(values, np.full(len(some), np.nan) if name in unknown else plain[name], name)
+
+
+@pytest.mark.parametrize("number", [math.inf, -math.inf])
+def test_a_baseline_is_never_endless(some, demand, number):
+    for name in ("weekday_regular_mean", "weekday_promotion_mean", "weekday_mean"):
+        endless = {f"{name}_{day}": number for day in range(1, 8)}
+        absent = dict.fromkeys(endless, np.nan)
+        found = baseline(columns_of(some.assign(**endless)), demand)
+        np.testing.assert_array_equal(found, baseline(columns_of(some.assign(**absent)), demand))
+    assert np.isfinite(baseline(columns_of(some.assign(promotion_uplift_364=number)), demand)).all()
+
+
 def test_a_customer_is_told_by_what_was_spent(order_value):
     columns = {"total_spent": np.array([0.0, 30.0]), "purchase_count": np.array([0.0, 3.0])}
     assert assemble(columns, order_value)[1].tolist() == [30, 3, 10]

@@ -76,6 +76,16 @@ def test_every_active_series_is_in_the_ledger_with_a_forecast_or_a_reason(shop, 
     assert all(mean > 0 for _, _, mean, code, _ in ledger(shop) if code is None)
 
 
+@pytest.mark.parametrize("value", ["'inf'", "'-inf'", "'nan'", "NULL"])
+@pytest.mark.parametrize("column", ["mean", "q95"])
+def test_a_forecast_that_is_no_number_breaks_the_contract(shop, release, value, column):
+    forecast()
+    one = "series_id = 'milk@S1' AND horizon_days = 9"
+    shop.connection.execute(f"UPDATE FORECASTS.LEDGER SET {column} = {value}::DOUBLE WHERE {one}")
+    counted = shop.fetch("serving/count_vintage", {"business_date": DAY}).iloc[0]
+    assert (counted["forecasts"], counted["reasons"], counted["row_count"]) == (2, 2, 5 * 28)
+
+
 def test_a_second_run_replaces_the_vintage_and_adds_nothing(shop, release):
     forecast()
     first = ledger(shop, "series_id, horizon_days, mean, reason_code")
