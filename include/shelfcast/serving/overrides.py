@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from shelfcast.serving.plan_distances import count_again, count_closed_day, count_days_left
+from shelfcast.serving.plan_distances import close, promote
 
 USUAL_DISCOUNT = 0.2
 """Of a promotion whose discount nobody gave, at a series with no other promotion ahead."""
@@ -64,34 +64,26 @@ def _merged(overrides: Sequence[Override]) -> list[Override]:
 
 def _open(plan: Plan, overrides: Sequence[Override]) -> None:
     """Opens or closes days, and lets the days around them know."""
-    if not overrides:
-        return
-    is_unusual = plan["days_since_closure"] == 0
-    for override in overrides:
-        day, is_open = override.horizon_day - 1, bool(override.is_open)
-        was_open = plan["is_open"][:, day] != 0
-        count_closed_day(plan, day, more=was_open.astype(np.float32) - is_open)
-        plan["is_open"][:, day] = is_open
-        plan["is_open_day_before"][:, day + 1 : day + 2] = is_open
-        plan["is_open_day_after"][:, max(day - 1, 0) : day] = is_open
-        is_unusual[:, day] = False if is_open else is_unusual[:, day] | was_open
-    count_again(plan, "closure", is_unusual)
+    switched = {override.horizon_day: bool(override.is_open) for override in overrides}
+    if switched:
+        for number in range(len(plan["is_open"])):
+            close({name: values[number] for name, values in plan.items()}, switched)
+    for day, is_open in switched.items():
+        plan["is_open"][:, day - 1] = is_open
 
 
 def _promote(plan: Plan, overrides: Sequence[Override]) -> None:
     """Switches promotions on and off, with their discounts and running days."""
+    switched = {override.horizon_day: bool(override.has_promotion) for override in overrides}
+    if switched:
+        for number in range(len(plan["on_promotion"])):
+            promote({name: values[number] for name, values in plan.items()}, switched)
     was_on, discounts = plan["on_promotion"] > 0, plan["discount"].copy()
     for override in overrides:
         day, has_promotion = override.horizon_day - 1, bool(override.has_promotion)
         discount = override.discount if override.discount is not None else _nearest(discounts, was_on, day)
         plan["on_promotion"][:, day] = has_promotion
         plan["discount"][:, day] = discount if has_promotion else 0.0
-    if overrides:
-        ran_before = plan["promotion_day"][:, 0] > 1
-        _count_days(plan, was_on)
-        count_days_left(plan, was_on)
-        before = np.where(ran_before, np.float32(0), np.float32("nan"))
-        count_again(plan, "promotion", plan["on_promotion"] > 0, before=before)
 
 
 def _nearest(discounts: npt.NDArray[np.float32], was_on: npt.NDArray[np.bool_], day: int) -> npt.NDArray[np.float32]:
@@ -99,16 +91,3 @@ def _nearest(discounts: npt.NDArray[np.float32], was_on: npt.NDArray[np.bool_], 
     distance = np.where(was_on, np.abs(np.arange(was_on.shape[1]) - day), was_on.shape[1])
     found = discounts[np.arange(len(discounts)), distance.argmin(axis=1)]
     return np.where(was_on.any(axis=1), found, np.float32(USUAL_DISCOUNT))
-
-
-def _count_days(plan: Plan, was_on: npt.NDArray[np.bool_]) -> None:
-    """Counts the days of promotions anew from where they differ from the plan; what began earlier keeps its count."""
-    is_on, counts, planned = plan["on_promotion"] > 0, plan["promotion_day"], plan["promotion_day"].copy()
-    is_moved = np.zeros(len(counts), dtype=bool)
-    before = np.zeros(len(counts), dtype=counts.dtype)
-    for day in range(counts.shape[1]):
-        is_moved = (is_on[:, day] != was_on[:, day]) | (is_moved & is_on[:, day])
-        running = np.where(is_on[:, day], before + 1, 0)
-        counts[:, day] = np.where(is_moved, running, planned[:, day])
-        is_moved = is_moved & (counts[:, day] != planned[:, day])
-        before = np.where(is_on[:, day], counts[:, day], 0)
