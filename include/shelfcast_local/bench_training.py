@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,7 +20,7 @@ import psutil
 
 from shelfcast.training import declaration as declarations
 from shelfcast.training.declaration import ModelDeclaration
-from shelfcast.training.fit import parameters, train
+from shelfcast.training.fit import parameters, smallest_leaf
 from shelfcast.training.frame import FRAME, columns_of, freeze
 from shelfcast.training.sample import Sample
 from shelfcast_local.java import java_home
@@ -97,8 +98,8 @@ def _beside_native(folder: Path, declaration: ModelDeclaration, master: str, *, 
     """Fits of the job in a running application, and of LightGBM alone between them: a machine's mood passes over both.
 
     Native is LightGBM with the same parameters on rows that are ready in memory, bins included. The job reads and checks
-    the frame, assembles its rows, cuts bins and grows the trees. The first fit, in which workers start, libraries are
-    loaded and the JVM compiles, is left out.
+    the frame, assembles its rows, makes gaps in them, cuts bins and grows the trees. The first fit, in which workers
+    start, libraries are loaded and the JVM compiles, is left out.
     """
     from pyspark import SparkConf, SparkContext
 
@@ -106,17 +107,24 @@ def _beside_native(folder: Path, declaration: ModelDeclaration, master: str, *, 
     from shelfcast.training.crew import Crew
 
     sample = Sample.of(columns_of(pd.read_parquet(folder / FRAME)), declaration)
-    settings = parameters(declaration, seed=SEED, num_threads=THREADS)
+    settings = {**parameters(declaration, seed=SEED, num_threads=THREADS), **smallest_leaf(sample, declaration)}
     crew = Crew(workers=workers, num_threads=THREADS // workers)
     conf = SparkConf().setMaster(master).setAppName("bench").setAll(list(LOOPBACK.items()))
     turns = Turns(ours=[], native=[])
     with SparkContext(conf=conf) as context:
         for _ in range(WARM_UP + REPEATS):
-            turns.native.append(_cpu_of(lambda: train(sample, declaration, settings=settings)))
+            turns.native.append(_cpu_of(lambda: _native(sample, settings, declaration.fit.num_boost_round)))
             turns.ours.append(
                 _cpu_of(lambda: train_on_cluster(context, str(folder), declaration, None, crew=crew, seed=SEED))
             )
     return Turns(ours=turns.ours[WARM_UP:], native=turns.native[WARM_UP:])
+
+
+def _native(sample: Sample, settings: dict[str, Any], rounds: int) -> None:
+    import lightgbm
+
+    data = lightgbm.Dataset(sample.rows, sample.target, init_score=np.log(sample.expected))
+    lightgbm.train(settings, data, num_boost_round=rounds)
 
 
 def _cpu_of(fit: Callable[[], object]) -> float:

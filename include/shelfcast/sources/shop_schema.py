@@ -79,7 +79,7 @@ class Table:
 STORE_ID = Column(name="store_id", type=TEXT, without="@")
 """A series is called `item@store`: its last `@` tells where the store begins."""
 
-TEMPERATURE = Column(name="temperature_celsius", type=NUMBER, minimum=-100, maximum=100)
+TEMPERATURE = Column(name="temperature_celsius", type=NUMBER, minimum=-273, maximum=1000)
 PRECIPITATION = Column(name="precipitation_mm", type=NUMBER, minimum=0, maximum=10_000)
 
 STORES = Table(

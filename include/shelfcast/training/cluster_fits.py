@@ -24,13 +24,11 @@ from shelfcast.training.folds import FOLD_COLUMNS, fold_at
 from shelfcast.training.frame import FRAME, MANIFEST, countable, verify
 from shelfcast.training.kept_fits import KeptFits, what_decides
 from shelfcast.training.places import local_copy
-from shelfcast.training.sample import Sample, read_samples
+from shelfcast.training.sample import Sample, read_samples, reference_step
 
 FRAME_FILES = (FRAME, MANIFEST)
 COLLECTIVE_MINUTES = 5
 """How long a worker waits for the others before it gives up."""
-REFERENCE_ROWS = 200_000
-"""Rows, roughly, that the boundaries of bins are taken from, as many as LightGBM itself samples."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,7 +130,7 @@ def _share(
 ) -> tuple[Sample, Sample | None]:
     """A worker's rows, every `workers`-th one so that all shares look alike, and the rows that all cut their bins by.
 
-    `None` for the latter where they are the worker's own.
+    `None` for the latter where the worker has all rows.
     """
     manifest = verify(folder)
     deciding = [name for name in manifest.columns if name in FOLD_COLUMNS]
@@ -141,11 +139,11 @@ def _share(
     if origin is not None:
         chosen &= fold_at(known, declaration, manifest, origin).train
     places = np.flatnonzero(chosen)
-    every = len(places) // REFERENCE_ROWS + 1
     if workers == 1:
         [own] = read_samples(folder / FRAME, declaration, places)
-        return own, own.part(slice(None, None, every)) if every > 1 else None
-    own, reference = read_samples(folder / FRAME, declaration, places[rank::workers], places[::every])
+        return own, None
+    shared = places[:: reference_step(len(places))]
+    own, reference = read_samples(folder / FRAME, declaration, places[rank::workers], shared)
     return own, reference
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from shelfcast.errors import TrainingError
 from shelfcast.training.declaration import ModelDeclaration
+from shelfcast.training.gaps import may_be_absent, with_gaps
 from shelfcast.training.rows import LARGEST_NUMBER, Floats, model_features
 from shelfcast.training.sample import Sample
 
@@ -48,15 +49,14 @@ def train(
         sample: This machine's rows.
         declaration: The model.
         settings: `parameters`, with the machines' addresses if there are several.
-        reference: Rows that bin boundaries and the smallest leaf are taken from, the same on every machine; its own rows
-            if `None`. Machines that each cut bins of their own rows would add up histograms of different bins.
+        reference: Rows that bin boundaries and the smallest leaf are taken from, the same on every machine: see
+            `Sample.reference`, which is taken if `None`. Machines that each cut bins of their own rows would add up
+            histograms of different bins.
 
     Raises:
         TrainingError: Nothing was sold on any of the days, or a number of what was sold is none.
     """
     import lightgbm
-
-    from shelfcast.training.bins import SharedBins
 
     endless = int((~(np.abs(sample.target) <= LARGEST_NUMBER)).sum())
     if endless:
@@ -70,20 +70,34 @@ def train(
             f"Nothing was sold on the {len(sample.target)} days that {declaration.name} would learn from. Give it a longer "
             "history, or series that sell."
         )
-    # built before the machines are connected, or each would cut the bins of a part of the columns by its own rows
-    settings = {**settings, **_smallest_leaf(reference or sample, declaration)}
-    own = {name: value for name, value in settings.items() if name not in MACHINES}
-    data = (
-        SharedBins(sample.rows, of=reference.rows, params=own)
-        if reference
-        else lightgbm.Dataset(sample.rows, params=own).construct()
+    reference = reference or sample.reference()
+    settings = {**settings, **smallest_leaf(reference, declaration)}
+    data = dataset(sample, declaration, settings=settings, reference=reference).set_init_score(
+        _offset(sample, declaration)
     )
-    data.set_label(sample.target).set_init_score(_offset(sample, declaration))
-    data.set_feature_name(list(model_features(declaration)))
     booster = lightgbm.train(settings, data, num_boost_round=declaration.fit.num_boost_round)
     text = native_text(booster)
     booster.free_network()
     return text
+
+
+def dataset(
+    sample: Sample, declaration: ModelDeclaration, *, settings: dict[str, Any], reference: Sample | None = None
+) -> Any:
+    """LightGBM's dataset of the rows as every model learns them, with gaps (see `gaps`); of the arguments of `train`."""
+    from shelfcast.training.bins import SharedBins
+
+    def seen_as(rows: Floats) -> Floats:
+        return with_gaps(rows, declaration, seed=settings["seed"])
+
+    shared = (reference or sample.reference()).rows
+    # for this row each feature that may be absent has a bin for that, however few the rows are
+    absent = np.where(may_be_absent(declaration), np.nan, shared[:1])
+    # built before the machines are connected, or each would cut the bins of a part of the columns by its own rows
+    own = {name: value for name, value in settings.items() if name not in MACHINES}
+    of = np.vstack([seen_as(shared), absent])
+    data = SharedBins(sample.rows, of=of, params=own, seen_as=seen_as).set_label(sample.target)
+    return data.set_feature_name(list(model_features(declaration)))
 
 
 def native_text(booster: Any) -> str:
@@ -91,7 +105,7 @@ def native_text(booster: Any) -> str:
     return _TOPOLOGY.sub("", booster.model_to_string())
 
 
-def _smallest_leaf(sample: Sample, declaration: ModelDeclaration) -> dict[str, float]:
+def smallest_leaf(sample: Sample, declaration: ModelDeclaration) -> dict[str, float]:
     """`min_data_in_leaf` as a sum of hessians, that of so many average rows.
 
     LightGBM estimates the rows of a split from its hessians, in another way on several machines than on one; sums of

@@ -78,6 +78,9 @@ FORECAST_FEATURES = (
     *CAPPED,
     *(f"{name}_ratio" for name in (*LEVELS, *SELECTED)),
 )
+ALWAYS_KNOWN = frozenset({"log_baseline", "horizon_days", *CALENDAR})
+"""Model features that no row lacks: they come from the day that is asked for, and the baseline falls back on something."""
+
 REGRESSION_FEATURES = ("total_spent", "purchase_count", "mean_spent")
 
 

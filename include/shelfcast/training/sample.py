@@ -13,6 +13,9 @@ from shelfcast.training.rows import Columns, Floats, assemble, baseline, model_f
 PIECE_ROWS = 32_768
 """Rows that are in memory a second time, on their way from a file to a matrix or from there to bins, some 20 MB."""
 
+REFERENCE_ROWS = 200_000
+"""Rows, roughly, that the boundaries of bins are taken from, as many as LightGBM itself samples."""
+
 Places = npt.NDArray[np.intp]
 
 
@@ -43,6 +46,15 @@ class Sample:
     def part(self, chosen: npt.NDArray[np.generic] | slice) -> "Sample":
         """The chosen rows."""
         return Sample(rows=self.rows[chosen], target=self.target[chosen], expected=self.expected[chosen])
+
+    def reference(self) -> "Sample":
+        """The rows that bins are cut by where they are all there is."""
+        return self.part(slice(None, None, reference_step(len(self.target))))
+
+
+def reference_step(rows: int) -> int:
+    """Every how many rows one is taken to cut bins by."""
+    return rows // REFERENCE_ROWS + 1
 
 
 def read_samples(frame: Path, declaration: ModelDeclaration, *chosen: Places) -> list[Sample]:

@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from shelfcast.training.declaration import ModelDeclaration
-from shelfcast.training.fit import native_text, predict, train
+from shelfcast.training.fit import dataset, native_text, predict, train
 from shelfcast.training.folds import REGRESSION_PARTS
-from shelfcast.training.rows import SMALLEST_BASELINE, Floats, model_features
+from shelfcast.training.rows import SMALLEST_BASELINE, Floats
 from shelfcast.training.sample import Sample
 
 SPREAD = "spread.txt"
@@ -60,8 +60,8 @@ def fit_spread(
     mean = _crossed(sample, alternate(moments, declaration.horizon), declaration, settings)
     error = np.abs(sample.target - mean) / np.maximum(mean, SMALLEST_BASELINE)
     error = np.clip(error, SMALLEST_ERROR, LARGEST_ERROR)
-    data = lightgbm.Dataset(sample.rows, label=error / error.mean(), feature_name=list(model_features(declaration)))
     common = {name: settings[name] for name in ("seed", "num_threads", "deterministic", "force_col_wise", "verbosity")}
+    data = dataset(sample, declaration, settings={**FIT, **common}).set_label(error / error.mean())
     return native_text(lightgbm.train({**FIT, **common}, data, num_boost_round=ROUNDS))
 
 

@@ -1,0 +1,38 @@
+"""Gaps to learn from: whatever serving may not know of a row is absent in a small share of the rows that a model is fitted on.
+
+LightGBM reads an absent number as 0 where a feature was never absent in training: an item without a known price would be
+forecast as one that is given away. With gaps, each split learns which way the absent go. See
+`docs/decisions/0011-absent-means-the-same-in-training-and-serving.md`.
+"""
+
+import numpy as np
+import pandas as pd
+
+from shelfcast.training.declaration import ModelDeclaration
+from shelfcast.training.rows import ALWAYS_KNOWN, Floats, model_features
+
+SHARE = 0.01
+"""Of the rows, by feature."""
+
+
+def with_gaps(rows: Floats, declaration: ModelDeclaration, *, seed: int) -> Floats:
+    """The rows, in each of which some features are absent.
+
+    Which ones depends on the row itself and the seed alone: not on the rows around it, nor on the machine that holds it.
+
+    Args:
+        rows: Shape (n, features).
+        declaration: The model.
+        seed: Of the fit.
+    """
+    of_row, of_feature = np.random.default_rng(seed).integers(2**63, size=(2, rows.shape[1]), dtype=np.uint64) * 2 + 1
+    bits = rows.astype(np.float64, copy=False).view(np.uint64)
+    # whole numbers and those of single precision say nothing in their lower half
+    content = pd.util.hash_array(((bits ^ (bits >> np.uint64(32))) * of_row).sum(axis=1))
+    is_gap = content[:, None] * of_feature < np.uint64(SHARE * 2**64)
+    return np.where(is_gap & may_be_absent(declaration), rows.dtype.type(np.nan), rows)
+
+
+def may_be_absent(declaration: ModelDeclaration) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    """Of each model feature, whether serving may not know it: all but what comes from the request and the calendar."""
+    return np.array([name not in ALWAYS_KNOWN for name in model_features(declaration)])
