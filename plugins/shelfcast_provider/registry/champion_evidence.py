@@ -96,13 +96,13 @@ def _nearness(
 
 
 def _totals(predictor: "Predictor", vectors: "list[Vector]") -> "Floats":
-    """What is forecast of each vector, over the whole horizon; 0 of a series without history."""
+    """What is forecast of each vector, over the whole horizon; 0 of a series without a forecast."""
     import numpy as np
 
     if predictor.declaration.kind == "regression":
         return predictor.predict(np.stack([vector.numbers for vector in vectors]).astype(float))[0]
     made = predictor.forecast(vectors, horizon_days=predictor.declaration.horizon)
-    return np.asarray(np.where(made.has_history, made.mean.sum(axis=1), 0.0))
+    return np.asarray(np.where(made.is_finite, made.mean.sum(axis=1), 0.0))
 
 
 def _grouped(own: "Floats", other: "Floats", stores: list[str]) -> "dict[str, tuple[Floats, Floats]]":
