@@ -13,7 +13,7 @@ from enum import StrEnum
 import numpy as np
 import pandas as pd
 
-from shelfcast.registry.panel_test import Panel, TestOfMeans, diebold_mariano, draw_gains
+from shelfcast.registry.panel_test import GainDraws, Panel, TestOfMeans, diebold_mariano, draw_gains
 from shelfcast.registry.segments import FEWEST_BLOCKS, judge
 from shelfcast.training.declaration import GateRules
 from shelfcast.training.evaluation import column
@@ -33,7 +33,7 @@ class Verdict(StrEnum):
     BETTER = "better"
     """By more than the minimum effect, by both tests."""
     NO_WORSE = "no_worse"
-    """Shown to be no worse than by the margin, by both tests and in every segment."""
+    """Shown to be no worse than by the margin, by both tests, at a guard's error rate, and in every segment."""
     NOT_SHOWN = "not_shown"
     """Neither, though there are days enough to show it."""
     TOO_FEW = "too_few"
@@ -50,7 +50,7 @@ class Comparison:
         first_day, last_day: Of the days, ISO text.
         wape, opponent_wape: Of the two.
         gain: 1 - candidate's loss / opponent's; above 0 is better.
-        gain_low: The least that it may be at the rules' error rate; `None` if it cannot be told.
+        gain_low: The least that it may be at a guard's error rate (`segment_alpha`); `None` if it cannot be told.
         diebold_mariano: Test of the days' totals for no rise above the margin.
         worse_segments: Those that are not shown to be within the segments' margin, with their rise.
         verdict: See there.
@@ -114,7 +114,6 @@ def compare(rows: pd.DataFrame, rules: GateRules, *, opponent: str) -> Compariso
     actual, mean, served = (column(rows, name) for name in ("actual", "mean", "served"))
     panel = Panel.of(rows, own=losses(actual - mean, rules.loss), other=losses(actual - served, rules.loss))
     drawn = draw_gains(panel)
-    low = drawn.bound(rules.alpha)
     days = np.unique(panel.day)
     can_be_asked = drawn.blocks >= FEWEST_BLOCKS and len(days) >= FEWEST_HORIZONS * panel.horizon_days
     worse = [f"{part.name} ({part.rise:+.1%})" for part in judge(rows, panel, rules) if not part.is_no_worse]
@@ -131,30 +130,34 @@ def compare(rows: pd.DataFrame, rules: GateRules, *, opponent: str) -> Compariso
         wape=wape(actual, mean),
         opponent_wape=wape(actual, served),
         gain=panel.gain,
-        gain_low=low,
+        gain_low=drawn.bound(rules.segment_alpha),
         diebold_mariano=no_worse,
         worse_segments=worse if can_be_asked else [],
-        verdict=_verdict(panel, low, no_worse, rules, is_worse_somewhere=bool(worse), can_be_asked=can_be_asked),
+        verdict=_verdict(panel, drawn, no_worse, rules, is_worse_somewhere=bool(worse), can_be_asked=can_be_asked),
     )
 
 
 def _verdict(
     panel: Panel,
-    low: float | None,
+    drawn: GainDraws,
     no_worse: TestOfMeans,
     rules: GateRules,
     *,
     is_worse_somewhere: bool,
     can_be_asked: bool,
 ) -> Verdict:
-    def passed(bound: float, test: TestOfMeans) -> bool:
-        return low is not None and low > bound and test.p_value is not None and test.p_value <= rules.alpha
+    """A gain is proved at `alpha`; that there is no loss is a guard's matter, like a segment's."""
+
+    def passed(bound: float, test: TestOfMeans, alpha: float) -> bool:
+        low = drawn.bound(alpha)
+        return low is not None and low > bound and test.p_value is not None and test.p_value <= alpha
 
     if (panel.own == panel.other).all():
         return Verdict.NO_WORSE
-    if passed(rules.minimum_effect, diebold_mariano(panel, minimum_effect=rules.minimum_effect)):
+    better = diebold_mariano(panel, minimum_effect=rules.minimum_effect)
+    if passed(rules.minimum_effect, better, rules.alpha):
         return Verdict.BETTER
-    if passed(-rules.refresh_margin, no_worse) and not is_worse_somewhere:
+    if passed(-rules.refresh_margin, no_worse, rules.segment_alpha) and not is_worse_somewhere:
         return Verdict.NO_WORSE
     return Verdict.NOT_SHOWN if can_be_asked else Verdict.TOO_FEW
 
