@@ -1,12 +1,12 @@
 """Releases a candidate if the gate lets it pass.
 
 ### Purpose
-The gate compares the candidate with the champion, or with the strongest simple method before the first one and where
-the champion was trained on other features, and decides with reasons. A candidate that passes becomes a release
-bundle, is tried in the forecaster's own process, is pointed at, probed, and taken back by itself if a probe fails.
+The gate asks one question and decides with reasons: is the first model better than the strongest simple method, is a new
+recipe better than the champion's, or is the refresh of the champion's recipe sound? A candidate that passes becomes a
+release bundle, is tried in the forecaster's own process, is pointed at, probed, and taken back by itself if a probe fails.
 
 ### Reads → writes
-The alias `candidate` in MLflow → `OPERATIONS.DECISIONS`, a bundle under `artifacts/releases/<model>`, its pointer,
+The alias `candidate` in MLflow, `FORECASTS.LEDGER`, the vectors of its cutoff in `FEATURES` → `OPERATIONS.DECISIONS`, a bundle under `artifacts/releases/<model>`, its pointer,
 the alias `champion`, `OPERATIONS.RELEASES`. Emits `<model>_release`.
 
 ### Re-running safely

@@ -2,7 +2,7 @@
 
 ### Purpose
 Freezes the training frame, trains the model on Spark over rolling-origin folds, measures it against the strongest
-simple method and the champion, and registers it as the candidate. Runs every Monday, when the governor asks, or by hand
+simple method and, if the recipe has changed, the champion's recipe, and registers it as the candidate. Runs every Monday, when the governor asks, or by hand
 with params.
 
 ### Reads → writes

@@ -17,6 +17,7 @@ import pandas as pd
 import psutil
 import pytest
 
+from shelfcast.deployment.bundle import cutoff_of
 from shelfcast.errors import ShelfcastError
 from shelfcast.ingestion.change_files import UNFINISHED, ChangeFolder
 from shelfcast.sources.shop_schema import TABLES
@@ -162,24 +163,28 @@ def test_the_trigger_form_refuses_values_outside_it(airflow):
         airflow.trigger("cdc_ingestion", {"take_snapshot": "maybe"})
 
 
-def test_a_retraining_by_hand_makes_a_candidate_and_a_release_or_a_named_hold(stack, airflow, fetch, wait, finished):
+def test_a_week_later_a_retraining_is_released_and_serves_from_then_on(
+    stack, airflow, shop, fetch, play_day, wait, finished
+):
+    """What the form of a Monday does with nothing changed in it: a fresher model of the same recipe."""
+    before = assert_release_serves(stack, fetch)
+    while shop.next_day() <= cutoff_of(before["release_id"]) + timedelta(days=7):
+        play_day(shop)
     decided = {row[0] for row in fetch("SELECT decision_id FROM OPERATIONS.DECISIONS WHERE kind = 'gate'")}
     deployed = len(finished("model_deployment_demand"))
-    before = assert_release_serves(stack, fetch)
-    run = airflow.trigger("weekly_retraining_demand", {"reason": "a test by hand", "folds": 2})
+    run = airflow.trigger("weekly_retraining_demand", {"reason": "a Monday by hand"})
     wait(lambda: finished("weekly_retraining_demand", run_id=run.run_id, state="success"), what="the retraining")
     wait(lambda: len(finished("model_deployment_demand", state="success")) > deployed, what="the decision")
     rows = fetch("SELECT decision_id, outcome, reason FROM OPERATIONS.DECISIONS WHERE kind = 'gate'")
-    made = [row for row in rows if row[0] not in decided and "__demand__" in row[0]]
-    assert len(made) == 1
-    decision_id, outcome, reason = made[0]
-    assert outcome in ("release", "hold")
-    assert reason
+    [(decision_id, outcome, reason)] = [row for row in rows if row[0] not in decided and "__demand__" in row[0]]
+    assert outcome == "release", reason
+    assert "asked whether the refresh is sound" in reason
     after = assert_release_serves(stack, fetch)
-    if outcome == "release":
-        assert decision_id == f"gate__demand__v{after['version']}"
-    else:
-        assert after == before
+    assert decision_id == f"gate__demand__v{after['version']}"
+    assert cutoff_of(after["release_id"]) >= cutoff_of(before["release_id"]) + timedelta(days=7)
+    day = play_day(shop)
+    serving = fetch("SELECT DISTINCT release_id FROM FORECASTS.LEDGER WHERE business_date = %s", day)
+    assert serving == [(after["release_id"],)]
 
 
 def assert_release_serves(stack, fetch):
