@@ -6,8 +6,9 @@ recipe better than the champion's, or is the refresh of the champion's recipe so
 release bundle, is tried in the forecaster's own process, is pointed at, probed, and taken back by itself if a probe fails.
 
 ### Reads → writes
-The alias `candidate` in MLflow, `FORECASTS.LEDGER`, the vectors of its cutoff in `FEATURES` → `OPERATIONS.DECISIONS`, a bundle under `artifacts/releases/<model>`, its pointer,
-the alias `champion`, `OPERATIONS.RELEASES`. Emits `<model>_release`.
+The alias `candidate` in MLflow, `FORECASTS.LEDGER`, the vectors of its cutoff in `FEATURES` → `OPERATIONS.DECISIONS`, a
+bundle under `artifacts/releases/<model>`, its pointer, the alias `champion`, `OPERATIONS.RELEASES`. Emits
+`<model>_release`.
 
 ### Re-running safely
 The same candidate gives the same decision, the same bundle and the same release id; pointing at what is pointed at

@@ -2,8 +2,8 @@
 
 ### Purpose
 Freezes the training frame, trains the model on Spark over rolling-origin folds, measures it against the strongest
-simple method and, if the recipe has changed, the champion's recipe, and registers it as the candidate. Runs every Monday, when the governor asks, or by hand
-with params.
+simple method and, if the recipe has changed, the champion's recipe, and registers it as the candidate. Runs every Monday,
+when the governor asks, or by hand with params.
 
 ### Reads → writes
 `FEATURES` in the cold store → a frozen frame with its digest, an MLflow run, the model's alias `candidate`. Emits

@@ -18,7 +18,15 @@ from datetime import timedelta
 from pathlib import Path
 
 from shelfcast_local.year.loop import Loop, read_year
-from shelfcast_local.year.report import WeekOfYear, draw, summary_of, weeks_of, worst_of_releases
+from shelfcast_local.year.report import (
+    WeekOfYear,
+    draw,
+    draw_in_sample,
+    in_sample_gains,
+    summary_of,
+    weeks_of,
+    worst_of_releases,
+)
 from shelfcast_local.year.scenarios import SCENARIOS, YEAR
 from shelfcast_local.year.shop import monday_of
 
@@ -53,10 +61,11 @@ def main() -> None:
     for one in told:
         _say(json.dumps({key: value for key, value in one.items() if key != "weeks"}, indent=1))
     options.out.mkdir(parents=True, exist_ok=True)
-    draw(
-        {one["scenario"]: [WeekOfYear(**week) for week in one["weeks"]] for one in told},
-        options.out / "year_of_mondays.png",
-    )
+    weeks = {one["scenario"]: [WeekOfYear(**week) for week in one["weeks"]] for one in told}
+    draw(weeks, options.out / "year_of_mondays.png")
+    if STATIONARY in weeks:
+        apparent = in_sample_gains(read_year(options.state / STATIONARY))
+        draw_in_sample(apparent, weeks[STATIONARY], options.out / "in_sample_comparison.png")
 
 
 def live_through(name: str, state: Path, *, seed: int) -> None:

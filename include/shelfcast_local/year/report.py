@@ -8,12 +8,17 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+import pandas as pd
 
 from shelfcast.deployment import bundle
 from shelfcast.hot_store.vector import unpack
 from shelfcast.serving.predictor import Predictor
 from shelfcast.training import declaration as declarations
+from shelfcast.training.fit import MODEL as MODEL_TEXT
+from shelfcast.training.fit import predict
+from shelfcast.training.frame import FRAME, columns_of
 from shelfcast.training.metrics import wape
+from shelfcast.training.sample import Sample
 from shelfcast_local.year.loop import MODEL, Loop, Year
 from shelfcast_local.year.shop import FIRST_DAY, Shop, monday_of
 
@@ -127,6 +132,56 @@ def worst_of_releases(loop: Loop, year: Year, *, weeks: int = 4) -> tuple[float,
             own, other = (np.mean([forecaster.wape_of(one.candidate, week) for week in span]) for one in (now, before))
             found.append((float(own / other - 1), now.cutoff))
     return max(found)
+
+
+def beside_first_release(year: Year, training: Training) -> pd.DataFrame:
+    """A candidate's fold forecasts, with those of the first release as `champion`: it has learned from most of their days.
+
+    It is what the gate judged by as long as it measured the champion on the candidate's folds.
+    """
+    declaration = declarations.read(training.candidate / "declaration.yaml", name=MODEL)
+    keys = ["series_id", "business_date", "horizon_days"]
+    rows = pd.read_parquet(training.candidate / "fold_forecasts.parquet")
+    frame = rows[keys].merge(pd.read_parquet(training.candidate.parent / FRAME), on=keys, validate="one_to_one")
+    sample = Sample.of(columns_of(frame), declaration)
+    text = (year.trainings[0].candidate / MODEL_TEXT).read_text()
+    return rows.assign(champion=predict(text, sample.rows, sample.expected, declaration))
+
+
+def in_sample_gains(year: Year) -> dict[int, float]:
+    """By week, the gain that candidates seem to have over the first release on their folds.
+
+    Each is as good as the first release or better: all are of one recipe.
+    """
+    found = {}
+    for one in year.trainings[1:]:
+        rows = beside_first_release(year, one)
+        actual, mean, known = (rows[name].to_numpy(float) for name in ("actual", "mean", "champion"))
+        week = (one.cutoff + timedelta(days=1) - monday_of(0)).days // 7
+        found[week] = 1 - wape(actual, mean) / wape(actual, known)
+    return found
+
+
+def draw_in_sample(apparent: Mapping[int, float], weeks: list[WeekOfYear], path: Path) -> None:
+    """Draws what the comparison on learned days said beside what the weeks to come said of the same models."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(9, 3.6), layout="constrained")
+    axes.axhline(0, color="black", linewidth=0.8)
+    axes.plot(
+        *zip(*[(week, 100 * gain) for week, gain in apparent.items()], strict=True),
+        color="#d9822b",
+        label="on the candidate's folds, which the first release has learned from",
+    )
+    honest = [(week.week, 100 * (1 - week.wape["weekly"] / week.wape["never"])) for week in weeks]
+    axes.plot(*zip(*honest, strict=True), color="#1f6fb2", label="in the week to come, which neither has seen")
+    axes.set(xlabel="weeks since the first release's cutoff", ylabel="gain of the week's candidate, %")
+    axes.legend(frameon=False)
+    figure.savefig(path, dpi=100)
+    plt.close(figure)
 
 
 def draw(years: Mapping[str, list[WeekOfYear]], path: Path) -> None:
