@@ -262,7 +262,7 @@ def _rests_on(
         )
     if evidence.question is Question.REFRESH and (since is None or since.verdict is Verdict.TOO_FEW):
         days = since.days if since else 0
-        near = evidence.nearness.text() if evidence.nearness else "there are no vectors of today"
+        near = evidence.nearness.text() if evidence.nearness else "there are no vectors of its cutoff"
         told.append(
             f"{days} days since the champion's cutoff are too few to compare the two on, so it rests on the recipe's folds "
             f"and on today's vectors: {near}"

@@ -74,15 +74,19 @@ def rows_beside_served(
 def _nearness(
     store: "ColdStore", parts: Path, about: Mapping[str, Any], declaration: "ModelDeclaration"
 ) -> "Nearness | None":
-    """How far the candidate's forecasts of the vectors of its cutoff lie from the champion's."""
+    """How far the candidate's forecasts of the vectors of its cutoff lie from the champion's; `None` without vectors."""
     from shelfcast.deployment import bundle
+    from shelfcast.errors import HotStoreError
     from shelfcast.hot_store.vector import unpack
     from shelfcast.registry.refresh import nearness
     from shelfcast.serving.predictor import Predictor
     from shelfcast_provider.deployment.build_bundle_operator import releases_folder
     from shelfcast_provider.hot_store.publish_generation_operator import packed
 
-    entities, values = packed(store, declaration, date.fromisoformat(about["cutoff"]))
+    try:
+        entities, values = packed(store, declaration, date.fromisoformat(about["cutoff"]))
+    except HotStoreError:  # the partition of an older cutoff is not kept; the decision says that there are no vectors
+        return None
     step = len(entities) // MOST_VECTORS + 1
     fields = declaration.vector_fields
     vectors = [unpack(value, fields=fields) for value in values[::step]]
