@@ -145,3 +145,13 @@ def test_how_near_two_models_are_is_told_by_total_and_by_the_furthest_store():
     nothing = nearness({"A": (np.array([1.0]), np.array([0.0]))}, business_date="d", has_stores=True)
     assert not nothing.is_within(RULES), "a change that has no number is not near"
     assert nearness({}, business_date="d", has_stores=True) is None
+
+
+def test_a_refresh_that_is_as_good_over_all_but_harms_a_segment_is_held_with_the_segment_named():
+    def promoted(rows):
+        return rows["on_promotion"] > 0
+
+    harmed = with_served(simulate(PANEL, seed=1, gain=0.06, worse_by=0.25, where=promoted))
+    decision = decide(harmed)
+    assert decision.outcome is Outcome.HOLD
+    assert "and in segment on promotion (+1" in decision.reasons[0]
