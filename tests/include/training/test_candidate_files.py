@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 
 from shelfcast.training import training_job
-from shelfcast.training.champion import matter_of
+from shelfcast.training.champion import Champion, matter_of
 from shelfcast.training.crew import Crew
 from shelfcast.training.fit import train
-from shelfcast.training.folds import fold_at, folds_of
+from shelfcast.training.folds import MOST_SINCE, fold_at, folds_of, folds_since
 from shelfcast.training.frame import FrameManifest, columns_of
 from shelfcast.training.sample import Sample
 from shelfcast.training.training_job import write_candidate
@@ -72,3 +72,38 @@ def test_the_spread_of_a_candidate_knows_no_day_that_it_is_measured_on(frame, de
     )
     assert spread_text(later) == spread_text(frame)
     assert spread_text(earlier) != spread_text(frame)
+
+
+def served_until(cutoff, demand):
+    training = {"cutoff": cutoff.isoformat()}
+    return Champion(release_id="demand-x", declaration=demand, features=(), training=training)
+
+
+def test_origins_behind_the_champions_cutoff_are_forecast_by_models_that_know_no_more_than_they(
+    frame, demand, settings
+):
+    manifest = replace(FOUR_WEEKS, cutoff=str(frame["sales_date"].max()))
+    origins = sorted(set(frame["business_date"]))
+    rows = training_job._since_champion(
+        frame, demand, manifest, FitsHere(frame, settings), served_until(origins[-4], demand)
+    )
+    assert sorted(set(rows["business_date"])) == origins[-3:]
+    assert {"series_id", "store_id", "horizon_days", "sales_date", "actual", "mean", "fold"} <= set(rows)
+    assert (rows["sales_date"] > rows["business_date"]).all()
+    assert np.isfinite(rows["mean"]).all()
+
+
+def test_a_champion_as_old_as_the_newest_origin_has_no_days_to_be_compared_on(frame, demand, settings):
+    manifest = replace(FOUR_WEEKS, cutoff=str(frame["sales_date"].max()))
+    newest = max(frame["business_date"])
+    fits = FitsHere(frame, settings)
+    assert training_job._since_champion(frame, demand, manifest, fits, served_until(newest, demand)) is None
+    assert training_job._since_champion(frame, demand, manifest, fits, None) is None
+
+
+def test_of_many_origins_some_are_taken_from_the_first_to_the_last(frame):
+    manifest = replace(FOUR_WEEKS, cutoff=str(frame["sales_date"].max()))
+    origins = sorted(set(frame["business_date"]))
+    found = [fold.origin.astype(object) for fold in folds_since(frame, manifest, origins[0])]
+    assert len(found) == MOST_SINCE
+    assert (found[0], found[-1]) == (origins[-1], origins[1])
