@@ -123,3 +123,12 @@ def test_gaps_are_few_spread_evenly_and_never_where_all_is_known(demand):
     assert often.between(0.7 * gaps.SHARE, 1.3 * gaps.SHARE).all(), often
     together = is_gap.sum(axis=1)
     assert together.var() == pytest.approx(len(often) * gaps.SHARE * (1 - gaps.SHARE), rel=0.2), "they come one by one"
+
+
+def test_sums_that_were_made_in_another_order_leave_the_same_gaps(sample, demand):
+    rng = np.random.default_rng(2)
+    again = sample.rows * (1 + rng.uniform(-1e-14, 1e-14, sample.rows.shape))
+    found, expected = (np.isnan(with_gaps(rows, demand, seed=7)) for rows in (again, sample.rows))
+    assert (found == expected).mean() > 0.99999
+    changed = np.isnan(with_gaps(sample.rows * 1.01, demand, seed=7))
+    assert (changed != expected).any(), "other rows have other gaps"
