@@ -24,6 +24,7 @@ from shelfcast.training.fit import parameters, smallest_leaf
 from shelfcast.training.frame import FRAME, columns_of, freeze
 from shelfcast.training.sample import Sample
 from shelfcast_local.java import java_home
+from shelfcast_local.loopback import SPARK
 
 ROWS = 1_000_000
 """A third of what a backtest learns from at most; of fewer rows what a fit costs once is a larger part."""
@@ -32,13 +33,6 @@ WARM_UP = 1
 THREADS = 2
 SEED = 7
 FIRST_DAY = np.datetime64("2024-01-01")
-LOOPBACK = {
-    "spark.ui.enabled": "false",
-    "spark.ui.showConsoleProgress": "false",
-    "spark.driver.host": "127.0.0.1",
-    "spark.driver.bindAddress": "127.0.0.1",
-    "spark.log.level": "ERROR",
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +103,7 @@ def _beside_native(folder: Path, declaration: ModelDeclaration, master: str, *, 
     sample = Sample.of(columns_of(pd.read_parquet(folder / FRAME)), declaration)
     settings = {**parameters(declaration, seed=SEED, num_threads=THREADS), **smallest_leaf(sample, declaration)}
     crew = Crew(workers=workers, num_threads=THREADS // workers)
-    conf = SparkConf().setMaster(master).setAppName("bench").setAll(list(LOOPBACK.items()))
+    conf = SparkConf().setMaster(master).setAppName("bench").setAll(list(SPARK.items()))
     turns = Turns(ours=[], native=[])
     with SparkContext(conf=conf) as context:
         for _ in range(WARM_UP + REPEATS):

@@ -30,3 +30,13 @@ def holds_key_of(certificate: Path, url: str) -> bool:
     """Whether the server answers and proves by TLS that it holds the certificate's key."""
     answer = get(url, verify=ssl.create_default_context(cafile=str(certificate)))
     return answer is not None and not answer.is_server_error
+
+
+SPARK = {
+    "spark.ui.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",
+    "spark.driver.host": "127.0.0.1",
+    "spark.driver.bindAddress": "127.0.0.1",
+    "spark.log.level": "ERROR",
+}
+"""Settings of a Spark that only this process uses."""

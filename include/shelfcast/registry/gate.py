@@ -158,13 +158,10 @@ def decide(
     )
     judged, opponent, other = _opponent(rows, evidence, served, strongest_simple)
     measured, breaks = measure(judged, other, rules, cost), store_breaks(rows, rules)
-    is_refresh = evidence.question is Question.REFRESH
-    is_known = served is not None and served.origins >= FEWEST_BLOCKS
-    limits = _shared_limits(rows, rules, cost) if is_refresh and is_known else None
-    broken = broken_rules(rules, measured, opponent=opponent, served=limits)
-    against = [*broken.rules, *_breaks(breaks), *_age(evidence)]
-    if is_refresh:
-        against += _unsound(since, served, evidence.nearness, rules)
+    broken = broken_rules(
+        rules, measured, opponent=opponent, served=_limits_of_both(rows, rules, cost, evidence, served)
+    )
+    against = [*broken.rules, *_breaks(breaks), *_age(evidence), *_unsound(since, served, evidence, rules)]
     told = [
         *([f"told, for what was served is no better: {'; '.join(broken.shared)}"] if broken.shared else []),
         *_rests_on(evidence, since, served, opponent, strongest_simple),
@@ -202,8 +199,12 @@ def _opponent(
     return rows, strongest_simple, column(rows, "strongest_simple")
 
 
-def _shared_limits(rows: pd.DataFrame, rules: GateRules, cost: CandidateCost) -> Limits:
-    """How far a refresh and what was served lie beyond the limits on the rows of both."""
+def _limits_of_both(
+    rows: pd.DataFrame, rules: GateRules, cost: CandidateCost, evidence: Evidence, served: Comparison | None
+) -> Limits | None:
+    """How far a refresh and what was served lie beyond the limits on the rows of both; `None` if that says nothing."""
+    if evidence.question is not Question.REFRESH or served is None or served.origins < FEWEST_BLOCKS:
+        return None
     both = rows[rows["served"].notna()]
     as_served = both.assign(**{name: both[other] for name, other in SERVED.items()})
     own, other = (
@@ -212,8 +213,11 @@ def _shared_limits(rows: pd.DataFrame, rules: GateRules, cost: CandidateCost) ->
     return Limits(own=own, served=other)
 
 
-def _unsound(since: Comparison | None, served: Comparison | None, near: Nearness | None, rules: GateRules) -> list[str]:
-    """What speaks against a refresh beside its folds."""
+def _unsound(since: Comparison | None, served: Comparison | None, evidence: Evidence, rules: GateRules) -> list[str]:
+    """What speaks against a refresh beside its folds; nothing against any other candidate."""
+    if evidence.question is not Question.REFRESH:
+        return []
+    near = evidence.nearness
     against = []
     for found in (since, served):
         if found and found.verdict is Verdict.NOT_SHOWN:

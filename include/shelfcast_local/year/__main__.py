@@ -17,7 +17,8 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
-from shelfcast_local.year.loop import Loop, read_year
+from shelfcast_local.year.lived import read_year
+from shelfcast_local.year.loop import Loop
 from shelfcast_local.year.report import (
     WeekOfYear,
     draw,

@@ -5,17 +5,15 @@ aliases and draws no pictures, and there is no hot store, so that each day is pa
 pointed at without the forecaster that would be probed. Everything that decides anything is what the DAGs run.
 """
 
-import json
 import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
-from types import SimpleNamespace, TracebackType
-from typing import Any, Self
+from types import SimpleNamespace
+from typing import Any
 from unittest import mock
 
 import pandas as pd
@@ -28,22 +26,17 @@ from shelfcast.deployment import pointer
 from shelfcast.sources.shop_schema import TABLES
 from shelfcast.training import declaration as declarations
 from shelfcast_local.java import java_home
-from shelfcast_local.year.scenarios import RECIPE_WEEKS, SCENARIOS, Scenario
+from shelfcast_local.loopback import SPARK
+from shelfcast_local.year.lived import Training, Year, read_year
+from shelfcast_local.year.scenarios import RECIPE_WEEKS, Scenario
 from shelfcast_local.year.shop import make_shop, monday_of, tables_of
+from shelfcast_local.year.stand_ins import NO_GENERATION, Registry, Store, TaskInstance
 
 MODEL = "demand"
 SMALL_FIT = {"num_boost_round": 60, "num_leaves": 31, "learning_rate": 0.12, "min_data_in_leaf": 40}
 """Of the declared model all but the size of its trees, which a small shop has no use for."""
 
 ORIGINS = 64
-LOOPBACK = {
-    "spark.ui.enabled": "false",
-    "spark.ui.showConsoleProgress": "false",
-    "spark.driver.host": "127.0.0.1",
-    "spark.driver.bindAddress": "127.0.0.1",
-    "spark.log.level": "ERROR",
-}
-YEAR_FILE = "year.json"
 KEPT_TABLES = (
     "FORECASTS.LEDGER",
     "FORECASTS.SCORES",
@@ -51,109 +44,6 @@ KEPT_TABLES = (
     "OPERATIONS.DECISIONS",
 )
 """What a scenario that begins as another one takes over from it."""
-
-NO_GENERATION = SimpleNamespace(business_date="", generation="")
-
-
-class Store(DuckDBStore):
-    """The cold store's hook as the operators use it: one store serves all of them."""
-
-    def __enter__(self) -> Self:
-        """The store itself."""
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        """It stays open."""
-
-
-class TaskInstance:
-    """What an operator asks of its task instance."""
-
-    log_url = "http://127.0.0.1/"
-
-    def xcom_push(self, *, key: str, value: object) -> None:
-        """Nobody pulls."""
-
-    def get_dr_count(self, **_: object) -> int:
-        """No other run is under way."""
-        return 0
-
-
-class Registry:
-    """MLflow as the gate and the deployment use it: candidates by run, aliases by model."""
-
-    def __init__(self) -> None:
-        self.folders: dict[str, Path] = {}
-        self.aliases: dict[str, str] = {}
-
-    def register(self, folder: Path) -> None:
-        """Makes a candidate of a folder."""
-        version = str(len(self.folders) + 1)
-        self.folders[version] = folder
-        self.aliases["candidate"] = version
-
-    def version(self, model: str, alias: str) -> SimpleNamespace | None:  # noqa: ARG002
-        """The version that an alias names; its run is called as it is."""
-        found = self.aliases.get(alias)
-        return SimpleNamespace(version=found, run_id=found) if found else None
-
-    def set_alias(self, model: str, alias: str, version: str) -> None:  # noqa: ARG002
-        """Points an alias at a version."""
-        self.aliases[alias] = version
-
-    def download(self, run_id: str, path: str, folder: str) -> str:  # noqa: ARG002
-        """Where a candidate's files lie."""
-        return str(self.folders[run_id])
-
-    def run_url(self, run_id: str) -> str:
-        """Nobody looks."""
-        return run_id
-
-    def artifact_url(self, run_id: str, path: str) -> str:
-        """Nobody looks."""
-        return f"{run_id}/{path}"
-
-    def get_conn(self) -> mock.Mock:
-        """Takes what it is told and keeps nothing: the decision is in the cold store."""
-        return mock.Mock()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Training:
-    """A retraining and what came of it.
-
-    Attributes:
-        run_id: Of the Airflow run that it would be.
-        cutoff: Last day that it learned from.
-        outcome: Of the gate, `release` or `hold`.
-        reason: The gate's.
-        release_id: What it became; `None` if it was held.
-        candidate: Folder of its files.
-    """
-
-    run_id: str
-    cutoff: date
-    outcome: str
-    reason: str
-    release_id: str | None
-    candidate: Path
-
-
-@dataclass(kw_only=True)
-class Year:
-    """What happened.
-
-    Attributes:
-        scenario: What was lived through.
-        trainings: In the order of time, the first one included.
-        requests: Of the governor, by business date.
-        serving: Release that made the forecasts of each business date.
-    """
-
-    scenario: Scenario
-    trainings: list[Training] = field(default_factory=list)
-    requests: dict[date, str] = field(default_factory=dict)
-    serving: dict[date, str] = field(default_factory=dict)
 
 
 Say = Callable[[str], None]
@@ -311,16 +201,6 @@ class Loop:
         (self.releases / "current.json").unlink()
         pointer.swap(self.releases, str(released[-1].release_id))
 
-    def _write_year(self) -> None:
-        year = self.year
-        told = {
-            "scenario": year.scenario.name,
-            "trainings": [vars(one) for one in year.trainings],
-            "requests": {str(day): name for day, name in year.requests.items()},
-            "serving": {str(day): name for day, name in year.serving.items()},
-        }
-        (self.folder / YEAR_FILE).write_text(json.dumps(told, indent=1, default=str))
-
     @contextmanager
     def _standing_in(self) -> Iterator[Any]:
         """Puts the stand-ins in their places, and answers Spark's context."""
@@ -335,7 +215,7 @@ class Loop:
         os.environ["SHELFCAST_ARTIFACTS"] = str(self.folder / "artifacts")
         self.releases.mkdir(parents=True)
         declare(self.folder / "models")
-        spark = SparkSession.builder.master("local[1]").appName("year").config(map=dict(LOOPBACK)).getOrCreate()
+        spark = SparkSession.builder.master("local[1]").appName("year").config(map=dict(SPARK)).getOrCreate()
         no_hot_store = SimpleNamespace(current=lambda _: NO_GENERATION)
         with (
             mock.patch.object(cold_store_hook, "ColdStoreHook", return_value=self.store),
@@ -346,23 +226,9 @@ class Loop:
         ):
             try:
                 yield spark.sparkContext
-                self._write_year()
+                self.year.write(self.folder)
             finally:
                 spark.stop()
-
-
-def read_year(folder: Path) -> Year:
-    """What happened in a year that was lived through."""
-    told = json.loads((folder / YEAR_FILE).read_text())
-    return Year(
-        scenario=SCENARIOS[told["scenario"]],
-        trainings=[
-            Training(**{**one, "cutoff": date.fromisoformat(one["cutoff"]), "candidate": Path(one["candidate"])})
-            for one in told["trainings"]
-        ],
-        requests={date.fromisoformat(day): name for day, name in told["requests"].items()},
-        serving={date.fromisoformat(day): name for day, name in told["serving"].items()},
-    )
 
 
 def declare(folder: Path, **parameters: float) -> None:

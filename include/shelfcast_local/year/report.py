@@ -19,7 +19,8 @@ from shelfcast.training.fit import predict
 from shelfcast.training.frame import FRAME, columns_of
 from shelfcast.training.metrics import wape
 from shelfcast.training.sample import Sample
-from shelfcast_local.year.loop import MODEL, Loop, Training, Year
+from shelfcast_local.year.lived import Training, Year
+from shelfcast_local.year.loop import MODEL, Loop
 from shelfcast_local.year.shop import FIRST_DAY, Shop, monday_of
 
 DAYS_AHEAD = 7
