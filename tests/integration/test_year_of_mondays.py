@@ -11,7 +11,7 @@ from shelfcast.registry.gate import Evidence, Outcome
 from shelfcast.training import declaration as declarations
 from shelfcast.training.champion import Question
 from shelfcast_local.year.loop import Loop
-from shelfcast_local.year.report import beside_first_release, in_sample_gains, weeks_of
+from shelfcast_local.year.report import Forecaster, beside_first_release, in_sample_gains, weeks_of
 from shelfcast_local.year.scenarios import SCENARIOS
 from shelfcast_local.year.shop import monday_of
 
@@ -36,7 +36,7 @@ def test_every_monday_a_fresher_model_is_released(lived):
     assert [one.outcome for one in year.trainings] == ["release"] * WEEKS, [one.reason for one in year.trainings]
     assert year.requests == {}
     with loop.declared():
-        assert [week.age_days for week in weeks_of(loop, year)] == [0] * WEEKS
+        assert [week.age_days for week in weeks_of(Forecaster(loop), year)] == [0] * WEEKS
     for number in range(WEEKS):
         monday = monday_of(number)
         assert year.serving[monday] == year.trainings[number].release_id

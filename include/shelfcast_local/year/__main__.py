@@ -20,6 +20,7 @@ from pathlib import Path
 from shelfcast_local.year.lived import read_year
 from shelfcast_local.year.loop import Loop
 from shelfcast_local.year.report import (
+    Forecaster,
     WeekOfYear,
     draw,
     draw_in_sample,
@@ -85,9 +86,12 @@ def live_through(name: str, state: Path, *, seed: int) -> None:
     oracle = _oracle(name, state.absolute(), seed=seed) if name in WITH_ORACLE else None
     first = scenario.first_week or 0
     with loop.declared():
-        weeks = weeks_of(loop, year, oracle=dict.fromkeys(range(first, scenario.weeks), oracle) if oracle else None)
+        forecaster = Forecaster(loop)
+        weeks = weeks_of(
+            forecaster, year, oracle=dict.fromkeys(range(first, scenario.weeks), oracle) if oracle else None
+        )
         summary = summary_of(year, weeks)
-        worst, cutoff = worst_of_releases(loop, year)
+        worst, cutoff = worst_of_releases(forecaster, year)
     told = {**summary, "worst_release": worst, "worst_release_cutoff": str(cutoff)}
     (folder / SUMMARY).write_text(json.dumps(told, indent=1, default=str))
 

@@ -11,13 +11,13 @@ import numpy as np
 import pandas as pd
 
 from shelfcast.deployment import bundle
-from shelfcast.hot_store.vector import unpack
+from shelfcast.hot_store.vector import Vector, unpack
 from shelfcast.serving.predictor import Predictor
 from shelfcast.training import declaration as declarations
 from shelfcast.training.fit import MODEL as MODEL_TEXT
 from shelfcast.training.fit import predict
 from shelfcast.training.frame import FRAME, columns_of
-from shelfcast.training.metrics import wape
+from shelfcast.training.metrics import Floats, wape
 from shelfcast.training.sample import Sample
 from shelfcast_local.year.lived import Training, Year
 from shelfcast_local.year.loop import MODEL, Loop
@@ -54,19 +54,24 @@ class Forecaster:
     def __init__(self, loop: Loop) -> None:
         self.loop = loop
         self._predictors: dict[Path, Predictor] = {}
+        self._weeks: dict[int, tuple[list[Vector], Floats]] = {}
         self._actuals = _units(loop.shop)
 
     def wape_of(self, candidate: Path, week: int) -> float:
         """WAPE of a candidate's forecasts of a week, made at the close of the Sunday before it."""
+        if week not in self._weeks:
+            self._weeks[week] = self._read(week)
+        vectors, actual = self._weeks[week]
+        return wape(actual, self._predictor(candidate).forecast(vectors, horizon_days=DAYS_AHEAD).mean)
+
+    def _read(self, week: int) -> tuple[list[Vector], Floats]:
+        """Vectors at the close of the Sunday before a week, and what was sold in it, of shape (series, 7)."""
         from shelfcast_provider.hot_store.publish_generation_operator import packed
 
-        sunday, declaration = monday_of(week) - timedelta(days=1), declarations.load(MODEL)
-        entities, values = packed(self.loop.store, declaration, sunday)
+        declaration, first = declarations.load(MODEL), (monday_of(week) - FIRST_DAY).days
+        entities, values = packed(self.loop.store, declaration, monday_of(week) - timedelta(days=1))
         vectors = [unpack(value, fields=declaration.vector_fields) for value in values]
-        made = self._predictor(candidate).forecast(vectors, horizon_days=DAYS_AHEAD)
-        first = (monday_of(week) - FIRST_DAY).days
-        actual = np.stack([self._actuals[name][first : first + DAYS_AHEAD] for name in entities])
-        return wape(actual, made.mean)
+        return vectors, np.stack([self._actuals[name][first : first + DAYS_AHEAD] for name in entities])
 
     def _predictor(self, candidate: Path) -> Predictor:
         if candidate not in self._predictors:
@@ -77,17 +82,17 @@ class Forecaster:
 
 
 def weeks_of(
-    loop: Loop, year: Year, *, oracle: Mapping[int, Path] | None = None, first_week: int = 0
+    forecaster: Forecaster, year: Year, *, oracle: Mapping[int, Path] | None = None, first_week: int = 0
 ) -> list[WeekOfYear]:
     """The weeks of a year by every way of keeping the model.
 
     Args:
-        loop: The shop.
+        forecaster: Of the shop.
         year: What happened in it.
         oracle: By week, a candidate that knows what was still to come; none if `None`.
         first_week: Earlier ones are left out.
     """
-    forecaster, found = Forecaster(loop), []
+    found = []
     for week in range(first_week, year.scenario.weeks):
         sunday = monday_of(week) - timedelta(days=1)
         known = [one for one in year.trainings if one.cutoff <= sunday]
@@ -121,9 +126,8 @@ def summary_of(year: Year, weeks: list[WeekOfYear]) -> dict[str, object]:
     }
 
 
-def worst_of_releases(loop: Loop, year: Year, *, weeks: int = 4) -> tuple[float, date]:
+def worst_of_releases(forecaster: Forecaster, year: Year, *, weeks: int = 4) -> tuple[float, date]:
     """The most by which a release was worse than the one before it over its first weeks, as a share, and its cutoff."""
-    forecaster = Forecaster(loop)
     released = [one for one in year.trainings if one.release_id]
     found = []
     for before, now in itertools.pairwise(released):
