@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.signal import lfilter
 
-from shelfcast_local.year.scenarios import HISTORY_WEEKS, Scenario
+from shelfcast_local.year.scenarios import HISTORY_WEEKS, YEAR, Scenario
 
 STORES, ITEMS = 6, 13
 FIRST_DAY = date(2022, 1, 3)
@@ -74,8 +74,8 @@ def monday_of(week: int) -> date:
 def make_shop(scenario: Scenario, *, seed: int) -> Shop:
     """The shop of a scenario; scenarios of one seed differ from the first week on in which they say so."""
     rng = np.random.default_rng(seed)
-    weeks = HISTORY_WEEKS + scenario.weeks + 1
-    days = FIRST_DAY.toordinal() + np.arange(7 * weeks + DAYS_AHEAD)
+    # a whole year is drawn of each scenario, or shorter ones would be other shops
+    days = FIRST_DAY.toordinal() + np.arange(7 * (HISTORY_WEEKS + YEAR + 1) + DAYS_AHEAD)
     shape = (len(days), STORES, ITEMS)
     size, level = rng.lognormal(0, 0.35, STORES), rng.lognormal(0, 0.6, ITEMS)
     level *= UNITS_A_DAY / (level.mean() * size.mean())
@@ -90,7 +90,9 @@ def make_shop(scenario: Scenario, *, seed: int) -> Shop:
     demand *= np.exp(ITEM_DAYS * rng.normal(size=(len(days), 1, ITEMS)))
     rate = demand * rng.gamma(1 / DISPERSION, DISPERSION, size=shape)
     units = _broken(scenario, rng.poisson(rate).astype(float), rng)
-    return Shop(days=days, units=units[:-DAYS_AHEAD], price=price, discount=discount)
+    sold = 7 * (HISTORY_WEEKS + scenario.weeks + 1)
+    known = slice(sold + DAYS_AHEAD)
+    return Shop(days=days[known], units=units[:sold], price=price[known], discount=discount[known])
 
 
 def tables_of(shop: Shop) -> dict[str, pd.DataFrame]:
