@@ -3,14 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from shelfcast.errors import first_offenders
 from shelfcast.registry.candidate_cost import CandidateCost
 from shelfcast.registry.measured import Measured
 from shelfcast.registry.segments import PROMISED, Segment
 from shelfcast.training.declaration import GateRules
 
 SAME = 0.01
-"""A point: limits of one recipe on the same rows differ by less, for each side's intervals are calibrated on other folds."""
+"""A point: by so much limits of one recipe may differ on the same rows, for each side is calibrated on other folds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,13 +35,12 @@ def broken_rules(rules: GateRules, measured: Measured, *, opponent: str, served:
         served: How far a refresh and what was served lie beyond the limits, on rows that both forecast; `None` of another
             candidate, or where the two share no rows.
     """
-    limits = limits_of(rules, measured)
+    limits = limits_of(rules, measured, opponent=opponent)
     shared = [name for name, limit in limits.items() if limit.excess > 0 and served and served.is_shared(name)]
     return Broken(
         rules=[
             *_tests(rules, measured, opponent=opponent),
             *(limit.text for name, limit in limits.items() if limit.excess > 0 and name not in shared),
-            *_segments(rules, measured.segments, opponent=opponent),
             *_costs(rules, measured.cost),
         ],
         shared=[limits[name].text for name in shared],
@@ -76,8 +74,8 @@ class Limits:
         return self.served[name].excess > 0 and self.own[name].excess <= self.served[name].excess + SAME
 
 
-def limits_of(rules: GateRules, measured: Measured) -> dict[str, Limit]:
-    """Bias and coverage, over all and in each segment, by name."""
+def limits_of(rules: GateRules, measured: Measured, *, opponent: str) -> dict[str, Limit]:
+    """Bias and coverage over all, coverage and loss in each segment, by name; the worst segment first."""
     low, high = rules.coverage_range
     margin, covered = rules.segment_coverage_margin, measured.coverage_90
     found = {
@@ -90,7 +88,12 @@ def limits_of(rules: GateRules, measured: Measured) -> dict[str, Limit]:
             text=f"90 % intervals cover {covered:.1%}, outside {low:.0%} to {high:.0%}",
         ),
     }
-    for segment in measured.segments:
+    for segment in sorted(measured.segments, key=lambda segment: -segment.rise):
+        most = segment.rise if segment.rise_high is None else segment.rise_high
+        found[f"loss of {segment.name}"] = Limit(
+            excess=0.0 if segment.is_no_worse else most - rules.segment_margin,
+            text=f"not surely within {rules.segment_margin:.0%} of {opponent}'s loss in segment {_rise(segment)}",
+        )
         found[f"coverage of {segment.name}"] = Limit(
             excess=0.0 if segment.is_covered else abs(segment.coverage_90 - PROMISED) - margin,
             text=f"90 % intervals cover {segment.coverage_90:.1%} in segment {segment.name}, more than {100 * margin:.0f} "
@@ -124,14 +127,6 @@ def _tests(rules: GateRules, measured: Measured, *, opponent: str) -> list[str]:
             f"({test.observations} days, lag {test.lag}), {rules.alpha:g} is allowed; {asked}"
         )
     return broken
-
-
-def _segments(rules: GateRules, segments: list[Segment], *, opponent: str) -> list[str]:
-    worst_first = sorted(segments, key=lambda segment: -segment.rise)
-    worse = [_rise(segment) for segment in worst_first if not segment.is_no_worse]
-    if not worse:
-        return []
-    return [f"not surely within {rules.segment_margin:.0%} of {opponent}'s loss in segment {first_offenders(worse)}"]
 
 
 def _rise(segment: Segment) -> str:

@@ -208,7 +208,8 @@ def _limits_of_both(
     both = rows[rows["served"].notna()]
     as_served = both.assign(**{name: both[other] for name, other in SERVED.items()})
     own, other = (
-        limits_of(rules, measure(part, column(part, "strongest_simple"), rules, cost)) for part in (both, as_served)
+        limits_of(rules, measure(part, column(part, "strongest_simple"), rules, cost), opponent=SERVING)
+        for part in (both, as_served)
     )
     return Limits(own=own, served=other)
 
