@@ -8,6 +8,12 @@ from shelfcast.registry.measured import Measured
 from shelfcast.registry.segments import PROMISED, Segment
 from shelfcast.training.declaration import GateRules
 
+SMALLEST = 1e-9
+"""Excess of what lies on a limit that it has to pass."""
+
+CANNOT_TELL = 1.0
+"""Excess where a test has too little to go by."""
+
 SAME = 0.01
 """A point: by so much limits of one recipe may differ on the same rows, for each side is calibrated on other folds."""
 
@@ -39,7 +45,6 @@ def broken_rules(rules: GateRules, measured: Measured, *, opponent: str, served:
     shared = [name for name, limit in limits.items() if limit.excess > 0 and served and served.is_shared(name)]
     return Broken(
         rules=[
-            *_tests(rules, measured, opponent=opponent),
             *(limit.text for name, limit in limits.items() if limit.excess > 0 and name not in shared),
             *_costs(rules, measured.cost),
         ],
@@ -75,10 +80,12 @@ class Limits:
 
 
 def limits_of(rules: GateRules, measured: Measured, *, opponent: str) -> dict[str, Limit]:
-    """Bias and coverage over all, coverage and loss in each segment, by name; the worst segment first."""
+    """Gain, bias and coverage over all, loss and coverage in each segment, by name; the worst segment first."""
     low, high = rules.coverage_range
     margin, covered = rules.segment_coverage_margin, measured.coverage_90
     found = {
+        "gain": _gain(rules, measured, opponent=opponent),
+        "gain from day to day": _gain_from_day_to_day(rules, measured, opponent=opponent),
         "bias": Limit(
             excess=abs(measured.bias) - rules.bias_limit,
             text=f"bias {measured.bias:+.1%} is beyond ±{rules.bias_limit:.0%}",
@@ -102,31 +109,36 @@ def limits_of(rules: GateRules, measured: Measured, *, opponent: str) -> dict[st
     return found
 
 
-def _tests(rules: GateRules, measured: Measured, *, opponent: str) -> list[str]:
-    """Both tests must show a gain above the minimum effect."""
-    low, test, asked = measured.gain_low, measured.diebold_mariano, f"{rules.minimum_effect:.2%} is asked for"
-    broken = []
+def _gain(rules: GateRules, measured: Measured, *, opponent: str) -> Limit:
+    """The cluster bootstrap must show a gain above the minimum effect."""
+    low = measured.gain_low
     if low is None:
-        broken.append(
-            f"not surely better than {opponent}: {measured.clusters} values of {measured.cluster} and {measured.blocks} "
-            "stretches of days cannot tell, two of each are the least; train with more folds"
+        return Limit(
+            excess=CANNOT_TELL,
+            text=f"not surely better than {opponent}: {measured.clusters} values of {measured.cluster} and "
+            f"{measured.blocks} stretches of days cannot tell, two of each are the least; train with more folds",
         )
-    elif low <= rules.minimum_effect:
-        broken.append(
-            f"not surely better than {opponent}: the gain is {measured.gain:.2%} and by stores and origins drawn anew "
-            f"{low:.2%} at the least, {asked}"
-        )
+    return Limit(
+        excess=0.0 if low > rules.minimum_effect else max(rules.minimum_effect - low, SMALLEST),
+        text=f"not surely better than {opponent}: the gain is {measured.gain:.2%} and by stores and origins drawn anew "
+        f"{low:.2%} at the least, {rules.minimum_effect:.2%} is asked for",
+    )
+
+
+def _gain_from_day_to_day(rules: GateRules, measured: Measured, *, opponent: str) -> Limit:
+    """Diebold and Mariano's test must show it too."""
+    test = measured.diebold_mariano
     if test.p_value is None:
-        broken.append(
-            f"not surely better than {opponent} from day to day: {test.observations} days cannot tell with a lag of "
-            f"{test.lag}; train with more folds"
+        return Limit(
+            excess=CANNOT_TELL,
+            text=f"not surely better than {opponent} from day to day: {test.observations} days cannot tell with a lag of "
+            f"{test.lag}; train with more folds",
         )
-    elif test.p_value > rules.alpha:
-        broken.append(
-            f"not surely better than {opponent} from day to day: p = {test.p_value:.3f} by Diebold and Mariano "
-            f"({test.observations} days, lag {test.lag}), {rules.alpha:g} is allowed; {asked}"
-        )
-    return broken
+    return Limit(
+        excess=test.p_value - rules.alpha,
+        text=f"not surely better than {opponent} from day to day: p = {test.p_value:.3f} by Diebold and Mariano "
+        f"({test.observations} days, lag {test.lag}), {rules.alpha:g} is allowed; {rules.minimum_effect:.2%} is asked for",
+    )
 
 
 def _rise(segment: Segment) -> str:

@@ -15,7 +15,8 @@ class Scenario:
     Attributes:
         name: What it is called.
         weeks: How many are lived through.
-        shift_week: From it on people shop at the weekend: weekdays sell less, Sundays far more, in all stores.
+        shift_week: From it on the shop fights for its customers: twice as many promotions, at half the price. It had none such.
+        habits_week: From it on people shop at the weekend: weekdays sell less, Sundays far more, in all stores.
         reform_week: In it every price changes, some by a third, and stays.
         broken_week: In it a third of one store's rows are missing, and another store's are ten times too large.
         recipe_week: From it on another recipe is declared, for `RECIPE_WEEKS`.
@@ -25,6 +26,7 @@ class Scenario:
     name: str
     weeks: int = YEAR
     shift_week: int | None = None
+    habits_week: int | None = None
     reform_week: int | None = None
     broken_week: int | None = None
     recipe_week: int | None = None
@@ -33,7 +35,7 @@ class Scenario:
     @property
     def first_week(self) -> int | None:
         """The week in which it begins to differ from a stationary year; `None` if it never does."""
-        told = (self.shift_week, self.reform_week, self.broken_week, self.recipe_week)
+        told = (self.shift_week, self.habits_week, self.reform_week, self.broken_week, self.recipe_week)
         return min((week for week in told if week is not None), default=None)
 
 
@@ -46,6 +48,7 @@ SCENARIOS = {
     for scenario in (
         Scenario(name="stationary"),
         Scenario(name="shift", weeks=20 + 12, shift_week=20),
+        Scenario(name="other habits", weeks=20 + 12, habits_week=20),
         Scenario(name="price reform", weeks=20 + 10, reform_week=20),
         Scenario(name="broken week", weeks=20 + 6, broken_week=20),
         Scenario(name="worse recipe", weeks=20 + 5, recipe_week=20, recipe=COARSE),

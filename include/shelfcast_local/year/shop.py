@@ -23,6 +23,8 @@ DISPLAY = 1.2
 """What a promotion sells beyond its lower price."""
 PROMOTED_WEEKS = 0.15
 DISCOUNTS = (0.1, 0.2, 0.3)
+FIGHT = (0.45, 0.5)
+"""Share of weeks and depth of promotions after a shift."""
 PRICE_STEPS = 0.02
 """Share of weeks in which a price changes by some percent."""
 DISPERSION = 0.05
@@ -34,7 +36,7 @@ STORE_DAYS, ITEM_DAYS = 0.06, 0.04
 
 WEEK = np.array([0.9, 0.85, 0.9, 1.0, 1.25, 1.45, 0.65])
 WEEKEND = np.array([0.6, 0.57, 0.6, 0.67, 0.85, 1.55, 2.2])
-"""Factors of Monday to Sunday, before and after a shift."""
+"""Factors of Monday to Sunday, as they are and after a change of habits."""
 
 MOST_OF_A_REFORM = 0.35
 BROKEN_ROWS, BROKEN_FACTOR = 1 / 3, 10
@@ -81,7 +83,7 @@ def make_shop(scenario: Scenario, *, seed: int) -> Shop:
     level *= UNITS_A_DAY / (level.mean() * size.mean())
     reference = np.round(rng.uniform(1.5, 6, ITEMS), 2)
     price = _prices(scenario, reference, shape, rng)
-    discount = _discounts(shape, rng)
+    discount = _discounts(scenario, shape, rng)
     demand = size[:, None] * level * (price * (1 - discount) / reference) ** -ELASTICITY
     demand *= np.where(discount > 0, DISPLAY, 1.0)
     demand *= (_weekdays(scenario, days) * _season(days))[:, None, None]
@@ -137,7 +139,7 @@ def tables_of(shop: Shop) -> dict[str, pd.DataFrame]:
 
 def _weekdays(scenario: Scenario, days: npt.NDArray[np.int64]) -> Floats:
     weekday = (days - 1) % 7
-    return np.where(_from(scenario.shift_week, days), WEEKEND[weekday], WEEK[weekday])
+    return np.where(_from(scenario.habits_week, days), WEEKEND[weekday], WEEK[weekday])
 
 
 def _season(days: npt.NDArray[np.int64]) -> Floats:
@@ -163,13 +165,16 @@ def _prices(scenario: Scenario, reference: Floats, shape: tuple[int, int, int], 
     return np.repeat(by_day[:, None, :], STORES, axis=1)
 
 
-def _discounts(shape: tuple[int, int, int], rng: np.random.Generator) -> Floats:
+def _discounts(scenario: Scenario, shape: tuple[int, int, int], rng: np.random.Generator) -> Floats:
     """A promotion holds a week, Monday to Sunday, and is never followed by another one at once."""
     weeks = shape[0] // 7 + 1
-    is_promoted = rng.random((weeks, *shape[1:])) < PROMOTED_WEEKS
+    chance, depth = rng.random((weeks, *shape[1:])), rng.choice(DISCOUNTS, (weeks, *shape[1:]))
+    share = np.full((weeks, 1, 1), PROMOTED_WEEKS)
+    if scenario.shift_week is not None:
+        share[HISTORY_WEEKS + scenario.shift_week :], depth[HISTORY_WEEKS + scenario.shift_week :] = FIGHT
+    is_promoted = chance < share
     is_promoted[1:] &= ~is_promoted[:-1]
-    depth = np.where(is_promoted, rng.choice(DISCOUNTS, is_promoted.shape), 0.0)
-    return np.repeat(depth, 7, axis=0)[: shape[0]]
+    return np.repeat(np.where(is_promoted, depth, 0.0), 7, axis=0)[: shape[0]]
 
 
 def _broken(scenario: Scenario, units: Floats, rng: np.random.Generator) -> Floats:
