@@ -180,56 +180,89 @@ def _verdict(
 class Nearness:
     """What a refresh and the champion make of today's vectors.
 
+    A change towards what the champion missed in its newest days is what a refresh is for: of each change only that part
+    counts that is left when the champion's forecasts are corrected by what was sold, if that is the smaller one.
+
     Attributes:
         business_date: Date of the vectors, ISO text.
         entities: How many were forecast by both.
         total_change: Refresh's total over the champion's, minus 1.
-        furthest_store: The store whose total changes most; `None` where entities have no store.
-        furthest_change: Its change.
+        missed: What was sold over what the champion had forecast of its newest days, minus 1; `None` if nothing is scored.
+        unexplained: Of the total change, what counts.
+        furthest_store: The store of which most counts; `None` where entities have no store.
+        furthest_unexplained: What counts of it.
     """
 
     business_date: str
     entities: int
     total_change: float
+    missed: float | None
+    unexplained: float
     furthest_store: str | None
-    furthest_change: float
+    furthest_unexplained: float
 
     def is_within(self, rules: GateRules) -> bool:
         """Whether both lie within the limits of a refresh; never where a number is not finite."""
         return (
-            abs(self.total_change) <= rules.refresh_total_limit
-            and abs(self.furthest_change) <= rules.refresh_store_limit
+            abs(self.unexplained) <= rules.refresh_total_limit
+            and abs(self.furthest_unexplained) <= rules.refresh_store_limit
         )
 
     def text(self) -> str:
         """In a sentence, for the decision's reasons."""
-        store = f", store {self.furthest_store} by {self.furthest_change:+.1%}" if self.furthest_store else ""
+        missed = "" if self.missed is None else f", where the champion's newest days sold {self.missed:+.1%} beside it"
+        store = f" and {self.furthest_unexplained:+.1%} in store {self.furthest_store}" if self.furthest_store else ""
         return (
             f"forecasts of the {self.entities:,} vectors of {self.business_date} change by {self.total_change:+.1%} in all"
-            f"{store}"
+            f"{missed}: {self.unexplained:+.1%}{store} are unexplained"
         )
 
 
-def nearness(totals: Mapping[str, tuple[Floats, Floats]], *, business_date: str, has_stores: bool) -> Nearness | None:
+def nearness(
+    totals: Mapping[str, tuple[Floats, Floats]],
+    *,
+    business_date: str,
+    has_stores: bool,
+    sold: Mapping[str, tuple[float, float]] | None = None,
+) -> Nearness | None:
     """How far a refresh is from the champion on the same vectors; `None` without any.
 
     Args:
         totals: Of each store, the refresh's and the champion's total of each entity.
         business_date: Of the vectors.
         has_stores: Whether the names are stores.
+        sold: Of each store, what was sold on the champion's newest days and what it had forecast of them.
     """
     if not totals:
         return None
     sums = {store: (float(own.sum()), float(other.sum())) for store, (own, other) in totals.items()}
-    changes = {store: _change(*both) for store, both in sums.items()}
-    furthest = max(changes, key=lambda store: np.inf if np.isnan(changes[store]) else abs(changes[store]))
+    scored = {store: (sold or {}).get(store, (0.0, 0.0)) for store in sums}
+    left = {store: _unexplained(*sums[store], *scored[store]) for store in sums}
+    furthest = max(left, key=lambda store: np.inf if np.isnan(left[store]) else abs(left[store]))
+    own, other, actual, forecast = (float(sum(column)) for column in zip(*_rows(sums, scored), strict=True))
     return Nearness(
         business_date=business_date,
         entities=sum(len(own) for own, _ in totals.values()),
-        total_change=_change(sum(own for own, _ in sums.values()), sum(other for _, other in sums.values())),
+        total_change=_change(own, other),
+        missed=_change(actual, forecast) if forecast else None,
+        unexplained=_unexplained(own, other, actual, forecast),
         furthest_store=furthest if has_stores else None,
-        furthest_change=changes[furthest] if has_stores else 0.0,
+        furthest_unexplained=left[furthest] if has_stores else 0.0,
     )
+
+
+def _rows(
+    sums: Mapping[str, tuple[float, float]], scored: Mapping[str, tuple[float, float]]
+) -> list[tuple[float, float, float, float]]:
+    return [(*sums[store], *scored[store]) for store in sums]
+
+
+def _unexplained(own: float, other: float, actual: float, forecast: float) -> float:
+    """The smaller of the change and of the change from what the other would have said had it known what was sold."""
+    plain = _change(own, other)
+    if not (forecast and actual):
+        return plain
+    return min(plain, _change(own, other * actual / forecast), key=abs)
 
 
 def _change(own: float, other: float) -> float:

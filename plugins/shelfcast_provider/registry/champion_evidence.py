@@ -1,7 +1,7 @@
 """What the gate is told of the champion: its own words in the ledger, and its forecasts of today's vectors."""
 
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from shelfcast.serving.predictor import Predictor
     from shelfcast.training.declaration import ModelDeclaration
     from shelfcast.training.metrics import Floats
+
+NEWEST_DAYS = 7
+"""Before a candidate's cutoff, of which it counts what the champion missed."""
 
 MOST_VECTORS = 5000
 """Entities whose forecasts are compared; of more, each so many-th by name."""
@@ -96,7 +99,21 @@ def _nearness(
     own, other = (_totals(predictor, vectors) for predictor in (candidate, champion))
     stores = [name.rpartition("@")[2] for name in entities[::step]] if declaration.kind == "forecast" else None
     by_store = _grouped(own, other, stores or [""] * len(vectors))
-    return nearness(by_store, business_date=about["cutoff"], has_stores=stores is not None)
+    sold = _sold_and_forecast(store, about) if stores else None
+    return nearness(by_store, business_date=about["cutoff"], has_stores=stores is not None, sold=sold)
+
+
+def _sold_and_forecast(store: "ColdStore", about: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
+    """Of each store what was sold in the week up to the candidate's cutoff, and what the champion had forecast of it."""
+    from shelfcast.serving.vintage import prepare_ledger
+
+    prepare_ledger(store)
+    store.run("monitoring/create_scored_forecasts")
+    last = date.fromisoformat(about["cutoff"])
+    asked = {"release_id": about["champion"], "first_day": last - timedelta(days=NEWEST_DAYS - 1), "last_day": last}
+    rows = store.fetch("registry/sold_and_forecast", asked)
+    columns = zip(rows["store_id"], rows["sold"].astype(float), rows["forecast"].astype(float), strict=True)
+    return {str(store): (sold, forecast) for store, sold, forecast in columns}
 
 
 def _totals(predictor: "Predictor", vectors: "list[Vector]") -> "Floats":

@@ -12,8 +12,22 @@ from shelfcast.training.champion import Question
 
 PANEL = SimulatedPanel(stores=12, items=8, shared=0.98, store_spread=0.01, day_spread=0.01)
 SERVED = {"served": "champion", "served_q05": "q05", "served_q95": "q95"}
-NEAR = Nearness(business_date="2025-06-29", entities=96, total_change=0.01, furthest_store="1", furthest_change=0.04)
-FAR = Nearness(business_date="2025-06-29", entities=96, total_change=0.4, furthest_store="1", furthest_change=0.5)
+
+
+def near(change, store_change):
+    """Two models of which nothing was scored yet."""
+    return Nearness(
+        business_date="2025-06-29",
+        entities=96,
+        total_change=change,
+        missed=None,
+        unexplained=change,
+        furthest_store="1",
+        furthest_unexplained=store_change,
+    )
+
+
+NEAR, FAR = near(0.01, 0.04), near(0.4, 0.5)
 
 
 def with_served(rows):
@@ -55,10 +69,10 @@ def test_a_refresh_that_falls_behind_what_served_is_held_with_the_number():
 
 def test_without_a_ledger_it_rests_on_the_folds_and_on_todays_vectors():
     rows = simulate(PANEL, seed=1).assign(champion=np.nan)
-    near, far = (decide(rows, near=found) for found in (NEAR, FAR))
-    assert near.outcome is Outcome.RELEASE
+    close, far = (decide(rows, near=found) for found in (NEAR, FAR))
+    assert close.outcome is Outcome.RELEASE
     assert far.outcome is Outcome.HOLD
-    assert "change by +40.0% in all, store 1 by +50.0%, beyond ±15% in all" in far.reasons[0]
+    assert "+40.0% and +50.0% in store 1 are unexplained, beyond ±15% in all" in far.reasons[0]
 
 
 def test_a_champion_that_a_shift_has_made_worse_loses_by_the_number_and_may_be_far():
@@ -140,7 +154,7 @@ def test_how_near_two_models_are_is_told_by_total_and_by_the_furthest_store():
     totals = {"A": (np.array([10.0, 5.0]), np.array([10.0, 5.0])), "B": (np.array([6.0]), np.array([5.0]))}
     found = nearness(totals, business_date="2025-06-29", has_stores=True)
     assert (found.total_change, found.furthest_store) == (pytest.approx(0.05), "B")
-    assert found.furthest_change == pytest.approx(0.2)
+    assert found.furthest_unexplained == pytest.approx(0.2)
     assert found.is_within(RULES)
     nothing = nearness({"A": (np.array([1.0]), np.array([0.0]))}, business_date="d", has_stores=True)
     assert not nothing.is_within(RULES), "a change that has no number is not near"
@@ -155,3 +169,15 @@ def test_a_refresh_that_is_as_good_over_all_but_harms_a_segment_is_held_with_the
     decision = decide(harmed)
     assert decision.outcome is Outcome.HOLD
     assert "and in segment on promotion (+1" in decision.reasons[0]
+
+
+def test_a_change_towards_what_the_champion_missed_is_no_distance():
+    totals = {"A": (np.array([130.0]), np.array([100.0])), "B": (np.array([104.0]), np.array([80.0]))}
+    sold = {"A": (14.0, 10.0), "B": (13.0, 10.0)}
+    found = nearness(totals, business_date="2025-06-29", has_stores=True, sold=sold)
+    assert (found.total_change, found.missed) == (pytest.approx(0.3), pytest.approx(0.35))
+    assert found.unexplained == pytest.approx(1.3 / 1.35 - 1)
+    assert found.is_within(RULES)
+    assert not nearness(totals, business_date="d", has_stores=True).is_within(RULES)
+    away = {"A": (7.0, 10.0), "B": (7.0, 10.0)}
+    assert not nearness(totals, business_date="d", has_stores=True, sold=away).is_within(RULES)
