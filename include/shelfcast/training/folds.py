@@ -121,11 +121,11 @@ def folds_since(frame: pd.DataFrame, manifest: FrameManifest, learned_until: dat
         manifest: Of the frame.
         learned_until: The last day that the other model knows.
     """
-    origins = np.unique(days_of(frame["business_date"]))
+    business_date, sales_date = days_of(frame["business_date"]), days_of(frame["sales_date"])
+    origins = np.unique(business_date)
     since = origins[(origins > np.datetime64(learned_until)) & (origins < np.datetime64(manifest.cutoff))][::-1]
     places = np.unique(np.linspace(0, len(since) - 1, min(len(since), MOST_SINCE)).round().astype(int))
-    days = days_of(frame["business_date"]), days_of(frame["sales_date"])
-    return [_forecast_fold(*days, origin) for origin in since[places]]
+    return [_forecast_fold(business_date, sales_date, origin) for origin in since[places]]
 
 
 def _rolling(

@@ -90,11 +90,12 @@ def run(context: SparkContext, place: str, out: str, releases: str | None, *, cr
         champion = champion_of(releases_folder, manifest.model)
     fits = Fits(context=context, place=place, frame_digest=manifest.digest, crew=crew, seed=seed)
     declaration, trials = searched(frame, taken_over(declared, champion), manifest, fits)
-    matter = matter_of(declaration, champion, code=code_digest())
+    code = code_digest()
+    matter = matter_of(declaration, champion, code=code)
     rows, spread_text = _on_folds(frame, declaration, manifest, fits, matter)
     since = _since_champion(frame, declaration, manifest, fits, champion)
     texts = {MODEL: fits.text_of(declaration, None), SPREAD: spread_text}
-    about = {**matter.as_dict(), "declared": digest_of(declared), "code": code_digest()}
+    about = {**matter.as_dict(), "declared": digest_of(declared), "code": code}
     with written_to(out, last=WRITTEN_LAST) as folder:
         if trials:
             (folder / TRIALS).write_text(json.dumps([trial.as_dict() for trial in trials], indent=1))

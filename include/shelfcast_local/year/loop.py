@@ -67,13 +67,12 @@ class Loop:
         self.releases = folder / "artifacts" / "releases" / MODEL
         self.registry = Registry()
 
-    def live(self, *, after: Path | None = None, is_watched: bool = True) -> Year:
+    def live(self, *, after: Path | None = None) -> Year:
         """Trains once, and lives through all weeks; answers what happened.
 
         Args:
             after: Folder of a stationary year of the same seed: what happened before the scenario's first week is taken
                 from it in place of being lived through again.
-            is_watched: Whether drift is checked and the governor may ask for a retraining.
         """
         with self._standing_in() as spark:
             self.load()
@@ -88,7 +87,7 @@ class Loop:
                     sunday = monday_of(week) - timedelta(days=1)
                     self.train(spark, sunday, run_id=f"scheduled__{monday_of(week)}", reason="weekly schedule")
                 for number in range(7):
-                    self.live_through(spark, monday_of(week) + timedelta(days=number), is_watched=is_watched)
+                    self.live_through(spark, monday_of(week) + timedelta(days=number))
         return self.year
 
     def train_at_the_end(self) -> Training:
@@ -117,7 +116,7 @@ class Loop:
         lived = [first + timedelta(days=number) for number in range((self.shop.last_day - first).days + 1)]
         feature_views.ensure_ahead(self.store, lived, horizon_days=horizon)
 
-    def live_through(self, spark: Any, day: date, *, is_watched: bool) -> None:
+    def live_through(self, spark: Any, day: date) -> None:
         """A business date: its forecasts, what the earlier ones were worth, and the governor's decision."""
         from shelfcast_provider.monitoring.drift_check_operator import DriftCheckOperator
         from shelfcast_provider.monitoring.realised_error_operator import RealisedErrorOperator
@@ -127,8 +126,6 @@ class Loop:
         context, on = _context(f"asset__{day}"), {"business_date": day.isoformat()}
         made = ForecastActiveSeriesOperator(task_id="forecast", **on).execute(context)
         self.year.serving[day] = made["release_id"]
-        if not is_watched:
-            return
         DriftCheckOperator(task_id="drift", **on).execute(context)
         RealisedErrorOperator(task_id="realised_error", **on).execute(context)
         decision = GovernorOperator(task_id="governor", model=MODEL, **on).execute(context)

@@ -81,19 +81,16 @@ class Forecaster:
         return self._predictors[candidate]
 
 
-def weeks_of(
-    forecaster: Forecaster, year: Year, *, oracle: Mapping[int, Path] | None = None, first_week: int = 0
-) -> list[WeekOfYear]:
+def weeks_of(forecaster: Forecaster, year: Year, *, oracle: Mapping[int, Path] | None = None) -> list[WeekOfYear]:
     """The weeks of a year by every way of keeping the model.
 
     Args:
         forecaster: Of the shop.
         year: What happened in it.
         oracle: By week, a candidate that knows what was still to come; none if `None`.
-        first_week: Earlier ones are left out.
     """
     found = []
-    for week in range(first_week, year.scenario.weeks):
+    for week in range(year.scenario.weeks):
         sunday = monday_of(week) - timedelta(days=1)
         known = [one for one in year.trainings if one.cutoff <= sunday]
         ways = {
