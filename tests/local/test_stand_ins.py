@@ -149,7 +149,9 @@ def nobody(stack: Stack) -> Iterator[httpx.Client]:
     """Who trusts the cold store's certificate and has no password."""
     trust = ssl.create_default_context(cafile=str(cold_store.ca_bundle(stack.home)))
     address = f"https://{HOST}:{stack.configuration.ports['cold_store']}"
-    with httpx.Client(base_url=address, verify=trust, trust_env=False) as client:
+    # a connection each: who answers before all was read closes it, and the next request would find it closed
+    once = httpx.Limits(max_keepalive_connections=0)
+    with httpx.Client(base_url=address, verify=trust, trust_env=False, limits=once) as client:
         yield client
 
 
