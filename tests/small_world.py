@@ -66,6 +66,7 @@ def as_of_features(level, drift):
         "units_std_28": recent**0.5,
         "zero_share_28": 0.1,
         **{f"level_{days}": drift for days in (7, 14, 28, 56)},
+        **{f"regular_level_{days}": drift for days in (14, 56)},
         "promotion_uplift_364": UPLIFT,
         "days_since_first_sale": 400.0,
         "days_since_last_sale": 0.0,

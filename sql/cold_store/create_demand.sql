@@ -25,6 +25,8 @@ CREATE TABLE IF NOT EXISTS FEATURES.DEMAND (
     level_14 DOUBLE,
     level_28 DOUBLE,
     level_56 DOUBLE,
+    regular_level_14 DOUBLE,
+    regular_level_56 DOUBLE,
     promotion_uplift_364 DOUBLE,
     days_since_first_sale DOUBLE,
     days_since_last_sale DOUBLE,

@@ -180,6 +180,13 @@ features AS (
         SUM(IFF(usual_units IS NULL, NULL, countable_units)) OVER {{ trailing(days) }}
         / NULLIF(SUM(IFF(countable_units IS NULL, NULL, usual_units)) OVER {{ trailing(days) }}, 0) AS level_{{ days }},
         {%- endfor %}
+        -- a promotion deeper than those before it says nothing of what the days between promotions sell
+        {%- for days in (14, 56) %}
+        SUM(CASE WHEN NOT on_promotion AND usual_units IS NOT NULL THEN countable_units END) OVER {{ trailing(days) }}
+        / NULLIF(
+            SUM(CASE WHEN NOT on_promotion AND countable_units IS NOT NULL THEN usual_units END) OVER {{ trailing(days) }}, 0
+        ) AS regular_level_{{ days }},
+        {%- endfor %}
         AVG(CASE WHEN on_promotion THEN units END) OVER {{ trailing(364) }}
         / NULLIF(AVG(CASE WHEN NOT on_promotion THEN units END) OVER {{ trailing(364) }}, 0) AS promotion_uplift_364,
         AVG(price) OVER {{ trailing(56) }} AS price_mean_56,
@@ -237,6 +244,8 @@ SELECT
     level_14,
     level_28,
     level_56,
+    regular_level_14,
+    regular_level_56,
     promotion_uplift_364,
     DATEDIFF(DAY, first_sale_date, business_date)::DOUBLE AS days_since_first_sale,
     DATEDIFF(DAY, last_sale_date, business_date)::DOUBLE AS days_since_last_sale,

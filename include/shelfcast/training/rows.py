@@ -59,6 +59,8 @@ PLAIN = (
     "level_14",
     "level_28",
     "level_56",
+    "regular_level_14",
+    "regular_level_56",
     "zero_share_28",
     "stockout_share_28",
     "promotion_uplift_364",

@@ -73,9 +73,9 @@ def panel(world, item, store, on):
     return rows
 
 
-def level(rows, days):
-    """Units of the last days against what is usual for their kind of day."""
-    known = [row for row in rows[-days:] if row.counted is not None and row.usual is not None]
+def level(rows, days, *, kinds=(False, True)):
+    """Units of the last days, with and without promotion or of one kind, against what is usual for their kind of day."""
+    known = [row for row in rows[-days:] if row.counted is not None and row.usual is not None and row.promoted in kinds]
     usual = sum(row.usual for row in known)
     return sum(row.counted for row in known) / usual if usual else None
 
@@ -101,6 +101,7 @@ def test_every_feature_equals_the_loop(world, number, item, store):
     regular, promoted = (mean([row.wanted for row in rows if row.promoted is flag]) for flag in (False, True))
     expected["promotion_uplift_364"] = promoted / regular if regular else None
     expected |= {f"level_{days}": level(rows, days) for days in (7, 14, 28, 56)}
+    expected |= {f"regular_level_{days}": level(rows, days, kinds=(False,)) for days in (14, 56)}
     own = world.known_units(on)
     sold = [row.when for row in rows if own.get((item, store, row.when))]
     expected["days_since_first_sale"] = (on - sold[0]).days
