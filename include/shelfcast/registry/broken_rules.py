@@ -96,9 +96,8 @@ def limits_of(rules: GateRules, measured: Measured, *, opponent: str) -> dict[st
         ),
     }
     for segment in sorted(measured.segments, key=lambda segment: -segment.rise):
-        most = segment.rise if segment.rise_high is None else segment.rise_high
         found[f"loss of {segment.name}"] = Limit(
-            excess=0.0 if segment.is_no_worse else most - rules.segment_margin,
+            excess=max(segment.judged_rise - rules.segment_margin, 0.0),
             text=f"not surely within {rules.segment_margin:.0%} of {opponent}'s loss in segment {_rise(segment)}",
         )
         found[f"coverage of {segment.name}"] = Limit(
@@ -142,8 +141,9 @@ def _gain_from_day_to_day(rules: GateRules, measured: Measured, *, opponent: str
 
 
 def _rise(segment: Segment) -> str:
-    most = "" if segment.rise_high is None else f", {segment.rise_high:+.1%} at the most"
-    return f"{segment.name} ({segment.rise:+.1%}{most})"
+    if segment.rise_low is None or segment.rise_high is None:
+        return f"{segment.name} ({segment.rise:+.1%})"
+    return f"{segment.name} ({segment.rise:+.1%}, {segment.rise_low:+.1%} at the least, {segment.rise_high:+.1%} at the most)"
 
 
 def _costs(rules: GateRules, cost: CandidateCost) -> list[str]:

@@ -31,7 +31,9 @@ class Segment:
         name: Of the segment.
         rows: In it.
         rise: Candidate's loss over opponent's loss, minus 1; above 0 is worse.
-        rise_high: The most that the rise may be at the rules' `segment_alpha`; `None` where no test can tell.
+        rise_low, rise_high: The least and the most that the rise may be, each at the rules' `segment_alpha`; `None` where
+            no test can tell.
+        judged_rise: Which of the three must not lie above the margin (see `judge`).
         coverage_90: Share of actuals within the 90 % intervals (see `metrics.coverage`).
         is_no_worse: Whether the loss may be taken not to rise by more than the margin.
         is_covered: Whether the coverage is accepted.
@@ -40,7 +42,9 @@ class Segment:
     name: str
     rows: int
     rise: float
+    rise_low: float | None
     rise_high: float | None
+    judged_rise: float
     coverage_90: float
     is_no_worse: bool
     is_covered: bool
@@ -52,6 +56,10 @@ def judge(rows: pd.DataFrame, panel: Panel, rules: GateRules) -> list[Segment]:
     A candidate must be shown to be no worse by the margin in every segment. Each test has the rules' `segment_alpha`, and
     since all must be passed none of them needs a correction for their number (Berger, 1982): a candidate that is worse by
     the margin in any segment passes at most that often.
+
+    In a segment of few series that differ much no test shows anything: where the most that the rise may be lies farther
+    from the rise than the margin, an equal candidate would be held more often than not. There it is held for a rise that
+    is shown to be above the margin.
     """
     return [
         _judged(name, rows[chosen], panel.part(chosen), rules)
@@ -85,18 +93,34 @@ def segments_of_days(rows: pd.DataFrame) -> dict[str, Booleans]:
 
 def _judged(name: str, rows: pd.DataFrame, panel: Panel, rules: GateRules) -> Segment:
     drawn = draw_gains(panel)
-    low = drawn.bound(rules.segment_alpha) if drawn.blocks >= FEWEST_BLOCKS else None
-    rise, rise_high = -drawn.gain, None if low is None else -low
+    rise, rise_low, rise_high = -drawn.gain, None, None
+    if drawn.blocks >= FEWEST_BLOCKS:
+        rise_low, rise_high = (
+            _negative(drawn.bound(share)) for share in (1 - rules.segment_alpha, rules.segment_alpha)
+        )
+    judged = _judged_rise(rise, rise_low, rise_high, margin=rules.segment_margin)
     covered = coverage(*(column(rows, name) for name in ("actual", "q05", "q95")))
     return Segment(
         name=name,
         rows=len(rows),
         rise=rise,
+        rise_low=rise_low,
         rise_high=rise_high,
+        judged_rise=judged,
         coverage_90=covered,
-        is_no_worse=(rise if rise_high is None else rise_high) <= rules.segment_margin,
+        is_no_worse=judged <= rules.segment_margin,
         is_covered=abs(covered - PROMISED) <= rules.segment_coverage_margin,
     )
+
+
+def _negative(gain: float | None) -> float | None:
+    return None if gain is None else -gain
+
+
+def _judged_rise(rise: float, low: float | None, high: float | None, *, margin: float) -> float:
+    if low is None or high is None:
+        return rise
+    return high if high - rise <= margin else low
 
 
 def _store_groups(rows: pd.DataFrame) -> dict[str, Booleans]:
