@@ -21,12 +21,15 @@ WEEKDAY_SHARE = np.array([0.8, 0.8, 0.9, 1.0, 1.3, 1.6, 0.6])
 UPLIFT = 1.8
 
 
-def synthetic_frame(*, series=12, origins=20, horizon=28, seed=3):
-    """A frame whose series have a level, a weekly season, promotions and noise that no method can know."""
+def synthetic_frame(*, series=12, origins=20, horizon=28, seed=3, scale=1.0):
+    """A frame whose series have a level, a weekly season, promotions and noise that no method can know.
+
+    All sell `scale` times what they usually do.
+    """
     rng = np.random.default_rng(seed)
     rows = []
     for number in range(series):
-        level = 2.0 + 3.0 * number
+        level = scale * (2.0 + 3.0 * number)
         for origin in range(origins):
             business_date = FIRST + timedelta(days=7 * origin)
             drift = 1.0 + 0.3 * np.sin(origin / 4 + number)

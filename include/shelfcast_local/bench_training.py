@@ -20,7 +20,7 @@ import psutil
 
 from shelfcast.training import declaration as declarations
 from shelfcast.training.declaration import ModelDeclaration
-from shelfcast.training.fit import parameters, smallest_leaf
+from shelfcast.training.fit import parameters, smallest_leaf, weight
 from shelfcast.training.frame import FRAME, columns_of, freeze
 from shelfcast.training.sample import Sample
 from shelfcast_local.java import java_home
@@ -107,18 +107,19 @@ def _beside_native(folder: Path, declaration: ModelDeclaration, master: str, *, 
     turns = Turns(ours=[], native=[])
     with SparkContext(conf=conf) as context:
         for _ in range(WARM_UP + REPEATS):
-            turns.native.append(_cpu_of(lambda: _native(sample, settings, declaration.fit.num_boost_round)))
+            turns.native.append(_cpu_of(lambda: _native(sample, settings, declaration)))
             turns.ours.append(
                 _cpu_of(lambda: train_on_cluster(context, str(folder), declaration, None, crew=crew, seed=SEED))
             )
     return Turns(ours=turns.ours[WARM_UP:], native=turns.native[WARM_UP:])
 
 
-def _native(sample: Sample, settings: dict[str, Any], rounds: int) -> None:
+def _native(sample: Sample, settings: dict[str, Any], declaration: ModelDeclaration) -> None:
     import lightgbm
 
-    data = lightgbm.Dataset(sample.rows, sample.target, init_score=np.log(sample.expected))
-    lightgbm.train(settings, data, num_boost_round=rounds)
+    weights, offset = weight(sample, declaration), np.log(sample.expected)
+    data = lightgbm.Dataset(sample.rows, sample.target, weight=weights, init_score=offset)
+    lightgbm.train(settings, data, num_boost_round=declaration.fit.num_boost_round)
 
 
 def _cpu_of(fit: Callable[[], object]) -> float:

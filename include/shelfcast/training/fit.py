@@ -31,7 +31,7 @@ _TOPOLOGY = re.compile(
 def parameters(declaration: ModelDeclaration, *, seed: int, num_threads: int) -> dict[str, Any]:
     """LightGBM's parameters; deterministic for a seed, a number of threads and a layout of machines."""
     return {
-        **declaration.fit.model_dump(exclude={"num_boost_round"}, exclude_none=True),
+        **declaration.fit.model_dump(exclude={"num_boost_round", "dispersion"}, exclude_none=True),
         "seed": seed,
         "num_threads": num_threads,
         "deterministic": True,
@@ -72,9 +72,8 @@ def train(
         )
     reference = reference or sample.reference()
     settings = {**settings, **smallest_leaf(reference, declaration)}
-    data = dataset(sample, declaration, settings=settings, reference=reference).set_init_score(
-        _offset(sample, declaration)
-    )
+    data = dataset(sample, declaration, settings=settings, reference=reference)
+    data.set_init_score(_offset(sample, declaration)).set_weight(weight(sample, declaration))
     booster = lightgbm.train(settings, data, num_boost_round=declaration.fit.num_boost_round)
     text = native_text(booster)
     booster.free_network()
@@ -110,12 +109,22 @@ def smallest_leaf(sample: Sample, declaration: ModelDeclaration) -> dict[str, fl
 
     LightGBM estimates the rows of a split from its hessians, in another way on several machines than on one; sums of
     hessians are the same on both. For counts they are the better measure too: what is known of a mean grows with the
-    units that were sold, not with the rows. Where the mean is right a row's expected hessian is the mean to the power of
-    2 less the variance power (1 of Poisson).
+    units that were sold, not with the rows. Where the mean is right a row's expected hessian is the mean times its weight.
     """
-    power = 2 - (declaration.fit.tweedie_variance_power or 1.0)
-    of_a_row = float((sample.expected**power).mean()) if declaration.kind == "forecast" else 1.0
+    weights = weight(sample, declaration)
+    of_a_row = 1.0 if weights is None else float((sample.expected * weights).mean())
     return {"min_data_in_leaf": 1, "min_sum_hessian_in_leaf": declaration.fit.min_data_in_leaf * of_a_row}
+
+
+def weight(sample: Sample, declaration: ModelDeclaration) -> Floats | None:
+    """What a row counts for, above 0 to 1, length n: Poisson's variance over its own (see `Fit.dispersion`).
+
+    Both are taken at the mean that is usual for the row, not at its forecast. So the rows of a leaf have but one weight
+    where they are alike, and what is forecast of them adds up to what they sold; with weights that follow the forecast
+    (Tweedie's, and any but Poisson's with a logarithmic link) it does not, and rare items are forecast too low
+    (Wüthrich, 2020, on the balance property). `None` of a regression.
+    """
+    return 1 / (1 + declaration.fit.dispersion * sample.expected) if declaration.kind == "forecast" else None
 
 
 def predict(
