@@ -87,8 +87,8 @@ def limits_of(rules: GateRules, measured: Measured, *, opponent: str) -> dict[st
         "gain": _gain(rules, measured, opponent=opponent),
         "gain from day to day": _gain_from_day_to_day(rules, measured, opponent=opponent),
         "bias": Limit(
-            excess=abs(measured.bias) - rules.bias_limit,
-            text=f"bias {measured.bias:+.1%} is beyond ±{rules.bias_limit:.0%}",
+            excess=abs(measured.bias_shown) - rules.bias_limit,
+            text=f"bias {measured.bias:+.1%}, {measured.bias_shown:+.1%} at the least, is beyond ±{rules.bias_limit:.0%}",
         ),
         "coverage": Limit(
             excess=max(low - covered, covered - high),

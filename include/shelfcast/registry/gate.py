@@ -23,10 +23,13 @@ from shelfcast.registry.segments import FEWEST_BLOCKS
 from shelfcast.registry.store_breaks import LASTING_WEEKS, StoreBreak, store_breaks
 from shelfcast.training.champion import Question
 from shelfcast.training.declaration import GateRules, ModelDeclaration
-from shelfcast.training.evaluation import column
+from shelfcast.training.evaluation import column, telling
 from shelfcast.training.metrics import Floats
 
 CHAMPION, SERVING = "the champion's own forecasts since its cutoff", "what was served at the folds' origins"
+MOSTLY_NOTHING = (
+    "judged by squared errors: on most days nothing was sold, and absolute ones are smallest for a forecast of nothing"
+)
 ASKED = {Question.RECIPE: "better than the champion's", Question.REFRESH: "sound"}
 
 
@@ -152,6 +155,7 @@ def decide(
         is_forced: Release it all the same, and say so.
         obstacle: Why it is held even then.
     """
+    declared, rules = rules, telling(rules, column(rows, "actual"))
     since = None if evidence.since_champion is None else compare(evidence.since_champion, rules, opponent=CHAMPION)
     served = (
         compare(rows, rules, opponent=SERVING) if "served" in rows and evidence.question is not Question.FIRST else None
@@ -163,6 +167,7 @@ def decide(
     )
     against = [*broken.rules, *_breaks(breaks), *_age(evidence), *_unsound(since, served, evidence, rules)]
     told = [
+        *([MOSTLY_NOTHING] if rules.loss != declared.loss else []),
         *([f"told, for what was served is no better: {'; '.join(broken.shared)}"] if broken.shared else []),
         *_rests_on(evidence, since, served, opponent, strongest_simple),
     ]

@@ -6,7 +6,7 @@ import pandas as pd
 
 from shelfcast.registry.candidate_cost import CandidateCost
 from shelfcast.registry.panel_test import Panel, TestOfMeans, diebold_mariano, draw_gains, textbook_t
-from shelfcast.registry.segments import Segment, judge
+from shelfcast.registry.segments import FEWEST_BLOCKS, Segment, judge
 from shelfcast.training.declaration import GateRules
 from shelfcast.training.evaluation import column
 from shelfcast.training.metrics import Floats, bias, coverage, losses, wape
@@ -28,6 +28,8 @@ class Measured:
         diebold_mariano: Test of the days' totals for a gain above the minimum effect.
         textbook_t: The plain paired t-test over all rows. It is reported, no rule reads it.
         bias: Of the candidate.
+        bias_shown: As much of it as is shown at the rules' `segment_alpha`: the bound that is nearer to 0, or 0; the bias
+            itself where no test can tell.
         coverage_90: Of the candidate.
         segments: What was found in each that has enough rows.
         worst_segment: Segment with the largest relative loss against the opponent; `all` where there is none.
@@ -45,6 +47,7 @@ class Measured:
     diebold_mariano: TestOfMeans
     textbook_t: TestOfMeans
     bias: float
+    bias_shown: float
     coverage_90: float
     segments: list[Segment]
     worst_segment: str
@@ -69,9 +72,19 @@ def measure(rows: pd.DataFrame, other: Floats, rules: GateRules, cost: Candidate
         diebold_mariano=diebold_mariano(panel, minimum_effect=rules.minimum_effect),
         textbook_t=textbook_t(panel),
         bias=bias(actual, mean),
+        bias_shown=_shown(Panel.of(rows, own=mean, other=actual), rules),
         coverage_90=coverage(actual, column(rows, "q05"), column(rows, "q95")),
         segments=segments,
         worst_segment=worst,
         worst_segment_loss=worst_loss,
         cost=cost,
     )
+
+
+def _shown(totals: Panel, rules: GateRules) -> float:
+    """What is shown of a bias, from the forecasts as `own` and the actuals as `other`: the gain of such a panel is -bias."""
+    drawn = draw_gains(totals)
+    least, most = drawn.bound(rules.segment_alpha), drawn.bound(1 - rules.segment_alpha)
+    if least is None or most is None or drawn.blocks < FEWEST_BLOCKS:
+        return -drawn.gain
+    return -max(least, 0.0) - min(most, 0.0)

@@ -46,10 +46,10 @@ class GateRules(BaseModel):
     """When a candidate may become the champion.
 
     Attributes:
-        loss: What is compared, `absolute` or `squared` errors; a mean is judged by squared ones.
+        loss: What is compared, `absolute` or `squared` errors; see `evaluation.telling`.
         minimum_effect: Smallest relative gain in loss that counts, such as 0.005 for half a percent.
         segment_margin: Relative rise of the loss by which a segment must be shown not to suffer.
-        bias_limit: Largest absolute bias, as a share of the actual total.
+        bias_limit: Largest absolute bias that may be shown, as a share of the actual total.
         coverage_range: Share of actuals within the 5 % and 95 % quantiles that is accepted.
         segment_coverage_margin: How far from 90 % that share may lie in a segment.
         size_limit_bytes: Largest model text.

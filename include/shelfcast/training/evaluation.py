@@ -9,7 +9,7 @@ import pandas as pd
 from shelfcast.training import metrics
 from shelfcast.training.baselines import simple_forecasts, strongest
 from shelfcast.training.calibration import Calibration
-from shelfcast.training.declaration import ModelDeclaration
+from shelfcast.training.declaration import GateRules, ModelDeclaration
 from shelfcast.training.frame import columns_of
 from shelfcast.training.rows import Floats
 
@@ -17,6 +17,9 @@ QUANTILE_NAMES = {0.05: "q05", 0.25: "q25", 0.5: "q50", 0.75: "q75", 0.95: "q95"
 KEYS = ("store_id", "store_group", "business_date", "horizon_days", "sales_date", "ordered_at", "on_promotion")
 AS_OF_DEMAND = ("zero_share_28", "units_mean_28", "units_std_28")
 """Of them the gate tells how intermittent a series was at the origin."""
+
+MOSTLY = 0.5
+"""Share of actuals that are 0 above which absolute errors do not tell."""
 
 FORECAST_LEVEL = "item × store × day"
 REGRESSION_LEVEL = "order"
@@ -88,7 +91,7 @@ def evaluate(rows: pd.DataFrame, calibration_of_fold: dict[int, Calibration], de
     """Metrics of all folds' rows (see `fold_rows`); adds `strongest_simple` and the quantiles to `rows`."""
     actual, mean = column(rows, "actual"), column(rows, "mean")
     simple = {name.removeprefix("simple_"): column(rows, name) for name in rows.columns if name.startswith("simple_")}
-    best = strongest(actual, simple, loss=declaration.gate.loss)
+    best = strongest(actual, simple, loss=telling(declaration.gate, actual).loss)
     rows["strongest_simple"] = simple[best]
     quantiles = _quantiles(rows, calibration_of_fold, declaration)
     for position, level in enumerate(declaration.quantiles):
@@ -106,6 +109,15 @@ def evaluate(rows: pd.DataFrame, calibration_of_fold: dict[int, Calibration], de
         rmse=metrics.rmse(actual, mean),
         coverage_90=metrics.coverage(actual, quantiles[:, 0], quantiles[:, -1]),
     )
+
+
+def telling(rules: GateRules, actual: Floats) -> GateRules:
+    """The rules with a loss that tells a good forecast of the mean of these actuals, of length n, from a bad one.
+
+    Where most of them are 0, as of rare items, so is their median, and absolute errors are smallest for whoever forecasts
+    nothing (Gneiting, 2011): squared ones are judged by in their place.
+    """
+    return rules.model_copy(update={"loss": "squared"}) if np.mean(actual == 0) > MOSTLY else rules
 
 
 def by_fold(rows: pd.DataFrame) -> dict[int, dict[str, float]]:

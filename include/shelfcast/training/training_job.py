@@ -28,7 +28,7 @@ from shelfcast.training.champion import SINCE_CHAMPION, Champion, Matter, champi
 from shelfcast.training.cluster_fits import FRAME_FILES, Fits
 from shelfcast.training.crew import Crew, crew_of
 from shelfcast.training.declaration import ModelDeclaration
-from shelfcast.training.evaluation import evaluate, fold_rows, forecast_rows
+from shelfcast.training.evaluation import evaluate, fold_rows, forecast_rows, telling
 from shelfcast.training.fit import MODEL, parameters, predict
 from shelfcast.training.folds import Booleans, folds_of, folds_since, moments_of, search_folds
 from shelfcast.training.frame import FRAME, FrameManifest, columns_of, countable, verify
@@ -119,7 +119,10 @@ def searched(
         text = fits.text_of(declaration, str(fold.origin))
         return asked.target - predict(text, asked.rows, asked.expected, declaration)
 
-    return search(declared, errors_of, folds=len(folds), trials=manifest.trials, seed=fits.seed)
+    told = frame.loc[counted, declared.target].to_numpy(dtype=float)
+    judged = declared.model_copy(update={"gate": telling(declared.gate, told)})
+    found, trials = search(judged, errors_of, folds=len(folds), trials=manifest.trials, seed=fits.seed)
+    return found.model_copy(update={"gate": declared.gate}), trials
 
 
 def _on_folds(

@@ -6,10 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import poisson
 
 from shelfcast.registry import gate
 from shelfcast.registry.candidate_cost import CandidateCost
-from shelfcast.registry.gate import Evidence, Outcome
+from shelfcast.registry.gate import MOSTLY_NOTHING, Evidence, Outcome
 from shelfcast.training.champion import Question
 from shelfcast.training.declaration import GateRules
 
@@ -85,6 +86,61 @@ def test_bias_and_coverage_are_named():
     text = "; ".join(decide(rows, RULES, strongest_simple="x").reasons)
     assert "bias +" in text
     assert "intervals cover" in text
+
+
+def biased(*, by_origin):
+    """Fold forecasts of a good candidate whose totals lie off by a share of each of the six origins."""
+    rows = fold_forecasts(skill=0.3)
+    return rows.assign(mean=rows["mean"] * (1 + np.asarray(by_origin))[rows["fold"]])
+
+
+def test_a_bias_has_to_be_shown_for_months_are_good_and_bad_for_all_stores_alike():
+    swings = decide(biased(by_origin=[-0.16, 0.02, -0.14, 0.02, -0.12, 0.02]), RULES, strongest_simple="x")
+    lasts = decide(biased(by_origin=[-0.06] * 6), RULES, strongest_simple="x")
+    assert swings.bias == pytest.approx(lasts.bias, abs=0.01)
+    assert RULES.bias_limit < -swings.bias
+    assert -0.05 < swings.bias_shown < 0
+    assert swings.outcome is Outcome.RELEASE
+    assert any(reason.startswith("bias -6") for reason in lasts.reasons)
+    assert lasts.outcome is Outcome.HOLD
+
+
+def rare_items(*, forecast, stores=8, series=25, seed=1):
+    """Two days of three without a sale; `forecast` answers what is forecast of days of a known mean, and of the usual one."""
+    rng = np.random.default_rng(seed)
+    number, day = (part.ravel() for part in np.indices((stores * series, 6 * 28)))
+    usual = 0.45 * rng.gamma(3, 1 / 3, stores * series)[number]
+    mean = usual * np.exp(0.5 * rng.normal(size=len(day)) - 0.125)
+    rows = pd.DataFrame(
+        {"store_id": number % stores, "series_id": number, "fold": 5 - day // 28, "horizon_days": day % 28 + 1}
+    )
+    told = forecast(mean, usual)
+    return rows.assign(
+        sales_date=FIRST + day,
+        actual=rng.poisson(mean).astype(float),
+        mean=told,
+        strongest_simple=usual,
+        champion=np.nan,
+        q05=0.0,
+        q95=poisson.ppf(0.95, told),
+    )
+
+
+def test_a_better_mean_of_rare_items_is_released_and_a_forecast_of_nothing_is_not():
+    """Absolute errors call nothing the best forecast of a day that more often than not sells nothing."""
+    good, nothing = (rare_items(forecast=forecast) for forecast in (lambda mean, _: mean, lambda mean, _: mean / 100))
+    assert (good["actual"] == 0).mean() > 0.6
+    absolute = {
+        name: (rows["actual"] - rows["mean"]).abs().mean() for name, rows in (("good", good), ("nothing", nothing))
+    }
+    assert absolute["nothing"] < 0.9 * absolute["good"]
+    released = decide(good, RULES.model_copy(update={"coverage_range": (0.8, 1.0)}), strongest_simple="x")
+    assert released.outcome is Outcome.RELEASE
+    assert released.rules["loss"] == "squared"
+    assert MOSTLY_NOTHING in released.reasons
+    held = decide(nothing, RULES, strongest_simple="x")
+    assert held.outcome is Outcome.HOLD
+    assert held.reasons[0].startswith("not surely better than x: the gain is -")
 
 
 def test_a_candidate_that_is_worse_in_one_segment_is_refused_with_the_segment_named():
