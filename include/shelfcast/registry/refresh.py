@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from shelfcast.registry.panel_test import GainDraws, Panel, TestOfMeans, diebold_mariano, draw_gains
-from shelfcast.registry.segments import FEWEST_BLOCKS, FEWEST_ROWS, segments_of
+from shelfcast.registry.segments import FEWEST_BLOCKS, parts_of
 from shelfcast.training.declaration import GateRules
 from shelfcast.training.evaluation import column
 from shelfcast.training.metrics import Floats, losses, wape
@@ -140,10 +140,7 @@ def compare(rows: pd.DataFrame, rules: GateRules, *, opponent: str) -> Compariso
 def _worse_segments(rows: pd.DataFrame, panel: Panel, rules: GateRules) -> list[str]:
     """Of one recipe no segment has a reason to suffer, and a dozen small ones differ by chance: harm is to be shown."""
     found = []
-    for name, chosen in segments_of(rows).items():
-        part = panel.part(chosen)
-        if chosen.sum() < FEWEST_ROWS or part.other.sum() == 0:
-            continue
+    for name, _, part in parts_of(rows, panel):
         drawn = draw_gains(part)
         most = drawn.bound(1 - rules.alpha) if drawn.blocks >= FEWEST_BLOCKS else None
         if most is not None and most < -rules.refresh_margin:

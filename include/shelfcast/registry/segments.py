@@ -1,5 +1,6 @@
 """Segments in which a candidate must not be worse than its opponent, and what was found in each."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -61,11 +62,14 @@ def judge(rows: pd.DataFrame, panel: Panel, rules: GateRules) -> list[Segment]:
     from the rise than the margin, an equal candidate would be held more often than not. There it is held for a rise that
     is shown to be above the margin.
     """
-    return [
-        _judged(name, rows[chosen], panel.part(chosen), rules)
-        for name, chosen in segments_of(rows).items()
-        if chosen.sum() >= FEWEST_ROWS and panel.other[chosen].sum() > 0
-    ]
+    return [_judged(name, chosen, part, rules) for name, chosen, part in parts_of(rows, panel)]
+
+
+def parts_of(rows: pd.DataFrame, panel: Panel) -> Iterator[tuple[str, pd.DataFrame, Panel]]:
+    """Name, rows and panel of each segment that has enough rows, and in which the opponent errs at all."""
+    for name, chosen in segments_of(rows).items():
+        if chosen.sum() >= FEWEST_ROWS and panel.other[chosen].sum() > 0:
+            yield name, rows[chosen], panel.part(chosen)
 
 
 def segments_of(rows: pd.DataFrame) -> dict[str, Booleans]:

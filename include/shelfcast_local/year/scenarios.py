@@ -15,6 +15,7 @@ class Scenario:
     Attributes:
         name: What it is called.
         weeks: How many are lived through.
+        units_a_day: Mean of a series.
         shift_week: From it on the shop fights for its customers: twice as many promotions, at half the price. It had none such.
         habits_week: From it on people shop at the weekend: weekdays sell less, Sundays far more, in all stores.
         reform_week: In it every price changes, some by a third, and stays.
@@ -25,6 +26,7 @@ class Scenario:
 
     name: str
     weeks: int = YEAR
+    units_a_day: float = 9.0
     shift_week: int | None = None
     habits_week: int | None = None
     reform_week: int | None = None
@@ -51,6 +53,7 @@ SCENARIOS = {
         Scenario(name="other habits", weeks=20 + 12, habits_week=20),
         Scenario(name="price reform", weeks=20 + 10, reform_week=20),
         Scenario(name="broken week", weeks=20 + 6, broken_week=20),
+        Scenario(name="rare items", weeks=16, units_a_day=0.6),
         Scenario(name="worse recipe", weeks=20 + 5, recipe_week=20, recipe=COARSE),
     )
 }

@@ -17,7 +17,6 @@ from shelfcast_local.year.scenarios import HISTORY_WEEKS, YEAR, Scenario
 STORES, ITEMS = 6, 13
 FIRST_DAY = date(2022, 1, 3)
 CLOSES_AT = time(21, 30)
-UNITS_A_DAY = 9.0
 ELASTICITY = 1.6
 DISPLAY = 1.2
 """What a promotion sells beyond its lower price."""
@@ -80,7 +79,7 @@ def make_shop(scenario: Scenario, *, seed: int) -> Shop:
     days = FIRST_DAY.toordinal() + np.arange(7 * (HISTORY_WEEKS + YEAR + 1) + DAYS_AHEAD)
     shape = (len(days), STORES, ITEMS)
     size, level = rng.lognormal(0, 0.35, STORES), rng.lognormal(0, 0.6, ITEMS)
-    level *= UNITS_A_DAY / (level.mean() * size.mean())
+    level *= scenario.units_a_day / (level.mean() * size.mean())
     reference = np.round(rng.uniform(1.5, 6, ITEMS), 2)
     price = _prices(scenario, reference, shape, rng)
     discount = _discounts(scenario, shape, rng)
