@@ -207,7 +207,7 @@ def draw(years: Mapping[str, list[WeekOfYear]], path: Path) -> None:
         age.set(ylabel="age, days", ylim=(0, 60))
         axes.set(title=name, ylabel="WAPE of the week, %")
     widest = max((axes for (axes,) in rows), key=lambda axes: len(axes.lines))
-    widest.legend(frameon=False, ncols=4, fontsize=8)
+    figure.legend(*widest.get_legend_handles_labels(), loc="outside upper center", frameon=False, ncols=4, fontsize=9)
     rows[-1][0].set_xlabel("week")
     figure.savefig(path, dpi=100)
     plt.close(figure)
