@@ -25,13 +25,16 @@ class Fit(BaseModel):
     """How LightGBM is fitted; the names are LightGBM's own but for `dispersion`.
 
     Attributes:
+        tweedie_variance_power: Of `tweedie`, whose forecasts of rare items do not add up (ADR 13): 1 is Poisson's variance, 2
+            that of errors which are the same share of small and large series.
         dispersion: What the variance of a day's units has beyond Poisson's: their mean plus so much of its square, as of the
             negative binomial distribution (Cameron and Trivedi, 2013, section 3.3). 0 is Poisson's.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    objective: Literal["poisson", "regression"]
+    objective: Literal["poisson", "tweedie", "regression"]
+    tweedie_variance_power: Annotated[float, Field(ge=1, lt=2)] | None = None
     dispersion: Annotated[float, Field(ge=0)] = 0.0
     learning_rate: Annotated[float, Field(gt=0, le=1)]
     num_leaves: Annotated[int, Field(ge=2, le=4096)]
@@ -40,6 +43,12 @@ class Fit(BaseModel):
     lambda_l2: Annotated[float, Field(ge=0)] = 0.0
     max_bin: Annotated[int, Field(ge=15, le=255)] = 255
     num_boost_round: Annotated[int, Field(ge=1, le=10_000)]
+
+    @model_validator(mode="after")
+    def _only_tweedie_has_a_variance_power(self) -> Self:
+        if (self.objective == "tweedie") != (self.tweedie_variance_power is not None):
+            raise ValueError("tweedie_variance_power belongs to the objective tweedie, which needs it: 1 to below 2")
+        return self
 
 
 class GateRules(BaseModel):

@@ -42,6 +42,13 @@ def test_other_parameters_are_another_recipe_which_is_fitted_anew(demand, servin
     assert matter.changes == [f"fit.num_leaves 7 → {demand.fit.num_leaves}"]
 
 
+def test_a_champion_that_was_fitted_by_tweedies_variance_can_still_be_compared_with(demand, serving):
+    before = {"objective": "tweedie", "tweedie_variance_power": 1.5, "dispersion": 0.0}
+    matter = matter_of(demand, champion_of(serving(declaration=demand.fitted_by(**before)), "demand"), code="same")
+    assert matter.question is Question.RECIPE
+    assert "fit.objective tweedie → poisson" in matter.changes
+
+
 def test_rules_that_only_judge_are_no_recipe(demand, serving):
     rules = demand.gate.model_copy(update={"minimum_effect": 0.02})
     champion = champion_of(serving(declaration=demand.model_copy(update={"gate": rules, "folds": 3})), "demand")
