@@ -98,7 +98,7 @@ def test_a_feast_that_was_seen_once_is_uncertain(demand, settings, sample, days)
     found = predict_spread(fit_spread(once, days, demand, settings=settings), rows)
     assert found[is_feast].min() > 3 * found[~is_feast].max()
     knowing = predict(train(once, demand, settings=settings), rows, once.expected, demand)
-    assert np.abs(knowing / once.target - 1)[is_feast].max() < 0.2
+    assert np.abs(knowing / once.target - 1)[is_feast].max() < 0.25
 
 
 def test_stretches_of_time_alternate_whole(days):
