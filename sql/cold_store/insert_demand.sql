@@ -253,6 +253,11 @@ SELECT
     price_latest,
     stockout_share_28,
     units_next_28_last_year,
-    AVG(CASE WHEN is_active THEN units_mean_28 END) OVER (PARTITION BY business_date, store_id) AS store_units_mean_28,
-    AVG(CASE WHEN is_active THEN units_mean_28 END) OVER (PARTITION BY business_date, item_id) AS item_units_mean_28
+    -- in order, or the same rows would add up to other last digits each time
+    {%- for column in ("store", "item") %}
+    AVG(CASE WHEN is_active THEN units_mean_28 END) OVER (
+        PARTITION BY business_date, {{ column }}_id ORDER BY series_id
+        ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING
+    ) AS {{ column }}_units_mean_28{{ "," if not loop.last }}
+    {%- endfor %}
 FROM judged

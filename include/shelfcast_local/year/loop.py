@@ -108,7 +108,7 @@ class Loop:
         """Loads all days of the shop: what is known of a date is told by its close, not by what is there."""
         load_batch.prepare(self.store)
         for name, rows in tables_of(self.shop).items():
-            _insert(self.store, name, rows)
+            insert_snapshot(self.store, name, rows)
         self.store.run("cold_store/merge_business_dates")
         horizon = declarations.load(MODEL).horizon
         feature_views.build_partitions(self.store, self.shop.last_day, horizon_days=horizon)
@@ -245,7 +245,7 @@ def _context(run_id: str, params: Mapping[str, object] | None = None) -> Any:
     return {"run_id": run_id, "ti": TaskInstance(), "params": dict(params or {})}
 
 
-def _insert(store: DuckDBStore, name: str, rows: pd.DataFrame) -> None:
+def insert_snapshot(store: DuckDBStore, name: str, rows: pd.DataFrame) -> None:
     """A first snapshot of a table: known when it happened."""
     table = TABLES[name]
     known = pd.to_datetime(rows[table.known_column]) if table.known_column else pd.Timestamp(1970, 1, 1)
