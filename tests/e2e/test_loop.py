@@ -308,14 +308,19 @@ def plain(row):
 
 
 def kill_with_all_children(pid):
-    """Kills a service with everything it started, as a crash of the machine would."""
+    """Kills a service with everything it started, as a crash of the machine would, and waits until nothing is left of it.
 
+    A start right behind the signals would find a scheduler that is still there, and leave it at that.
+    """
     parent = psutil.Process(pid)
-    for process in [parent, *parent.children(recursive=True)]:
+    killed = [parent, *parent.children(recursive=True)]
+    for process in killed:
         try:
             process.send_signal(signal.SIGKILL)
         except psutil.NoSuchProcess:
             continue
+    _, alive = psutil.wait_procs(killed, timeout=60)
+    assert not [process for process in alive if process.status() != psutil.STATUS_ZOMBIE]
 
 
 def test_a_shift_of_demand_starts_one_retraining(stack, fetch, play_day, wait, finished):
