@@ -39,7 +39,7 @@ def test_the_same_rows_and_seed_give_the_same_text(frame, demand, settings):
 
 def test_what_is_forecast_of_rare_items_adds_up_to_what_they_sold(demand):
     """With weights that follow the forecast, as Tweedie's do, it does not: such items seem to sell less than they do."""
-    declared = demand.model_copy(update={"fit": demand.fit.model_copy(update={"num_boost_round": 200})})
+    declared = demand.fitted_by(num_boost_round=200)
     settings = parameters(declared, seed=7, num_threads=1)
     sample = Sample.of(columns_of(synthetic_frame(series=24, scale=0.02)), declared)
     assert (sample.target == 0).mean() > 0.5
@@ -59,8 +59,7 @@ def test_the_days_of_a_large_series_count_for_less_than_as_many_units_of_small_o
     assert found[smallest] > 3 * found[largest]
     expected_variance = sample.expected + demand.fit.dispersion * sample.expected**2
     assert found == pytest.approx(sample.expected / expected_variance)
-    of_poisson = demand.model_copy(update={"fit": demand.fit.model_copy(update={"dispersion": 0.0})})
-    assert (weight(sample, of_poisson) == 1).all()
+    assert (weight(sample, demand.fitted_by(dispersion=0.0)) == 1).all()
 
 
 def test_a_regression_is_never_negative(order_value):

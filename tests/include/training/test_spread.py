@@ -97,8 +97,8 @@ def test_a_feast_that_was_seen_once_is_uncertain(demand, settings, sample, days)
     once = Sample(rows=rows, target=np.where(is_feast, 4, 1) * sample.expected, expected=sample.expected)
     found = predict_spread(fit_spread(once, days, demand, settings=settings), rows)
     assert found[is_feast].min() > 3 * found[~is_feast].max()
-    knowing = predict(train(once, demand, settings=settings), rows, once.expected, demand)
-    assert np.abs(knowing / once.target - 1)[is_feast].max() < 0.25
+    knowing = predict(train(once, demand.fitted_by(num_boost_round=60), settings=settings), rows, once.expected, demand)
+    assert np.abs(knowing / once.target - 1)[is_feast].max() < 0.2
 
 
 def test_stretches_of_time_alternate_whole(days):
