@@ -18,8 +18,8 @@ from shelfcast.errors import first_offenders
 from shelfcast.registry.broken_rules import Limits, broken_rules, limits_of
 from shelfcast.registry.candidate_cost import CandidateCost
 from shelfcast.registry.measured import Measured, measure
+from shelfcast.registry.panel_test import FEWEST_BLOCKS
 from shelfcast.registry.refresh import SERVED, Comparison, Nearness, Verdict, compare
-from shelfcast.registry.segments import FEWEST_BLOCKS
 from shelfcast.registry.store_breaks import LASTING_WEEKS, StoreBreak, store_breaks
 from shelfcast.training.champion import Question
 from shelfcast.training.declaration import GateRules, ModelDeclaration

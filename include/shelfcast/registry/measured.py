@@ -6,7 +6,7 @@ import pandas as pd
 
 from shelfcast.registry.candidate_cost import CandidateCost
 from shelfcast.registry.panel_test import Panel, TestOfMeans, diebold_mariano, draw_gains, textbook_t
-from shelfcast.registry.segments import FEWEST_BLOCKS, Segment, judge
+from shelfcast.registry.segments import Segment, judge
 from shelfcast.training.declaration import GateRules
 from shelfcast.training.evaluation import column
 from shelfcast.training.metrics import Floats, bias, coverage, losses, wape
@@ -84,7 +84,5 @@ def measure(rows: pd.DataFrame, other: Floats, rules: GateRules, cost: Candidate
 def _shown(totals: Panel, rules: GateRules) -> float:
     """What is shown of a bias, from the forecasts as `own` and the actuals as `other`: the gain of such a panel is -bias."""
     drawn = draw_gains(totals)
-    least, most = drawn.bound(rules.segment_alpha), drawn.bound(1 - rules.segment_alpha)
-    if least is None or most is None or drawn.blocks < FEWEST_BLOCKS:
-        return -drawn.gain
-    return -max(least, 0.0) - min(most, 0.0)
+    between = drawn.between(rules.segment_alpha)
+    return -max(between[0], 0.0) - min(between[1], 0.0) if between else -drawn.gain

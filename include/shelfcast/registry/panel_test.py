@@ -26,6 +26,9 @@ SEED = 20260101
 FEWEST_CLUSTERS = 6
 """Of fewer stores the series are drawn instead: what those few stores share is then in the days alone."""
 
+FEWEST_BLOCKS = 4
+"""Of fewer stretches of days no test says anything; what was found is judged as it is."""
+
 MOST_CLUSTERS = 2000
 """More are joined to that many: what is independent stays so, and the draws stay small."""
 
@@ -116,6 +119,11 @@ class GainDraws:
             return None
         stretch = stats.t.ppf(share, groups - 1) / stats.norm.ppf(share) * np.sqrt(groups / (groups - 1))
         return float(self.gain + stretch * (np.nanquantile(self.draws, share) - self.gain))
+
+    def between(self, alpha: float) -> tuple[float, float] | None:
+        """The least and the most that the gain may be, each at an error rate; `None` where no test says anything."""
+        least, most = self.bound(alpha), self.bound(1 - alpha)
+        return None if least is None or most is None or self.blocks < FEWEST_BLOCKS else (least, most)
 
 
 def draw_gains(panel: Panel) -> GainDraws:

@@ -13,8 +13,8 @@ from enum import StrEnum
 import numpy as np
 import pandas as pd
 
-from shelfcast.registry.panel_test import GainDraws, Panel, TestOfMeans, diebold_mariano, draw_gains
-from shelfcast.registry.segments import FEWEST_BLOCKS, parts_of
+from shelfcast.registry.panel_test import FEWEST_BLOCKS, GainDraws, Panel, TestOfMeans, diebold_mariano, draw_gains
+from shelfcast.registry.segments import parts_of
 from shelfcast.training.declaration import GateRules
 from shelfcast.training.evaluation import column
 from shelfcast.training.metrics import Floats, losses, wape
@@ -142,8 +142,8 @@ def _worse_segments(rows: pd.DataFrame, panel: Panel, rules: GateRules) -> list[
     found = []
     for name, _, part in parts_of(rows, panel):
         drawn = draw_gains(part)
-        most = drawn.bound(1 - rules.alpha) if drawn.blocks >= FEWEST_BLOCKS else None
-        if most is not None and most < -rules.refresh_margin:
+        between = drawn.between(rules.alpha)
+        if between and between[1] < -rules.refresh_margin:
             found.append(f"{name} ({-drawn.gain:+.1%})")
     return found
 

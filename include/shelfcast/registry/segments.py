@@ -14,8 +14,6 @@ from shelfcast.training.evaluation import AS_OF_DEMAND, column
 from shelfcast.training.metrics import coverage
 
 FEWEST_ROWS = 200
-FEWEST_BLOCKS = 4
-"""Of fewer stretches of days no test says anything; the rise that was found is judged as it is."""
 
 STORE_GROUPS = ("small stores", "medium stores", "large stores")
 PROMISED = 0.90
@@ -98,11 +96,10 @@ def segments_of_days(rows: pd.DataFrame) -> dict[str, Booleans]:
 def _judged(name: str, rows: pd.DataFrame, panel: Panel, rules: GateRules) -> Segment:
     drawn = draw_gains(panel)
     rise, rise_low, rise_high = -drawn.gain, None, None
-    if drawn.blocks >= FEWEST_BLOCKS:
-        rise_low, rise_high = (
-            _negative(drawn.bound(share)) for share in (1 - rules.segment_alpha, rules.segment_alpha)
-        )
-    judged = _judged_rise(rise, rise_low, rise_high, margin=rules.segment_margin)
+    judged, between = rise, drawn.between(rules.segment_alpha)
+    if between:
+        rise_high, rise_low = (-gain for gain in between)
+        judged = rise_high if rise_high - rise <= rules.segment_margin else rise_low
     covered = coverage(*(column(rows, name) for name in ("actual", "q05", "q95")))
     return Segment(
         name=name,
@@ -115,16 +112,6 @@ def _judged(name: str, rows: pd.DataFrame, panel: Panel, rules: GateRules) -> Se
         is_no_worse=judged <= rules.segment_margin,
         is_covered=abs(covered - PROMISED) <= rules.segment_coverage_margin,
     )
-
-
-def _negative(gain: float | None) -> float | None:
-    return None if gain is None else -gain
-
-
-def _judged_rise(rise: float, low: float | None, high: float | None, *, margin: float) -> float:
-    if low is None or high is None:
-        return rise
-    return high if high - rise <= margin else low
 
 
 def _store_groups(rows: pd.DataFrame) -> dict[str, Booleans]:
