@@ -2,6 +2,10 @@
 {%- macro trailing(days) -%}
 (PARTITION BY series_id, seen_on ORDER BY sales_date ROWS BETWEEN {{ days - 1 }} PRECEDING AND CURRENT ROW)
 {%- endmacro %}
+{%- macro level(days, but="FALSE") -%}
+SUM(IFF({{ but }} OR usual_units IS NULL, NULL, countable_units)) OVER {{ trailing(days) }}
+        / NULLIF(SUM(IFF({{ but }} OR countable_units IS NULL, NULL, usual_units)) OVER {{ trailing(days) }}, 0)
+{%- endmacro %}
 {%- macro is_seen(fact, past) -%}
 {{ fact }}.op <> 'd' AND {{ fact }}.seen_from <= {{ past }}.seen_on AND COALESCE({{ fact }}.seen_until > {{ past }}.seen_on, TRUE)
 {%- endmacro %}
@@ -177,15 +181,11 @@ features AS (
             AS weekday_promotion_mean_{{ day }},
         {%- endfor %}
         {%- for days in (7, 14, 28, 56) %}
-        SUM(IFF(usual_units IS NULL, NULL, countable_units)) OVER {{ trailing(days) }}
-        / NULLIF(SUM(IFF(countable_units IS NULL, NULL, usual_units)) OVER {{ trailing(days) }}, 0) AS level_{{ days }},
+        {{ level(days) }} AS level_{{ days }},
         {%- endfor %}
         -- a promotion deeper than those before it says nothing of what the days between promotions sell
         {%- for days in (14, 56) %}
-        SUM(CASE WHEN NOT on_promotion AND usual_units IS NOT NULL THEN countable_units END) OVER {{ trailing(days) }}
-        / NULLIF(
-            SUM(CASE WHEN NOT on_promotion AND countable_units IS NOT NULL THEN usual_units END) OVER {{ trailing(days) }}, 0
-        ) AS regular_level_{{ days }},
+        {{ level(days, but="on_promotion") }} AS regular_level_{{ days }},
         {%- endfor %}
         AVG(CASE WHEN on_promotion THEN units END) OVER {{ trailing(364) }}
         / NULLIF(AVG(CASE WHEN NOT on_promotion THEN units END) OVER {{ trailing(364) }}, 0) AS promotion_uplift_364,
