@@ -23,7 +23,7 @@ both values; clear the whole run, and `feature_views` of the same date if it rep
 
 from airflow.sdk import DAG
 
-from shelfcast.training import declaration
+from shelfcast.model import declaration
 from shelfcast_provider.assets import DEMAND_FEATURE_CACHE, DEMAND_FEATURES
 from shelfcast_provider.hot_store.parity_operator import ParityOperator
 from shelfcast_provider.hot_store.publish_generation_operator import PublishGenerationOperator

@@ -24,7 +24,7 @@ release serves*: mend `current.json` as the message says, then clear the task.
 
 from airflow.sdk import DAG
 
-from shelfcast.training import declaration
+from shelfcast.model import declaration
 from shelfcast_provider.assets import candidate, release
 from shelfcast_provider.deployment.build_bundle_operator import BuildBundleOperator
 from shelfcast_provider.deployment.promote_operator import PromoteOperator

@@ -10,9 +10,9 @@ import pandas as pd
 from shelfcast.cold_store import feature_views
 from shelfcast.cold_store.duckdb_store import DuckDBStore
 from shelfcast.deployment import bundle
-from shelfcast.training.calibration import calibrate
-from shelfcast.training.declaration import MODELS_FOLDER, load
-from shelfcast.training.rows import model_features
+from shelfcast.model.calibration import calibrate
+from shelfcast.model.declaration import MODELS_FOLDER, load
+from shelfcast.model.features import model_features
 
 TODAY = date(2025, 7, 10)
 DAYS = [TODAY - timedelta(days=back) for back in range(40, -1, -1)]

@@ -6,24 +6,27 @@ import socket
 import subprocess
 import threading
 import time
+from dataclasses import replace
 from datetime import date
 
 import numpy as np
+import pandas as pd
 import pytest
 import uvicorn
 
 from shelfcast.cold_store.duckdb_store import DuckDBStore
 from shelfcast.deployment import pointer
-from shelfcast.deployment.bundle import build, load
+from shelfcast.deployment.build_bundle import build
+from shelfcast.deployment.bundle import load
 from shelfcast.hot_store.generation import Manifest, checksum, generation_name
 from shelfcast.hot_store.vector import Vector, pack, schema_id
+from shelfcast.model.candidate import Candidate, TrainingRecord
+from shelfcast.model.matrix import Sample
 from shelfcast.serving import releases as following
 from shelfcast.serving.predictor import Predictor
-from shelfcast.training import declaration as declarations
-from shelfcast.training.calibration import calibrate
-from shelfcast.training.fit import parameters, predict, train
-from shelfcast.training.sample import Sample
-from shelfcast.training.spread import fit_spread, predict_spread
+from shelfcast.training.backtest.rows import RowsInMemory
+from shelfcast.training.folds import regression_folds
+from shelfcast.training.recipe import fits_in_process, train_by_folds
 
 DAY = date(2025, 6, 30)
 
@@ -35,21 +38,20 @@ def order_value_parts(order_value, tmp_path_factory):
     count = rng.integers(1, 30, 3000).astype(float)
     mean = rng.gamma(4.0, 10.0, 3000)
     orders = {"total_spent": count * mean, "purchase_count": count, "order_amount": mean * rng.lognormal(0, 0.2, 3000)}
-    sample = Sample.of(orders, order_value)
-    settings = parameters(order_value, seed=7, num_threads=1)
-    text = train(sample, order_value, settings=settings)
     moments = np.datetime64("2024-01-01") + np.arange(len(count)).astype("timedelta64[h]")
-    spread_text = fit_spread(sample, moments, order_value, settings=settings)
-    forecasts = predict(text, sample.rows, sample.expected, order_value)
+    rows = RowsInMemory(
+        sample=Sample.of(orders, order_value),
+        business_date=moments,
+        moments=moments,
+        is_countable=np.ones(len(count), bool),
+    )
+    how = {"seed": 7, "num_threads": 1}
+    folds = list(regression_folds(moments, folds=2))
+    model = train_by_folds(rows, order_value, folds, fits_in_process(rows, **how), **how).model
+    record = TrainingRecord(model="order_value", cutoff=date(2024, 6, 30), seed=7)
     folder = tmp_path_factory.mktemp("order_value")
-    (folder / "model.txt").write_text(text)
-    (folder / "spread.txt").write_text(spread_text)
-    calibration = calibrate(sample.target, forecasts, predict_spread(spread_text, sample.rows), order_value.quantiles)
-    (folder / "calibration.json").write_text(calibration.to_json())
-    (folder / "declaration.yaml").write_text((declarations.MODELS_FOLDER / "order_value.yaml").read_text())
-    (folder / "metrics.json").write_text(json.dumps({"wape": 0.2, "level": "order"}))
-    about = {"model": "order_value", "cutoff": "2024-06-30", "seed": 7, "is_forced": False}
-    (folder / "training.json").write_text(json.dumps(about))
+    made = Candidate(model=model, record=record, metrics={"wape": 0.2, "level": "order"})
+    made.write(folder, fold_forecasts=pd.DataFrame({"actual": [1.0], "mean": [1.0]}))
     return folder
 
 
@@ -70,6 +72,11 @@ def releases_folder(parts, tmp_path_factory):
 def predictor(releases_folder):
     release = pointer.read(releases_folder / "demand").current
     return Predictor(load(releases_folder / "demand" / release))
+
+
+def with_model(bundle, **changed):
+    """A release whose model is another one in part."""
+    return replace(bundle, model=replace(bundle.model, **changed))
 
 
 def numbers_of(predictor, frame, row=0):

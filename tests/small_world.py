@@ -1,20 +1,22 @@
 """A small world for the pure tests: a synthetic training frame, a fitted candidate, a release bundle."""
 
-import json
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from shelfcast.training import declaration as declarations
-from shelfcast.training.calibration import calibrate
+from shelfcast.model import declaration as declarations
+from shelfcast.model.booster import Booster
+from shelfcast.model.candidate import Candidate, TrainingRecord
+from shelfcast.model.fitted_model import difficulty_of, mean_of
+from shelfcast.model.lightgbm_fit import parameters
+from shelfcast.training.backtest.rows import collect
 from shelfcast.training.evaluation import evaluate, fold_rows
-from shelfcast.training.fit import parameters, predict, train
 from shelfcast.training.folds import forecast_folds
-from shelfcast.training.frame import columns_of, freeze
-from shelfcast.training.sample import Sample
-from shelfcast.training.spread import fit_spread, predict_spread
+from shelfcast.training.frame import freeze
+from shelfcast.training.recipe import fits_in_process, train_by_folds
 
 FIRST = date(2024, 1, 1)
 WEEKDAY_SHARE = np.array([0.8, 0.8, 0.9, 1.0, 1.3, 1.6, 0.6])
@@ -131,67 +133,62 @@ def settings(demand):
     return parameters(demand, seed=7, num_threads=1)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Made:
+    """A candidate of demand, and its fold forecasts."""
+
+    candidate: Candidate
+    rows: pd.DataFrame
+
+    @property
+    def model(self):
+        return self.candidate.model
+
+
 @pytest.fixture(scope="session")
-def candidate(frame, demand, settings):
+def candidate(frame, demand):
     """A model fitted on the synthetic frame (see `fitted`)."""
-    return fitted(frame, demand, settings)
+    return fitted(frame, demand)
 
 
-def fitted(frame, demand, settings):
-    """(model text, fold rows with quantiles, metrics, spread text) of a model fitted on a frame of demand."""
-    columns = columns_of(frame)
-    days = [pd.to_datetime(frame[name]).to_numpy().astype("datetime64[D]") for name in ("business_date", "sales_date")]
-    parts, sample = [], Sample.of(columns, demand)
-    folds = list(forecast_folds(*days, folds=2, horizon_days=28))
-    texts = [train(sample.part(fold.train), demand, settings=settings) for fold in folds]
-    oldest = folds[-1].train
-    spread_text = fit_spread(sample.part(oldest), days[1][oldest], demand, settings=settings)
-    for number, (fold, text) in enumerate(zip(folds, texts, strict=True)):
-        test = sample.part(fold.test)
-        mean, spread = predict(text, test.rows, test.expected, demand), predict_spread(spread_text, test.rows)
-        parts.append(fold_rows(frame[fold.test], mean, None, demand, number, spread=spread))
-    rows = pd.concat(parts, ignore_index=True)
-    calibrations = {number: calibrated(rows[rows["fold"] != number], demand) for number in (0, 1)}
-    metrics = evaluate(rows, calibrations, demand)
-    return train(sample, demand, settings=settings), rows, metrics, spread_text
-
-
-def calibrated(rows, declaration):
-    values = (rows[name].to_numpy(float) for name in ("actual", "mean", "spread"))
-    return calibrate(*values, declaration.quantiles)
+def fitted(frame, demand, *, cutoff=date(2024, 6, 30), **about):
+    """What a training run makes of a frame of demand, by two folds."""
+    declared = demand.model_copy(update={"folds": 2})
+    rows = collect([frame], declared)
+    folds = list(forecast_folds(rows.business_date, rows.moments, folds=2, horizon_days=28))
+    how = {"seed": 7, "num_threads": 1}
+    trained = train_by_folds(rows, demand, folds, fits_in_process(rows, **how), **how)
+    parts = [
+        fold_rows(frame.iloc[fold.places], fold.mean, None, demand, number, difficulty=fold.difficulty)
+        for number, fold in enumerate(trained.folds)
+    ]
+    found = pd.concat(parts, ignore_index=True)
+    record = TrainingRecord(model="demand", cutoff=cutoff, seed=7, horizon_days=28, rows=len(frame), **about)
+    metrics = evaluate(found, demand).as_dict()
+    return Made(candidate=Candidate(model=trained.model, record=record, metrics=metrics), rows=found)
 
 
 @pytest.fixture(scope="session")
-def parts(tmp_path_factory, candidate, frame, demand):
+def parts(tmp_path_factory, candidate, frame):
     """A folder with the files that a candidate is."""
-    return written(tmp_path_factory.mktemp("candidate"), candidate, frame, demand, cutoff=date(2024, 6, 30))
+    return written(tmp_path_factory.mktemp("candidate"), candidate, frame)
 
 
-def written(folder, candidate, frame, demand, *, cutoff):
-    """Writes the files that a candidate is into a folder, which is answered."""
-    text, rows, metrics, spread_text = candidate
-    manifest = freeze(
-        frame,
-        folder / "frame",
-        model="demand",
-        cutoff=cutoff,
-        folds=2,
-        horizon_days=28,
-        reason="a test",
-        is_forced=False,
-    )
-    (folder / "model.txt").write_text(text)
-    (folder / "spread.txt").write_text(spread_text)
-    (folder / "calibration.json").write_text(calibrated(rows, demand).to_json())
-    (folder / "declaration.yaml").write_text((declarations.MODELS_FOLDER / "demand.yaml").read_text())
-    (folder / "metrics.json").write_text(json.dumps(metrics.as_dict()))
-    rows.to_parquet(folder / "fold_forecasts.parquet", index=False)
-    about = {
-        "model": "demand",
-        "cutoff": manifest.cutoff,
-        "frame_digest": manifest.digest,
-        "seed": 7,
-        "is_forced": False,
-    }
-    (folder / "training.json").write_text(json.dumps(about))
+def written(folder, made, frame):
+    """Writes the files that a candidate is, and its frozen frame, into a folder, which is answered."""
+    record = made.candidate.record
+    about = {"folds": 2, "horizon_days": 28, "reason": "a test", "is_forced": False}
+    manifest = freeze(frame, folder / "frame", model="demand", cutoff=record.cutoff, **about)
+    traced = record.model_copy(update={"frame_digest": manifest.digest})
+    replace(made.candidate, record=traced).write(folder, fold_forecasts=made.rows)
     return folder
+
+
+def predict(text, rows, expected, declaration):
+    """Means of a model's native text."""
+    return mean_of(Booster(text), rows, expected, declaration)
+
+
+def predict_difficulty(text, rows):
+    """Difficulties of a model's native text."""
+    return difficulty_of(Booster(text), rows)

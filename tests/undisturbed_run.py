@@ -19,9 +19,9 @@ from shelfcast.deployment import bundle
 from shelfcast.hot_store.generation import checksum
 from shelfcast.ingestion.batch import landing_arguments
 from shelfcast.ingestion.change_files import ChangeFolder
+from shelfcast.model import declaration as declarations
 from shelfcast.serving.predictor import Predictor
 from shelfcast.serving.vintage import forecast_all
-from shelfcast.training import declaration as declarations
 from shelfcast_local import postgres
 
 SLOT = "undisturbed"

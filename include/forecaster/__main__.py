@@ -17,11 +17,11 @@ import uvicorn
 from fastapi import FastAPI
 
 from forecaster.redis_reader import RedisReader
+from shelfcast.model import declaration
+from shelfcast.model.declaration import ModelDeclaration
 from shelfcast.serving.app import create_app
 from shelfcast.serving.freshness import Freshness
 from shelfcast.serving.releases import Releases
-from shelfcast.training import declaration
-from shelfcast.training.declaration import ModelDeclaration
 
 ANY_AGE = "any"
 SHORTEST_TOKEN = 16

@@ -6,7 +6,7 @@ from redis.exceptions import RedisError
 from shelfcast.errors import HotStoreError
 from shelfcast.hot_store.generation import pointer_key, shard, vector_key
 from shelfcast.hot_store.vector import Vector, unpack
-from shelfcast.training.declaration import ModelDeclaration
+from shelfcast.model.declaration import ModelDeclaration
 
 
 class RedisReader:

@@ -11,8 +11,8 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 
 from shelfcast.sources.canonical_columns import ColumnUse
-from shelfcast.training.backtest import BacktestPlan, BacktestReport
-from shelfcast.training.backtest import run as measure
+from shelfcast.training.backtest.run import BacktestPlan, BacktestReport
+from shelfcast.training.backtest.run import run as measure
 
 GIB = 1024**3
 TENTHS = 10
@@ -69,9 +69,9 @@ def run(
     shown = console or Console()
     columns = (TextColumn("{task.description:16}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
     with Progress(*columns, console=shown) as progress:
-        say = StepsShown(progress, plan.steps)
-        report = measure(dataset, out, plan, data=data, say=say)
-        say.end()
+        steps = StepsShown(progress, plan.steps)
+        report = measure(dataset, out, plan, data=data, progress=steps)
+        steps.end()
     _print(report, out, shown)
     return report
 

@@ -108,7 +108,7 @@ def vector_packing() -> Result:
     from datetime import date
 
     from shelfcast.hot_store.vector import pack
-    from shelfcast.training import declaration
+    from shelfcast.model import declaration
 
     fields = declaration.load("demand").vector_fields
     numbers = np.random.default_rng(7).normal(size=(SERIES, len(fields))).astype(np.float32)

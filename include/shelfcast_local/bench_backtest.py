@@ -124,18 +124,18 @@ def in_own_process(series: int, days: int, work: Path | None) -> dict[str, Cost]
 
 def measured(folder: Path, days: int) -> dict[str, Cost]:
     """Costs of a backtest of the sales in `folder`, one cutoff, its whole horizon known."""
-    from shelfcast.training import backtest
+    from shelfcast.training.backtest import run as backtest
 
     cutoff = FIRST_DATE + timedelta(days=days - 1 - HORIZON_DAYS)
     plan = backtest.plan("demand", cutoff.isoformat(), HORIZON_DAYS, baselines=False)
     with Progress(console=Console(stderr=True)) as progress, Meter() as meter:
         shown = StepsShown(progress, plan.steps)
 
-        def say(step: str, *, part: int = 1, parts: int = 1) -> None:
+        def told(step: str, *, part: int = 1, parts: int = 1) -> None:
             meter.begin(step)
             shown(step, part=part, parts=parts)
 
-        backtest.run(folder, folder / "forecasts.parquet", plan, say=say)
+        backtest.run(folder, folder / "forecasts.parquet", plan, progress=told)
     return meter.costs
 
 

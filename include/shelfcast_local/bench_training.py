@@ -18,11 +18,11 @@ import numpy as np
 import pandas as pd
 import psutil
 
-from shelfcast.training import declaration as declarations
-from shelfcast.training.declaration import ModelDeclaration
-from shelfcast.training.fit import parameters, smallest_leaf, weight
+from shelfcast.model import declaration as declarations
+from shelfcast.model.declaration import ModelDeclaration
+from shelfcast.model.lightgbm_fit import parameters, smallest_leaf, weight
+from shelfcast.model.matrix import Sample
 from shelfcast.training.frame import FRAME, columns_of, freeze
-from shelfcast.training.sample import Sample
 from shelfcast_local.java import java_home
 from shelfcast_local.loopback import SPARK
 
@@ -98,18 +98,18 @@ def _beside_native(folder: Path, declaration: ModelDeclaration, master: str, *, 
     from pyspark import SparkConf, SparkContext
 
     from shelfcast.training.cluster_fits import train_on_cluster
-    from shelfcast.training.crew import Crew
+    from shelfcast.training.worker_layout import WorkerLayout
 
     sample = Sample.of(columns_of(pd.read_parquet(folder / FRAME)), declaration)
     settings = {**parameters(declaration, seed=SEED, num_threads=THREADS), **smallest_leaf(sample, declaration)}
-    crew = Crew(workers=workers, num_threads=THREADS // workers)
+    layout = WorkerLayout(workers=workers, num_threads=THREADS // workers)
     conf = SparkConf().setMaster(master).setAppName("bench").setAll(list(SPARK.items()))
     turns = Turns(ours=[], native=[])
     with SparkContext(conf=conf) as context:
         for _ in range(WARM_UP + REPEATS):
             turns.native.append(_cpu_of(lambda: _native(sample, settings, declaration)))
             turns.ours.append(
-                _cpu_of(lambda: train_on_cluster(context, str(folder), declaration, None, crew=crew, seed=SEED))
+                _cpu_of(lambda: train_on_cluster(context, str(folder), declaration, None, layout=layout, seed=SEED))
             )
     return Turns(ours=turns.ours[WARM_UP:], native=turns.native[WARM_UP:])
 

@@ -115,7 +115,7 @@ def backtest(
     ] = None,
 ) -> None:
     """Measure a model on a dataset, without a server."""
-    from shelfcast.training.backtest import plan
+    from shelfcast.training.backtest.run import plan
     from shelfcast_local import backtest_command
 
     wanted = plan(model, cutoffs, horizon_days, baselines=baselines, most_rows=most_rows)

@@ -12,6 +12,7 @@ import httpx
 from rich.console import Console
 from rich.table import Table
 
+from shelfcast.model.candidate import FOLDER, METRICS, WRITTEN_LAST
 from shelfcast_local import airflow, cold_store, demo_stages, mlflow_server
 from shelfcast_local.configuration import HOST
 from shelfcast_local.mail import USER as MAIL_USER
@@ -174,9 +175,9 @@ def _measured(stack: Stack) -> dict[str, Any]:
     if pointer.exists():
         folder = pointer.parent / json.loads(pointer.read_text())["current"]
     else:
-        made = (artifacts / "training" / MODEL).glob("*/candidate/training.json")
+        made = (artifacts / "training" / MODEL).glob(f"*/{FOLDER}/{WRITTEN_LAST}")
         folder = max(made, key=lambda path: path.stat().st_mtime).parent
-    return dict(json.loads((folder / "metrics.json").read_text()))
+    return dict(json.loads((folder / METRICS).read_text()))
 
 
 def _addresses(stack: Stack) -> dict[str, Any]:

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shelfcast.ingestion.change_files import ChangeFolder
-from shelfcast.training import declaration
+from shelfcast.model import declaration
+from shelfcast.model.candidate import FOLDER, WRITTEN_LAST
 from shelfcast_local import postgres
 from shelfcast_local.stack import Stack
 
@@ -94,7 +95,7 @@ def registry_stage(registry: "MLflowHook") -> Counts:
 def file_stages(artifacts: Path) -> dict[str, Counts]:
     """The stages that leave files: frames become candidates, candidates become bundles."""
     frames = [json.loads(path.read_text())["rows"] for path in (artifacts / "training").glob("*/*/frame.json")]
-    candidates = len(list((artifacts / "training").glob("*/*/candidate/training.json")))
+    candidates = len(list((artifacts / "training").glob(f"*/*/{FOLDER}/{WRITTEN_LAST}")))
     bundles = len(list((artifacts / "releases").glob("*/*/manifest.json")))
     return {"training": counts(sum(frames), candidates), "deployment": counts(candidates, bundles)}
 

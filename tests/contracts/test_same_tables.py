@@ -8,10 +8,9 @@ from exported_shop import DAYS, ExportedShop
 
 from shelfcast.cold_store import feature_views, load_batch, statements
 from shelfcast.hot_store.partition import read_partition
+from shelfcast.model import declaration as declarations
 from shelfcast.serving.vintage import prepare_ledger
 from shelfcast.sources.shop_schema import TABLES
-from shelfcast.training import declaration as declarations
-from shelfcast_provider.hot_store.publish_generation_operator import layout_of
 
 pytestmark = pytest.mark.integration
 LOADED = [f"RAW.{name.upper()}{suffix}" for name in TABLES for suffix in ("", "_CHANGES")]
@@ -117,9 +116,9 @@ def test_both_say_the_same_of_what_they_built(built, shop):
 
 @pytest.mark.parametrize("model", declarations.names())
 def test_both_give_the_hot_store_the_same_vectors(built, shop, model):
-    layout = layout_of(declarations.load(model))
+    declaration = declarations.load(model)
     for day in shop.dates():
-        one, other = (read_partition(store, layout, day) for store in built)
+        one, other = (read_partition(store, declaration, day) for store in built)
         assert one.entities == other.entities
         np.testing.assert_allclose(one.numbers, other.numbers, rtol=1e-6)
 

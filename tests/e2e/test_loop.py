@@ -122,7 +122,7 @@ def test_a_change_reaches_the_vector_and_the_forecast_and_leaves_the_frozen_fram
 
 def assert_frames_are_read_again(stack, store, folder, restated):
     """What was known at a frozen frame's cutoff is still read to the byte, though a day in it is known otherwise now."""
-    from shelfcast.training import declaration
+    from shelfcast.model import declaration
     from shelfcast.training.frame import freeze, verify
     from shelfcast_provider.training.freeze_frame_operator import read_frame
 
@@ -144,7 +144,7 @@ def assert_frames_are_read_again(stack, store, folder, restated):
 def hot_units_mean_7(series):
     """The number as the forecaster reads it."""
     from shelfcast.hot_store.vector import unpack
-    from shelfcast.training import declaration
+    from shelfcast.model import declaration
     from shelfcast_provider.hot_store.hot_store_hook import HotStoreHook
 
     hook, fields = HotStoreHook(), declaration.load("demand").vector_fields

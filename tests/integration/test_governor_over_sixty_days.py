@@ -12,6 +12,7 @@ from small_world import fitted, written
 from shelfcast.cold_store import feature_views, load_batch
 from shelfcast.cold_store.duckdb_store import DuckDBStore
 from shelfcast.deployment import bundle
+from shelfcast.deployment.build_bundle import build
 from shelfcast.hot_store.partition import read_partition
 from shelfcast.hot_store.vector import pack
 from shelfcast.monitoring.drift import check_drift
@@ -22,7 +23,6 @@ from shelfcast.retraining.governor import Outcome
 from shelfcast.serving.predictor import Predictor
 from shelfcast.serving.vintage import forecast_all
 from shelfcast.sources.simulation_settings import Fault, SimulationSettings
-from shelfcast_provider.hot_store.publish_generation_operator import layout_of
 from shelfcast_provider.training.freeze_frame_operator import read_frame
 
 pytestmark = pytest.mark.integration
@@ -52,17 +52,17 @@ class Watched:
         load_batch.load(self.store, batch)
         feature_views.build_partitions(self.store, day, horizon_days=self.demand.horizon)
 
-    def release(self, folder, cutoff, settings):
+    def release(self, folder, cutoff):
         """Trains on what is known at the cutoff, and forecasts with that from then on."""
         declared = self.demand.model_copy(update={"origins": ORIGINS})
         frame = read_frame(self.store, declared, cutoff, horizon_days=declared.horizon)
-        candidate = fitted(frame, declared, settings)
-        release_id = bundle.build(written(folder, candidate, frame, declared, cutoff=cutoff), self.releases)
+        made = fitted(frame, declared, cutoff=cutoff)
+        release_id = build(written(folder, made, frame), self.releases)
         self.predictor = Predictor(bundle.load(self.releases / release_id))
 
     def forecast(self, day):
         """The vintage of a day, as the ledger holds it."""
-        partition = read_partition(self.store, layout_of(self.demand), day)
+        partition = read_partition(self.store, self.demand, day)
         packed = pack(partition.numbers, business_date=day, fields=self.demand.vector_fields)
         active = list(self.store.fetch("serving/active_series", {"business_date": day})["series_id"])
         values = dict(zip(partition.entities, packed, strict=True))
@@ -82,13 +82,13 @@ class Watched:
 
 
 @pytest.fixture(scope="module")
-def decisions(tmp_path_factory, demand, settings):
+def decisions(tmp_path_factory, demand):
     """The governor's decision on each day after the history: quiet ones, then those of a lasting shift."""
     folder, last = tmp_path_factory.mktemp("watched"), SHOP.last_history_date
     days = [last + timedelta(days=number + 1) for number in range(QUIET_DAYS + SHIFTED_DAYS + DAYS_AFTER)]
     shift = Fault(kind="distribution_shift", first_day=days[QUIET_DAYS], amount=1.8)
     watched = Watched(folder, SHOP.model_copy(update={"faults": (shift,)}), demand)
-    watched.release(folder / "candidate", last, settings)
+    watched.release(folder / "candidate", last)
     watched.forecast(last)
     return [watched.live_through(day) for day in days]
 

@@ -11,16 +11,17 @@ import pytest
 from shelfcast.cold_store.feature_views import closed_at
 from shelfcast.deployment.bundle import Bundle
 from shelfcast.errors import PostConditionFailed
+from shelfcast.model import declaration as declarations
+from shelfcast.model.candidate import TrainingRecord
 from shelfcast.serving.predictor import Predictor, Reason
 from shelfcast.serving.vintage import check_contract, forecast_all
 from shelfcast.sources.simulation_settings import SimulationSettings
-from shelfcast.training import backtest
-from shelfcast.training import declaration as declarations
-from shelfcast.training.backtest_features import build_features
-from shelfcast.training.backtest_fit import collect, fit
-from shelfcast.training.backtest_input import write_history
-from shelfcast.training.backtest_steps import say_nothing
-from shelfcast.training.backtest_store import BacktestStore
+from shelfcast.training.backtest import run as backtest
+from shelfcast.training.backtest.features import build_features
+from shelfcast.training.backtest.input import write_history
+from shelfcast.training.backtest.rows import collect, fit
+from shelfcast.training.backtest.store import BacktestStore
+from shelfcast.training.progress import silent
 from shelfcast_local.simulator.shop_files import SALES, TRUE_DEMAND, write_shop_files
 from shelfcast_local.simulator.simulator import Simulator
 from shelfcast_provider.hot_store.publish_generation_operator import packed
@@ -112,15 +113,9 @@ def served(folder, tmp_path_factory):
         asked = {"cutoff": cutoff, "known_until": closed_at(store, cutoff), "first_origin": origins[0]}
         asked |= {"origin_step_days": model.origin_step_days, "horizon_days": model.horizon}
         rows = collect(store.batches(model.frame_statement, asked), model)
-        fitted = fit(rows, model, seed=7, num_threads=1, say=say_nothing)
-        parts = {
-            "model_text": fitted.text,
-            "spread_text": fitted.spread_text,
-            "calibration": fitted.calibration,
-            "training": {},
-            "metrics": {},
-        }
-        bundle = Bundle(release_id="demand-20250629-0123456789", declaration=model, **parts)
+        fitted = fit(rows, model, seed=7, num_threads=1, progress=silent)
+        record = TrainingRecord(model="demand", cutoff=cutoff)
+        bundle = Bundle(release_id="demand-20250629-0123456789", model=fitted, record=record, metrics={})
         return Predictor(bundle), dict(zip(*packed(store, model, cutoff), strict=True))
 
 

@@ -5,11 +5,11 @@ from datetime import timedelta
 
 import pytest
 
+from shelfcast.model import declaration as declarations
+from shelfcast.model.candidate import Question
 from shelfcast.registry import gate
 from shelfcast.registry.candidate_cost import CandidateCost
 from shelfcast.registry.gate import Evidence, Outcome
-from shelfcast.training import declaration as declarations
-from shelfcast.training.champion import Question
 from shelfcast_local.year.loop import Loop
 from shelfcast_local.year.report import Forecaster, beside_first_release, in_sample_gains, weeks_of
 from shelfcast_local.year.scenarios import SCENARIOS

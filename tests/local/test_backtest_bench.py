@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 from rich.console import Console
 from rich.progress import Progress
+from shelfcast.training.backtest_steps import STEPS
 from typer.testing import CliRunner
 
-from shelfcast.training import backtest
-from shelfcast.training.backtest_steps import STEPS
+from shelfcast.training.backtest import run as backtest
 from shelfcast_local import backtest_command, bench_backtest
 from shelfcast_local.backtest_command import StepsShown
 from shelfcast_local.bench_backtest import Cost, Meter

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from rich.console import Console
 
-from shelfcast.training.backtest_scores import scores
+from shelfcast.training.backtest.scores import scores
 from shelfcast_local.backtest_command import NOTHING_SOLD, _table
 
 ROWS = 28

@@ -10,9 +10,9 @@ from served_world import DuckDBHook, hot_store, hot_store_server, publish
 
 from shelfcast.cold_store import feature_views, load_batch
 from shelfcast.ingestion.change_files import ChangeFile, ChangeFolder
+from shelfcast.model import declaration
 from shelfcast.sources.ddl import source_statement
 from shelfcast.sources.shop_schema import TABLES
-from shelfcast.training import declaration
 from shelfcast_local import demo_stages
 from shelfcast_local.demo_stages import counts
 

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shelfcast.errors import BundleError
+from shelfcast.model.candidate import FOLD_FORECASTS
 
 if TYPE_CHECKING:
     import pandas as pd
 
-FOLD_FORECASTS = "fold_forecasts.parquet"
 BY_DAY_AHEAD = "by_horizon_day"
-"""Name in a release's `metrics.json`: day ahead to the sums below."""
+"""Name in a release's metrics: day ahead to the sums below."""
 
 SUMS = ("actual", "forecast", "absolute_error")
 ROWS_AT_ONCE = 1_000_000

@@ -10,25 +10,7 @@ import pandas as pd
 
 from shelfcast.cold_store.cold_store import ColdStore
 from shelfcast.errors import HotStoreError
-
-
-@dataclass(frozen=True, kw_only=True)
-class Layout:
-    """What of a model's declaration the vector needs.
-
-    Attributes:
-        model: Name of the model.
-        entity: Column that names what a vector belongs to.
-        as_of_features: Columns in order.
-        ahead_covariates: Columns in order, empty for a regression.
-        horizon_days: Days ahead, 0 for a regression.
-    """
-
-    model: str
-    entity: str
-    as_of_features: tuple[str, ...]
-    ahead_covariates: tuple[str, ...]
-    horizon_days: int
+from shelfcast.model.declaration import ModelDeclaration
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,29 +26,33 @@ class Partition:
     numbers: npt.NDArray[np.float32]
 
 
-def read_partition(store: ColdStore, layout: Layout, business_date: date) -> Partition:
+def read_partition(store: ColdStore, declaration: ModelDeclaration, business_date: date) -> Partition:
     """Reads what the hot store is to hold; raises `HotStoreError` if a series lacks a day ahead."""
-    features = store.fetch(f"hot_store/{layout.model}_vectors", {"business_date": business_date})
-    entities = [str(name) for name in features[layout.entity]]
+    features = store.fetch(f"hot_store/{declaration.name}_vectors", {"business_date": business_date})
+    entities = [str(name) for name in features[declaration.entity]]
     if not entities:
-        raise HotStoreError(f"The cold store has no features of {layout.model} for {business_date}; build them first.")
-    numbers = _floats(features, layout.as_of_features)
-    if layout.ahead_covariates:
-        numbers = np.hstack([numbers, _ahead(store, layout, business_date, entities)])
+        raise HotStoreError(
+            f"The cold store has no features of {declaration.name} for {business_date}; build them first."
+        )
+    numbers = _floats(features, declaration.as_of_features)
+    if declaration.ahead_covariates:
+        numbers = np.hstack([numbers, _ahead(store, declaration, business_date, entities)])
     with np.errstate(over="ignore"):  # what is beyond float32 is infinite, which readers say of its series
         return Partition(entities=entities, numbers=numbers.astype(np.float32))
 
 
-def _ahead(store: ColdStore, layout: Layout, business_date: date, entities: list[str]) -> npt.NDArray[np.float64]:
-    parameters = {"business_date": business_date, "horizon_days": layout.horizon_days}
-    ahead = store.fetch(f"hot_store/{layout.model}_ahead_vectors", parameters)
-    expected = len(entities) * layout.horizon_days
-    if len(ahead) != expected or list(ahead[layout.entity].iloc[:: layout.horizon_days]) != entities:
+def _ahead(
+    store: ColdStore, declaration: ModelDeclaration, business_date: date, entities: list[str]
+) -> npt.NDArray[np.float64]:
+    parameters = {"business_date": business_date, "horizon_days": declaration.horizon}
+    ahead = store.fetch(f"hot_store/{declaration.name}_ahead_vectors", parameters)
+    expected = len(entities) * declaration.horizon
+    if len(ahead) != expected or list(ahead[declaration.entity].iloc[:: declaration.horizon]) != entities:
         raise HotStoreError(
             f"{len(ahead)} rows of days ahead for {len(entities)} series on {business_date}, {expected} were expected. "
             "Clear feature_views of that date."
         )
-    table = _floats(ahead, layout.ahead_covariates).reshape(len(entities), layout.horizon_days, -1)
+    table = _floats(ahead, declaration.ahead_covariates).reshape(len(entities), declaration.horizon, -1)
     return table.transpose(0, 2, 1).reshape(len(entities), -1)
 
 

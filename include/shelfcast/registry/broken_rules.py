@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from shelfcast.model.declaration import GateRules
 from shelfcast.registry.candidate_cost import CandidateCost
 from shelfcast.registry.measured import Measured
 from shelfcast.registry.segments import PROMISED, Segment
-from shelfcast.training.declaration import GateRules
 
 SMALLEST = 1e-9
 """Excess of what lies on a limit that it has to pass."""

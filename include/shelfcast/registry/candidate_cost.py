@@ -1,7 +1,7 @@
 """What a candidate costs to serve: the size of its models and the time of a prediction.
 
 LightGBM ends the whole process when it parses a text that is damaged, so the measuring is done in a process that may be
-lost: `python -P candidate_cost.py < model.txt`.
+lost: `python -P -m shelfcast.registry.candidate_cost < model.txt`.
 """
 
 import subprocess
@@ -10,11 +10,13 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
+from shelfcast.model.booster import Booster
+
 ROWS = 2000
 REPEATS = 5
 LIMIT_SECONDS = 120
-NOT_NEEDED = ("dask", "matplotlib", "pandas", "pyarrow", "sklearn")
-"""Libraries that LightGBM works with where there are any; what is not there is not loaded."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +45,7 @@ def measure(*models: Path) -> CandidateCost:
 
 
 def _measured(model: Path) -> float | None:
-    command = [sys.executable, "-P", __file__]
+    command = [sys.executable, "-P", "-m", __name__]
     try:
         with model.open("rb") as text:
             done = subprocess.run(command, stdin=text, capture_output=True, timeout=LIMIT_SECONDS, check=False)  # noqa: S603
@@ -54,15 +56,12 @@ def _measured(model: Path) -> float | None:
 
 def microseconds_per_row(text: str) -> float:
     """Processor time of a prediction, of random rows; may end the process: call `measure` instead."""
-    import lightgbm
-    import numpy as np
-
-    booster = lightgbm.Booster(model_str=text)
-    rows = np.random.default_rng(1).normal(size=(ROWS, booster.num_feature()))
+    booster = Booster(text)
+    rows = np.random.default_rng(1).normal(size=(ROWS, booster.columns))
 
     def once() -> float:
         begun = time.process_time()
-        booster.predict(rows, raw_score=True, num_threads=1)
+        booster.raw_scores(rows)
         return time.process_time() - begun
 
     return 1e6 * min(once() for _ in range(REPEATS)) / ROWS
@@ -70,7 +69,6 @@ def microseconds_per_row(text: str) -> float:
 
 def main() -> None:
     """Measures the text on standard input and prints the microseconds."""
-    sys.modules.update(dict.fromkeys(NOT_NEEDED))  # type: ignore[arg-type]
     sys.stdout.write(str(microseconds_per_row(sys.stdin.buffer.read().decode())))
 
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from shelfcast.model.features import Floats
+from shelfcast.model.metrics import bias, coverage, rmse, wape
 from shelfcast.registry.segments import Booleans, segments_of_days
 from shelfcast.training.evaluation import column
-from shelfcast.training.metrics import bias, coverage, rmse, wape
-from shelfcast.training.rows import Floats
 
 DRAWS = 1000
 SEED = 20260101

@@ -1,18 +1,17 @@
 """What a model card says in words and in the cells of its tables."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from itertools import takewhile
-from typing import Any
 
 import pandas as pd
 
+from shelfcast.model.candidate import Question, TrainingRecord
+from shelfcast.model.declaration import QUANTILE_NAMES, ModelDeclaration
+from shelfcast.model.metrics import coverage, shares_below
 from shelfcast.registry.card_scores import Interval, Score, cluster_name
 from shelfcast.registry.lineage import BASELINE, Lineage, lineage, raw_tables, statement_of
-from shelfcast.training.champion import Question
-from shelfcast.training.declaration import ModelDeclaration
-from shelfcast.training.evaluation import QUANTILE_NAMES, column
-from shelfcast.training.metrics import coverage, shares_below
+from shelfcast.training.evaluation import column
 
 FEW_CLUSTERS = 20
 """With fewer stores a bootstrap over stores promises more than it can keep."""
@@ -176,14 +175,13 @@ def _doubts(rows: pd.DataFrame) -> list[str]:
     ]
 
 
-def asked_of_the_gate(about: Mapping[str, Any]) -> str:
-    """What the gate has to decide about a candidate, and beside whom (see `Matter.as_dict`)."""
-    champion = about.get("champion")
-    if not champion:
+def asked_of_the_gate(record: TrainingRecord) -> str:
+    """What the gate has to decide about a candidate, and beside whom."""
+    if record.champion is None:
         return "is the first model better than the strongest simple method?"
     what = {
         Question.RECIPE: "is the recipe better than the champion's",
         Question.REFRESH: "is the refresh of the champion's recipe sound",
-    }[Question(about["question"])]
-    changed = f" ({'; '.join(about['changes'])})" if about.get("changes") else ""
-    return f"{what}{changed}? The champion is {champion}, which has learned until {about['champion_cutoff']}"
+    }[record.question]
+    changed = f" ({'; '.join(record.changes)})" if record.changes else ""
+    return f"{what}{changed}? The champion is {record.champion}, which has learned until {record.champion_cutoff}"

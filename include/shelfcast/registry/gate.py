@@ -15,16 +15,16 @@ from typing import Any
 import pandas as pd
 
 from shelfcast.errors import first_offenders
+from shelfcast.model.candidate import Question, TrainingRecord
+from shelfcast.model.declaration import GateRules, ModelDeclaration
+from shelfcast.model.metrics import Floats
 from shelfcast.registry.broken_rules import Limits, broken_rules, limits_of
 from shelfcast.registry.candidate_cost import CandidateCost
 from shelfcast.registry.measured import Measured, measure
 from shelfcast.registry.panel_test import FEWEST_BLOCKS
 from shelfcast.registry.refresh import SERVED, Comparison, Nearness, Verdict, compare
 from shelfcast.registry.store_breaks import LASTING_WEEKS, StoreBreak, store_breaks
-from shelfcast.training.champion import Question
-from shelfcast.training.declaration import GateRules, ModelDeclaration
 from shelfcast.training.evaluation import column, telling
-from shelfcast.training.metrics import Floats
 
 CHAMPION, SERVING = "the champion's own forecasts since its cutoff", "what was served at the folds' origins"
 MOSTLY_NOTHING = (
@@ -93,14 +93,14 @@ class Decision(Measured):
         return {f"gate_{name}": float(value) for name, value in found.items() if value is not None}
 
 
-def obstacle_of(training: Mapping[str, Any], declaration: ModelDeclaration) -> str | None:
+def obstacle_of(record: TrainingRecord, declaration: ModelDeclaration) -> str | None:
     """Why nobody may release a candidate, not even by force; `None` if nothing is in the way.
 
     Args:
-        training: What the candidate was trained on, as in its `training.json`.
+        record: What the candidate was made of.
         declaration: The model.
     """
-    trained = int(training.get("horizon_days", 0))
+    trained = record.horizon_days
     if trained >= declaration.horizon:
         return None
     return (

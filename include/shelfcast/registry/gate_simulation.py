@@ -18,11 +18,11 @@ import numpy as np
 import pandas as pd
 from scipy.signal import lfilter
 
+from shelfcast.model.candidate import Question
+from shelfcast.model.declaration import GateRules
+from shelfcast.model.metrics import Floats
 from shelfcast.registry.candidate_cost import CandidateCost
 from shelfcast.registry.gate import Decision, Evidence, Outcome, decide
-from shelfcast.training.champion import Question
-from shelfcast.training.declaration import GateRules
-from shelfcast.training.metrics import Floats
 
 RULES = GateRules(
     minimum_effect=0.005,

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from functools import cache
 
 from shelfcast.cold_store.statements import SQL_FOLDER
-from shelfcast.training.declaration import ModelDeclaration
-from shelfcast.training.rows import CALENDAR, RECENT, SELECTED, model_features
+from shelfcast.model.declaration import ModelDeclaration
+from shelfcast.model.features import CALENDAR, RECENT, SELECTED, model_features
 
 ORIGIN = ("horizon_days", "sales_date")
 """Columns that say which day a row is about."""
@@ -39,7 +39,7 @@ def _seven(*names: str) -> tuple[str, ...]:
 
 
 BASELINE = (*_seven(*SELECTED), *RECENT, "promotion_uplift_364", "on_promotion", "sales_date")
-"""Columns behind what a series is expected to sell on such a day (`shelfcast.training.rows.baseline`)."""
+"""Columns behind what a series is expected to sell on such a day (`shelfcast.model.features.baseline`)."""
 
 _MADE_OF = {
     "log_baseline": BASELINE,

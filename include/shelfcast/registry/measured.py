@@ -4,12 +4,12 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from shelfcast.model.declaration import GateRules
+from shelfcast.model.metrics import Floats, bias, coverage, losses, wape
 from shelfcast.registry.candidate_cost import CandidateCost
 from shelfcast.registry.panel_test import Panel, TestOfMeans, diebold_mariano, draw_gains, textbook_t
 from shelfcast.registry.segments import Segment, judge
-from shelfcast.training.declaration import GateRules
 from shelfcast.training.evaluation import column
-from shelfcast.training.metrics import Floats, bias, coverage, losses, wape
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,6 @@ HTML page that needs no other file.
 """
 
 import base64
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,9 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from shelfcast.model import candidate
+from shelfcast.model.candidate import Candidate, TrainingRecord
+from shelfcast.model.declaration import ModelDeclaration
 from shelfcast.registry.card_scores import (
     LEVEL,
     Score,
@@ -35,13 +37,10 @@ from shelfcast.registry.card_text import (
     table_sentences,
     use,
 )
-from shelfcast.training.declaration import ModelDeclaration, read
-from shelfcast.training.fit import MODEL
 from shelfcast.training.frame import FRAME, FrameManifest, digest, verify
-from shelfcast.training.spread import SPREAD
 
 MARKDOWN, PAGE = "model_card.md", "model_card.html"
-PARTS = (MODEL, SPREAD, "calibration.json", "declaration.yaml", "metrics.json", "fold_forecasts.parquet")
+DIGESTED = (*(part for part in candidate.RELEASED if part != candidate.RECORD), candidate.FOLD_FORECASTS)
 SCORE_HEADER = ("segment", "rows", "WAPE", "bias", "RMSE", "in 90 %", "simple: WAPE", "simple: RMSE")
 MOST_FEATURES = 15
 LIMITS = "Limits"
@@ -74,8 +73,8 @@ class Run:
         declaration: The model as it was declared when it was trained.
         purpose: What it says it is for.
         manifest: Of the frozen frame.
-        about: As in `training.json`.
-        metrics: As in `metrics.json`.
+        record: What the candidate was made of.
+        metrics: Of its fold forecasts.
         rows: Fold forecasts.
         first, last: Days of the frame's rows, ISO text.
         digests: SHA-256 of each file.
@@ -86,7 +85,7 @@ class Run:
     declaration: ModelDeclaration
     purpose: str
     manifest: FrameManifest
-    about: Mapping[str, Any]
+    record: TrainingRecord
     metrics: Mapping[str, Any]
     rows: pd.DataFrame
     first: str
@@ -96,20 +95,19 @@ class Run:
     weights: pd.DataFrame
 
 
-def write(folder: Path, pictures: Path, *, model: str, code_version: str, weights: pd.DataFrame) -> list[Path]:
+def write(folder: Path, pictures: Path, *, code_version: str, weights: pd.DataFrame) -> list[Path]:
     """Writes the card of the candidate in a run's folder beside it, in both forms; answers the files.
 
     Args:
-        folder: Of the training run, with the frozen frame and `candidate/`.
+        folder: Of the training run, with the frozen frame and the candidate.
         pictures: Folder of the run's pictures; those that are there are shown.
-        model: Name of the model.
         code_version: Of the code that trained.
         weights: Of the features (see `shelfcast.training.explanation.summary`).
 
     Raises:
         FrameChanged: The frozen frame no longer has its digest.
     """
-    run = run_of(folder, model=model, code_version=code_version, weights=weights)
+    run = run_of(folder, code_version=code_version, weights=weights)
     found = sections(run)
     texts = {MARKDOWN: to_markdown(run, found), PAGE: to_page(run, found, pictures)}
     for name, text in texts.items():
@@ -117,21 +115,21 @@ def write(folder: Path, pictures: Path, *, model: str, code_version: str, weight
     return [folder / name for name in texts]
 
 
-def run_of(folder: Path, *, model: str, code_version: str, weights: pd.DataFrame) -> Run:
+def run_of(folder: Path, *, code_version: str, weights: pd.DataFrame) -> Run:
     """Reads a training run's folder (see `write`)."""
-    candidate = folder / "candidate"
-    manifest = verify(folder)
+    parts, manifest = folder / candidate.FOLDER, verify(folder)
+    made = Candidate.read(parts)
     days = pd.to_datetime(pd.read_parquet(folder / FRAME, columns=[_day(manifest)])[_day(manifest)])
     return Run(
-        declaration=read(candidate / "declaration.yaml", name=model),
-        purpose=purpose((candidate / "declaration.yaml").read_text()),
+        declaration=made.model.declaration,
+        purpose=purpose((parts / candidate.DECLARATION).read_text()),
         manifest=manifest,
-        about=json.loads((candidate / "training.json").read_text()),
-        metrics=json.loads((candidate / "metrics.json").read_text()),
-        rows=pd.read_parquet(candidate / "fold_forecasts.parquet"),
+        record=made.record,
+        metrics=made.metrics,
+        rows=pd.read_parquet(parts / candidate.FOLD_FORECASTS),
         first=str(days.min().date()),
         last=str(days.max().date()),
-        digests={FRAME: manifest.digest} | {name: digest(candidate / name) for name in PARTS},
+        digests={FRAME: manifest.digest} | {name: digest(parts / name) for name in DIGESTED},
         code_version=code_version,
         weights=weights,
     )
@@ -168,14 +166,14 @@ def to_page(run: Run, found: Sequence[Section], pictures: Path) -> str:
 
 
 def _made(run: Run) -> Section:
-    about, fit = run.about, run.declaration.fit.model_dump()
+    record, fit = run.record, run.declaration.fit.model_dump()
     rows = {
         "Model": f"{run.declaration.name}, LightGBM, {run.declaration.kind}",
-        "Cutoff": str(about["cutoff"]),
+        "Cutoff": str(record.cutoff),
         "Reason": f"{run.manifest.reason}{' (release forced)' if run.manifest.is_forced else ''}",
-        "Question to the gate": asked_of_the_gate(about),
+        "Question to the gate": asked_of_the_gate(record),
         "Parameters": ", ".join(f"{name} {value}" for name, value in fit.items()),
-        "Seed": str(about["seed"]),
+        "Seed": str(record.seed),
         "Code": run.code_version,
     }
     return Section(title="How it was made", header=("what", "found"), rows=list(rows.items()))
@@ -270,11 +268,11 @@ def _day(manifest: FrameManifest) -> str:
 
 
 def _title(run: Run) -> str:
-    return f"Model card: {run.declaration.name}, cutoff {run.about['cutoff']}"
+    return f"Model card: {run.declaration.name}, cutoff {run.record.cutoff}"
 
 
 def _subtitle(run: Run) -> str:
-    return f"frame {run.manifest.digest[:12]}, model {run.digests[MODEL][:12]}, code {run.code_version}"
+    return f"frame {run.manifest.digest[:12]}, model {run.digests[candidate.MEAN][:12]}, code {run.code_version}"
 
 
 def _rendered(name: str, **values: object) -> str:

@@ -18,8 +18,8 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
+from shelfcast.model.metrics import Floats
 from shelfcast.training.frame import days_of
-from shelfcast.training.metrics import Floats
 
 DRAWS = 1000
 SEED = 20260101

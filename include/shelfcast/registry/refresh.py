@@ -13,11 +13,11 @@ from enum import StrEnum
 import numpy as np
 import pandas as pd
 
+from shelfcast.model.declaration import GateRules
+from shelfcast.model.metrics import Floats, losses, wape
 from shelfcast.registry.panel_test import FEWEST_BLOCKS, GainDraws, Panel, TestOfMeans, diebold_mariano, draw_gains
 from shelfcast.registry.segments import parts_of
-from shelfcast.training.declaration import GateRules
 from shelfcast.training.evaluation import column
-from shelfcast.training.metrics import Floats, losses, wape
 
 KEYS = ("series_id", "business_date", "horizon_days")
 SERVED = {"mean": "served", "q05": "served_q05", "q95": "served_q95"}

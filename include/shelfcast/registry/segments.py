@@ -7,11 +7,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from shelfcast.model.declaration import GateRules
+from shelfcast.model.metrics import coverage
 from shelfcast.registry.panel_test import DAYS_A_WEEK, Panel, draw_gains
-from shelfcast.training.backtest_scores import demand_class
-from shelfcast.training.declaration import GateRules
+from shelfcast.training.backtest.scores import demand_class
 from shelfcast.training.evaluation import AS_OF_DEMAND, column
-from shelfcast.training.metrics import coverage
 
 FEWEST_ROWS = 200
 

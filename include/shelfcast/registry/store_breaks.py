@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from shelfcast.model.declaration import GateRules
+from shelfcast.model.metrics import Floats
 from shelfcast.registry.panel_test import DAYS_A_WEEK, days_of_rows
-from shelfcast.training.declaration import GateRules
 from shelfcast.training.evaluation import column
-from shelfcast.training.metrics import Floats
 
 LASTING_WEEKS = 3
 """Weeks in a row that make a change one of demand."""

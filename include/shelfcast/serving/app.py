@@ -11,6 +11,7 @@ from fastapi import FastAPI, Request
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from starlette.responses import JSONResponse, Response
 
+from shelfcast.model.declaration import ModelDeclaration
 from shelfcast.serving import releases as following
 from shelfcast.serving.freshness import Freshness
 from shelfcast.serving.refusals import Refused, add_refusals, internal, refusal
@@ -18,7 +19,6 @@ from shelfcast.serving.releases import Releases
 from shelfcast.serving.requests import path_of
 from shelfcast.serving.routes import Source, VectorReader, add_forecasts
 from shelfcast.serving.smoke import smoke_test
-from shelfcast.training.declaration import ModelDeclaration
 
 LARGEST_BODY_BYTES = 64 << 10
 

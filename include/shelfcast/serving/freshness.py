@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Self
 
-from shelfcast.training.declaration import ModelDeclaration
+from shelfcast.model.declaration import ModelDeclaration
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,17 +5,15 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import StrEnum
 
-import lightgbm
 import numpy as np
 import numpy.typing as npt
 
 from shelfcast.deployment.bundle import Bundle
 from shelfcast.errors import BundleError
 from shelfcast.hot_store.vector import Numbers, Vector
+from shelfcast.model.features import Columns, Floats
+from shelfcast.model.fitted_model import Prediction
 from shelfcast.serving.overrides import Override, apply
-from shelfcast.training.fit import from_raw
-from shelfcast.training.rows import Columns, Floats, assemble, baseline
-from shelfcast.training.spread import spread_of
 
 
 class Reason(StrEnum):
@@ -62,18 +60,16 @@ class Predictor:
     """
 
     def __init__(self, bundle: Bundle, *, num_threads: int = 1) -> None:
-        self.bundle = bundle
-        self.declaration = bundle.declaration
         try:
-            self._booster, self._spread = (
-                lightgbm.Booster(model_str=text) for text in (bundle.model_text, bundle.spread_text)
-            )
-        except lightgbm.basic.LightGBMError as error:
+            bundle.model.check()
+        except ValueError as error:
             raise BundleError(
                 f"LightGBM does not take the models of {bundle.release_id}: {error}. Train again."
             ) from error
+        self.bundle = bundle
+        self.declaration = bundle.model.declaration
         self._num_threads = num_threads
-        self._as_of = len(bundle.declaration.as_of_features)
+        self._as_of = len(self.declaration.as_of_features)
 
     def forecast(self, vectors: Sequence[Vector], *, horizon_days: int, overrides: Sequence[Override] = ()) -> Forecast:
         """Forecasts all series of one business date.
@@ -89,10 +85,8 @@ class Predictor:
         if overrides:
             apply(self._plan(numbers), overrides)
         columns = self._columns(numbers.astype(float), days, today)
-        mean, spread = self._means(columns)
+        mean, quantiles = self.bundle.model.predict(columns, num_threads=self._num_threads)
         is_open = columns["is_open"] != 0
-        mean[~is_open] = 0.0
-        quantiles = self.bundle.calibration.apply(mean, spread)
         shape = (len(vectors), horizon_days)
         is_finite = np.isfinite(mean) & np.isfinite(quantiles).all(axis=1)
         return Forecast(
@@ -103,11 +97,10 @@ class Predictor:
             is_finite=np.asarray(is_finite.reshape(shape).all(axis=1)),
         )
 
-    def predict(self, numbers: Floats) -> tuple[Floats, Floats]:
+    def predict(self, numbers: Floats) -> Prediction:
         """Mean and quantiles for rows of as-of features, shapes (n,) and (n, quantiles); a regression's way."""
         columns: Columns = {name: numbers[:, position] for position, name in enumerate(self.declaration.as_of_features)}
-        mean, spread = self._means(columns)
-        return mean, self.bundle.calibration.apply(mean, spread)
+        return self.bundle.model.predict(columns, num_threads=self._num_threads)
 
     def reason_of(self, vector: Vector) -> Reason | None:
         """Why nothing can be forecast from a vector; `None` if something can."""
@@ -118,13 +111,6 @@ class Predictor:
     def has_history(self, vector: Vector) -> bool:
         """Whether a single number says what the series usually sells."""
         return bool(np.isfinite(vector.numbers[: self._as_of]).any())
-
-    def _means(self, columns: Columns) -> tuple[Floats, Floats]:
-        """Means and their spread."""
-        rows, expected = assemble(columns, self.declaration), baseline(columns, self.declaration)
-        raw = self._booster.predict(rows, raw_score=True, num_threads=self._num_threads)
-        mean = from_raw(np.asarray(raw, dtype=float), expected, self.declaration)
-        return mean, spread_of(self._spread, rows, self._num_threads)
 
     def _plan(self, numbers: Numbers) -> dict[str, Numbers]:
         """The covariates in vectors' numbers by name, each a view of shape (n, own horizon)."""

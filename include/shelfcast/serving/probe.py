@@ -6,9 +6,9 @@ from typing import Any
 
 from shelfcast.errors import ReleaseError
 from shelfcast.hot_store.vector import Vector, unpack
+from shelfcast.model.declaration import ModelDeclaration
 from shelfcast.serving.answers import days_of, named
 from shelfcast.serving.predictor import Predictor
-from shelfcast.training.declaration import ModelDeclaration
 
 TOLERANCE = 1e-9
 """Relative; one release, one vector and one code give the same number but for the order of sums."""

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model, model_validator
 
-from shelfcast.training.declaration import LONGEST_HORIZON, ModelDeclaration
+from shelfcast.model.declaration import LONGEST_HORIZON, ModelDeclaration
 
 LARGEST_NUMBER = 1e12
 VERBS = {"forecast": "forecast", "regression": "predict"}

@@ -7,6 +7,8 @@ import numpy as np
 from fastapi import FastAPI
 
 from shelfcast.hot_store.vector import Vector
+from shelfcast.model.declaration import ModelDeclaration
+from shelfcast.model.features import Floats
 from shelfcast.serving.answers import ForecastAnswer, PredictionAnswer, days_of, named
 from shelfcast.serving.freshness import Freshness
 from shelfcast.serving.overrides import Override
@@ -14,8 +16,6 @@ from shelfcast.serving.predictor import Predictor, Reason
 from shelfcast.serving.refusals import Refused
 from shelfcast.serving.releases import Releases
 from shelfcast.serving.requests import DayOverride, ForecastRequest, path_of, prediction_request
-from shelfcast.training.declaration import ModelDeclaration
-from shelfcast.training.rows import Floats
 
 LEVEL = "item × store × day"
 

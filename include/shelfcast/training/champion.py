@@ -8,31 +8,18 @@ import hashlib
 import json
 from dataclasses import dataclass
 from datetime import date
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from shelfcast.errors import TrainingError
-from shelfcast.training import declaration as declarations
-from shelfcast.training.declaration import ModelDeclaration
-from shelfcast.training.fit import MODEL, feature_names
-from shelfcast.training.rows import model_features
+from shelfcast.errors import BundleError, ConfigurationError, TrainingError
+from shelfcast.model import candidate
+from shelfcast.model import declaration as declarations
+from shelfcast.model.booster import feature_names
+from shelfcast.model.candidate import Question, TrainingRecord
+from shelfcast.model.declaration import ModelDeclaration
+from shelfcast.model.features import model_features
 
-SINCE_CHAMPION = "since_champion.parquet"
-"""File of forecasts by fold models from origins after the champion's cutoff, if there are any."""
-
-POINTER, DECLARATION, TRAINING = "current.json", "declaration.yaml", "training.json"
-
-
-class Question(StrEnum):
-    """What the gate has to decide about a candidate."""
-
-    FIRST = "first"
-    """Is it better than the strongest simple method? Nothing serves yet."""
-    RECIPE = "recipe"
-    """Is its recipe better than the champion's?"""
-    REFRESH = "refresh"
-    """Is it sound? It is the champion's recipe on newer days."""
+POINTER = "current.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,18 +30,18 @@ class Champion:
         release_id: Its name.
         declaration: As it was declared when it was trained, with the parameters that a search had found.
         features: What its model was fitted on.
-        training: Its `training.json`.
+        record: What it was made of.
     """
 
     release_id: str
     declaration: ModelDeclaration
     features: tuple[str, ...]
-    training: dict[str, Any]
+    record: TrainingRecord
 
     @property
     def cutoff(self) -> date:
         """The last day that it has learned from."""
-        return date.fromisoformat(self.training["cutoff"])
+        return self.record.cutoff
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,14 +60,14 @@ class Matter:
     changes: list[str]
     is_refitted: bool
 
-    def as_dict(self) -> dict[str, object]:
-        """For `training.json`."""
+    def as_record(self) -> dict[str, Any]:
+        """What of it belongs into a `TrainingRecord`."""
         champion = self.champion
         return {
-            "question": self.question.value,
+            "question": self.question,
             "champion": champion.release_id if champion else None,
-            "champion_cutoff": champion.cutoff.isoformat() if champion else None,
-            "changes": self.changes,
+            "champion_cutoff": champion.cutoff if champion else None,
+            "changes": tuple(self.changes),
             "is_refitted": self.is_refitted,
         }
 
@@ -97,17 +84,19 @@ def champion_of(releases: Path | None, model: str) -> Champion | None:
         return None
     folder = releases / str(current)
     try:
-        training = json.loads((folder / TRAINING).read_text())
-        text = (folder / MODEL).read_text()
-        declared = declarations.read(folder / DECLARATION, name=model)
-    except (OSError, ValueError) as error:
+        parts = candidate.contents_of(folder, candidate.CHAMPION)
+        declared = declarations.parse(parts[candidate.DECLARATION].decode(), candidate.DECLARATION, name=model)
+        return Champion(
+            release_id=str(current),
+            declaration=declared,
+            features=feature_names(parts[candidate.MEAN].decode()),
+            record=candidate.record_of(parts, folder.name),
+        )
+    except (BundleError, ConfigurationError, ValueError) as error:
         raise TrainingError(
             f"{current} serves, and its bundle cannot be read ({error}): a candidate could not be compared with it. Build "
             "that release again, or point at another one."
         ) from error
-    return Champion(
-        release_id=str(current), declaration=declared, features=feature_names(text), training=dict(training)
-    )
 
 
 def taken_over(declared: ModelDeclaration, champion: Champion | None) -> ModelDeclaration:
@@ -115,7 +104,7 @@ def taken_over(declared: ModelDeclaration, champion: Champion | None) -> ModelDe
 
     Without them each Monday would go back to what the search had found worse.
     """
-    if champion is None or champion.training.get("declared") != digest_of(declared):
+    if champion is None or champion.record.declared != digest_of(declared):
         return declared
     found = champion.declaration.fit.model_dump()
     return declared.fitted_by(**{name: found[name] for name in declared.search})
@@ -139,7 +128,7 @@ def matter_of(candidate: ModelDeclaration, champion: Champion | None, *, code: s
         changes.append("features" + _difference(features, champion.features))
     question = Question.RECIPE if changes else Question.REFRESH
     can_be_refitted = champion.features == features and all(change.startswith("fit.") for change in changes)
-    if champion.training.get("code") not in (None, code):
+    if champion.record.code not in (None, code):
         changes.append("code")
     return Matter(
         question=question,

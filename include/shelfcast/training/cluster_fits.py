@@ -13,18 +13,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 from pyspark import BarrierTaskContext, SparkContext
 
 from shelfcast.errors import TrainingError
-from shelfcast.training.crew import Crew
-from shelfcast.training.declaration import ModelDeclaration
-from shelfcast.training.fit import parameters, train
-from shelfcast.training.folds import FOLD_COLUMNS, fold_at
-from shelfcast.training.frame import FRAME, MANIFEST, countable, verify
-from shelfcast.training.kept_fits import KeptFits, what_decides
+from shelfcast.model.declaration import ModelDeclaration
+from shelfcast.model.lightgbm_fit import parameters, train
+from shelfcast.model.matrix import Sample, reference_step
+from shelfcast.training.fit_cache import FitCache, what_decides
+from shelfcast.training.folds import Fold, fold_at
+from shelfcast.training.frame import FRAME, MANIFEST, FrozenFrame
 from shelfcast.training.places import local_copy
-from shelfcast.training.sample import Sample, read_samples, reference_step
+from shelfcast.training.worker_layout import WorkerLayout
 
 FRAME_FILES = (FRAME, MANIFEST)
 COLLECTIVE_MINUTES = 5
@@ -39,33 +38,45 @@ class Fits:
         context: Of the application.
         place: Folder of the frozen frame, readable by every worker.
         frame_digest: Of the frame.
-        crew: How many tasks, and their threads.
+        layout: How many tasks, and their threads.
         seed: Of every fit.
     """
 
     context: SparkContext
     place: str
     frame_digest: str
-    crew: Crew
+    layout: WorkerLayout
     seed: int
 
-    def text_of(self, declaration: ModelDeclaration, origin: str | None) -> str:
+    def text_of(self, declaration: ModelDeclaration, fold: Fold | None) -> str:
         """The text of a fold's model, `None` for that of all rows; fitted unless an earlier try has."""
-        layout = {"workers": self.crew.workers, "num_threads": self.crew.num_threads}
-        decided_by = what_decides(declaration, frame_digest=self.frame_digest, seed=self.seed, **layout)
+        decided_by = what_decides(
+            declaration,
+            frame_digest=self.frame_digest,
+            seed=self.seed,
+            workers=self.layout.workers,
+            num_threads=self.layout.num_threads,
+        )
+        origin = str(fold.origin) if fold else None
 
         def fit() -> str:
-            return train_on_cluster(self.context, self.place, declaration, origin, crew=self.crew, seed=self.seed)
+            return train_on_cluster(self.context, self.place, declaration, origin, layout=self.layout, seed=self.seed)
 
-        return KeptFits(self.place, decided_by).take_up_or_fit(origin, fit)
+        return FitCache(self.place, decided_by).get_or_fit(origin, fit)
 
-    def forget(self) -> None:
+    def clear(self) -> None:
         """Removes what was kept."""
-        KeptFits(self.place, {}).forget()
+        FitCache(self.place, {}).clear()
 
 
 def train_on_cluster(
-    context: SparkContext, place: str, declaration: ModelDeclaration, origin: str | None, *, crew: Crew, seed: int
+    context: SparkContext,
+    place: str,
+    declaration: ModelDeclaration,
+    origin: str | None,
+    *,
+    layout: WorkerLayout,
+    seed: int,
 ) -> str:
     """Fits one model on barrier tasks; answers its text.
 
@@ -74,13 +85,13 @@ def train_on_cluster(
         place: Folder of the frozen frame, readable by every worker.
         declaration: The model.
         origin: Of the fold; `None` for all rows.
-        crew: How many tasks, and their threads.
+        layout: How many tasks, and their threads.
         seed: Of the fit.
     """
     tasks = (
-        context.parallelize(range(crew.workers), crew.workers)
+        context.parallelize(range(layout.workers), layout.workers)
         .barrier()
-        .mapPartitions(_worker(place, declaration, origin, crew, seed))
+        .mapPartitions(_worker(place, declaration, origin, layout, seed))
     )
     # the exchange behind the barrier makes its stage one that Spark can run again
     texts = [text for text in tasks.repartition(1).collect() if text]
@@ -92,7 +103,7 @@ def train_on_cluster(
 
 
 def _worker(
-    place: str, declaration: ModelDeclaration, origin: str | None, crew: Crew, seed: int
+    place: str, declaration: ModelDeclaration, origin: str | None, layout: WorkerLayout, seed: int
 ) -> Callable[[Iterable[int]], Iterator[str]]:
     """What each barrier task does; everything it needs travels by value."""
 
@@ -100,21 +111,21 @@ def _worker(
         context = BarrierTaskContext.get()
         rank = context.partitionId()
         with local_copy(place, FRAME_FILES) as folder:
-            sample, reference = _share(folder, declaration, origin, rank=rank, workers=crew.workers)
+            sample, reference = _share(folder, declaration, origin, rank=rank, workers=layout.workers)
         with socket.socket() as held:
             held.bind(("", 0))
             own = {"host": _host(context, rank), "port": held.getsockname()[1], "rows": len(sample.target)}
             peers = [own]
-            if crew.workers > 1:
+            if layout.workers > 1:
                 peers = [json.loads(told) for told in context.allGather(json.dumps(own))]
         if min(peer["rows"] for peer in peers) == 0:
             raise TrainingError("A worker has no rows; the frame is too small for that many workers.")
-        settings: dict[str, Any] = parameters(declaration, seed=seed, num_threads=crew.num_threads)
-        if crew.workers > 1:
+        settings: dict[str, Any] = parameters(declaration, seed=seed, num_threads=layout.num_threads)
+        if layout.workers > 1:
             settings |= {
                 "tree_learner": "data",
                 "pre_partition": True,
-                "num_machines": crew.workers,
+                "num_machines": layout.workers,
                 "machines": ",".join(f"{peer['host']}:{peer['port']}" for peer in peers),
                 "local_listen_port": own["port"],
                 "time_out": COLLECTIVE_MINUTES,
@@ -132,18 +143,16 @@ def _share(
 
     `None` for the latter where the worker has all rows.
     """
-    manifest = verify(folder)
-    deciding = [name for name in manifest.columns if name in FOLD_COLUMNS]
-    known = pq.read_table(folder / FRAME, columns=deciding).to_pandas(date_as_object=False)
-    chosen = countable(known)
+    frame = FrozenFrame(folder, declaration)
+    chosen = frame.is_countable
     if origin is not None:
-        chosen &= fold_at(known, declaration, manifest, origin).train
+        chosen = chosen & fold_at(frame.deciding, declaration, frame.manifest, origin).train
     places = np.flatnonzero(chosen)
     if workers == 1:
-        [own] = read_samples(folder / FRAME, declaration, places)
+        [own] = frame.parts(places)
         return own, None
     shared = places[:: reference_step(len(places))]
-    own, reference = read_samples(folder / FRAME, declaration, places[rank::workers], shared)
+    own, reference = frame.parts(places[rank::workers], shared)
     return own, reference
 
 

@@ -6,14 +6,13 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import pandas as pd
 
-from shelfcast.training import metrics
-from shelfcast.training.baselines import simple_forecasts, strongest
-from shelfcast.training.calibration import Calibration
-from shelfcast.training.declaration import GateRules, ModelDeclaration
+from shelfcast.model import metrics
+from shelfcast.model.baselines import simple_forecasts, strongest
+from shelfcast.model.calibration import calibrate
+from shelfcast.model.declaration import QUANTILE_NAMES, GateRules, ModelDeclaration
+from shelfcast.model.features import Floats
 from shelfcast.training.frame import columns_of
-from shelfcast.training.rows import Floats
 
-QUANTILE_NAMES = {0.05: "q05", 0.25: "q25", 0.5: "q50", 0.75: "q75", 0.95: "q95"}
 KEYS = ("store_id", "store_group", "business_date", "horizon_days", "sales_date", "ordered_at", "on_promotion")
 AS_OF_DEMAND = ("zero_share_28", "units_mean_28", "units_std_28")
 """Of them the gate tells how intermittent a series was at the origin."""
@@ -65,7 +64,7 @@ def fold_rows(
     declaration: ModelDeclaration,
     fold: int,
     *,
-    spread: Floats,
+    difficulty: Floats,
     learned: Mapping[str, Floats] | None = None,
 ) -> pd.DataFrame:
     """Forecasts of one fold beside what happened and what the simple methods said, the learned ones among them.
@@ -74,7 +73,7 @@ def fold_rows(
     """
     simple = simple_forecasts(columns_of(frame), declaration) | dict(learned or {})
     return forecast_rows(frame, declaration, fold, mean=mean).assign(
-        spread=spread,
+        difficulty=difficulty,
         champion=champion if champion is not None else np.nan,
         **{f"simple_{name}": value for name, value in simple.items()},
     )
@@ -87,13 +86,16 @@ def forecast_rows(frame: pd.DataFrame, declaration: ModelDeclaration, fold: int,
     return rows.assign(fold=fold, actual=frame[declaration.target].to_numpy(dtype=float), mean=mean)
 
 
-def evaluate(rows: pd.DataFrame, calibration_of_fold: dict[int, Calibration], declaration: ModelDeclaration) -> Metrics:
-    """Metrics of all folds' rows (see `fold_rows`); adds `strongest_simple` and the quantiles to `rows`."""
+def evaluate(rows: pd.DataFrame, declaration: ModelDeclaration) -> Metrics:
+    """Metrics of all folds' rows (see `fold_rows`); adds `strongest_simple` and the quantiles to `rows`.
+
+    The quantiles of a fold are calibrated on the others, so that they have not seen it; of a single fold they have.
+    """
     actual, mean = column(rows, "actual"), column(rows, "mean")
     simple = {name.removeprefix("simple_"): column(rows, name) for name in rows.columns if name.startswith("simple_")}
     best = strongest(actual, simple, loss=telling(declaration.gate, actual).loss)
     rows["strongest_simple"] = simple[best]
-    quantiles = _quantiles(rows, calibration_of_fold, declaration)
+    quantiles = _quantiles(rows, declaration)
     for position, level in enumerate(declaration.quantiles):
         rows[QUANTILE_NAMES[level]] = quantiles[:, position]
     champion = column(rows, "champion")
@@ -137,13 +139,15 @@ def _of_fold(rows: pd.DataFrame) -> dict[str, float]:
     }
 
 
-def _quantiles(rows: pd.DataFrame, calibrations: dict[int, Calibration], declaration: ModelDeclaration) -> Floats:
+def _quantiles(rows: pd.DataFrame, declaration: ModelDeclaration) -> Floats:
     """Each fold's quantiles from a calibration that has not seen the fold."""
     found = np.zeros((len(rows), len(declaration.quantiles)))
-    mean, spread = column(rows, "mean"), column(rows, "spread")
-    for fold, calibration in calibrations.items():
+    actual, mean, difficulty = (column(rows, name) for name in ("actual", "mean", "difficulty"))
+    for fold in rows["fold"].unique():
         own = (rows["fold"] == fold).to_numpy()
-        found[own] = calibration.apply(mean[own], spread[own])
+        others = slice(None) if own.all() else ~own
+        calibration = calibrate(actual[others], mean[others], difficulty[others], declaration.quantiles)
+        found[own] = calibration.apply(mean[own], difficulty[own])
     return found
 
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from shelfcast.training.declaration import ModelDeclaration
-from shelfcast.training.fit import feature_names
+from shelfcast.model.booster import feature_names
+from shelfcast.model.declaration import ModelDeclaration
+from shelfcast.model.features import Floats, assemble
 from shelfcast.training.frame import columns_of
-from shelfcast.training.rows import Floats, assemble
 
 MOST_ROWS = 1_000
 """Rows explained: the cost is rows × trees × leaves × depth²."""

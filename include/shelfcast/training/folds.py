@@ -9,22 +9,14 @@ import numpy.typing as npt
 import pandas as pd
 
 from shelfcast.errors import NothingToDo
-from shelfcast.training.declaration import ModelDeclaration
-from shelfcast.training.frame import FrameManifest, countable, days_of
+from shelfcast.model.declaration import REGRESSION_PARTS, ModelDeclaration
+from shelfcast.training.frame import Booleans, FrameManifest, countable, days_of, moments_of
 
 SEARCH_FOLDS = 3
 """Origins that parameters are searched on, before those that a candidate is measured on."""
 
 MOST_SINCE = 6
 """Origins after a champion's cutoff that a candidate is compared with it at; each is a fit."""
-
-REGRESSION_PARTS = 10
-"""Parts of equal size that a regression's history is cut into."""
-
-FOLD_COLUMNS = ("business_date", "sales_date", "ordered_at", "is_countable")
-"""Columns of a frame that say which fold a row belongs to, those that it has."""
-
-Booleans = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,14 +129,7 @@ def _rolling(
     return forecast_folds(days_of(frame["business_date"]), moments, folds=folds, horizon_days=manifest.horizon_days)
 
 
-def moments_of(frame: pd.DataFrame, declaration: ModelDeclaration) -> npt.NDArray[np.datetime64]:
-    """The day that each row of a frame is about; the moment of the order for a regression."""
-    if declaration.kind == "regression":
-        return np.asarray(pd.to_datetime(frame["ordered_at"]).to_numpy())
-    return days_of(frame["sales_date"])
-
-
 def held_out(frame: pd.DataFrame, declaration: ModelDeclaration, manifest: FrameManifest) -> pd.DataFrame:
-    """The rows that a candidate's fold forecasts are about, in the order of `fold_forecasts.parquet`."""
+    """The rows that a candidate's fold forecasts are about, in the order of its fold forecasts."""
     counted = countable(frame)
     return pd.concat([frame[fold.test & counted] for fold in folds_of(frame, declaration, manifest)], ignore_index=True)

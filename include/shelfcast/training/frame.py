@@ -6,6 +6,7 @@ the digest first.
 
 import hashlib
 import json
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
@@ -17,11 +18,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from shelfcast.errors import FrameChanged, NothingToDo, TrainingError
+from shelfcast.model.declaration import ModelDeclaration
+from shelfcast.model.matrix import PIECE_ROWS, Sample
 from shelfcast.training.dvc_pointer import point_at
 
 FRAME = "frame.parquet"
 MANIFEST = "frame.json"
 FEWEST_ROWS = 500
+
+DECIDING = ("business_date", "sales_date", "ordered_at", "is_countable")
+"""Columns of a frame that say which fold a row belongs to, those that it has."""
+
+Booleans = npt.NDArray[np.bool_]
+Places = npt.NDArray[np.intp]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +60,59 @@ class FrameManifest:
     reason: str
     is_forced: bool
     trials: int = 0
+
+
+class FrozenFrame:
+    """A frozen frame that was verified; no more of it is in memory than is asked for.
+
+    Args:
+        folder: Holds the frame and its manifest.
+        declaration: The model.
+
+    Attributes:
+        manifest: What the frame is.
+        deciding: Its columns that say which fold a row belongs to.
+        target: What the model is to predict, length n.
+        moments: Of each row, the day (or moment) that it is about.
+        is_countable: Whether it says anything about demand.
+
+    Raises:
+        FrameChanged: The file is not the one that was frozen.
+    """
+
+    def __init__(self, folder: Path, declaration: ModelDeclaration) -> None:
+        self.manifest, self._path, self._declaration = verify(folder), folder / FRAME, declaration
+        names = [name for name in self.manifest.columns if name in DECIDING]
+        self.deciding = pq.read_table(self._path, columns=names).to_pandas(date_as_object=False)
+        self.target = pq.read_table(self._path, columns=[declaration.target]).column(0).to_numpy().astype(float)
+        self.moments = moments_of(self.deciding, declaration)
+        self.is_countable = countable(self.deciding)
+
+    def parts(self, *places: Places) -> list[Sample]:
+        """The rows at some places, which ascend from 0, as the model takes them; a sample for each."""
+        samples, start = [Sample.with_room_for(len(chosen), self._declaration) for chosen in places], 0
+        for batch in self._batches():
+            columns = {name: batch.column(name).to_numpy(zero_copy_only=False) for name in batch.schema.names}
+            for sample, chosen in zip(samples, places, strict=True):
+                own = slice(*np.searchsorted(chosen, (start, start + len(batch))))
+                wanted = chosen[own] - start
+                part = Sample.of({name: values[wanted] for name, values in columns.items()}, self._declaration)
+                sample.rows[own], sample.target[own], sample.expected[own] = part.rows, part.target, part.expected
+            start += len(batch)
+        return samples
+
+    def rows(self, places: Places) -> pd.DataFrame:
+        """The rows at some places, which ascend from 0, as they were frozen."""
+        found, start = [], 0
+        for batch in self._batches():
+            own = slice(*np.searchsorted(places, (start, start + len(batch))))
+            found.append(batch.take(pa.array(places[own] - start)))
+            start += len(batch)
+        rows: pd.DataFrame = pa.Table.from_batches(found).to_pandas()
+        return rows
+
+    def _batches(self) -> "Iterator[pa.RecordBatch]":
+        yield from pq.ParquetFile(self._path).iter_batches(batch_size=PIECE_ROWS)
 
 
 def freeze(
@@ -117,7 +179,7 @@ def digest(path: Path) -> str:
 
 
 def columns_of(frame: pd.DataFrame) -> dict[str, npt.NDArray[np.generic]]:
-    """The frame as `shelfcast.training.rows` takes it."""
+    """The frame as `shelfcast.model.features` takes it."""
     columns = {name: frame[name].to_numpy() for name in frame.columns}
     if "sales_date" in columns:
         columns["sales_date"] = days_of(frame["sales_date"])
@@ -128,6 +190,13 @@ def days_of(values: "pd.Series[str]") -> npt.NDArray[np.datetime64]:
     """Dates or moments as `datetime64[D]`."""
     moments = values if pd.api.types.is_datetime64_dtype(values) else pd.to_datetime(values)
     return moments.to_numpy().astype("datetime64[D]")
+
+
+def moments_of(frame: pd.DataFrame, declaration: ModelDeclaration) -> npt.NDArray[np.datetime64]:
+    """The day that each row of a frame is about; the moment of the order for a regression."""
+    if declaration.kind == "regression":
+        return np.asarray(pd.to_datetime(frame["ordered_at"]).to_numpy())
+    return days_of(frame["sales_date"])
 
 
 def countable(frame: pd.DataFrame) -> npt.NDArray[np.bool_]:

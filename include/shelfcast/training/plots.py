@@ -11,9 +11,10 @@ import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from shelfcast.training.evaluation import QUANTILE_NAMES, column
+from shelfcast.model.declaration import QUANTILE_NAMES
+from shelfcast.model.metrics import shares_below, wape
+from shelfcast.training.evaluation import column
 from shelfcast.training.explanation import Explanation, summary
-from shelfcast.training.metrics import shares_below, wape
 
 BLUE, GREY, ORANGE = "#1f6fb2", "#8a8a8a", "#d9822b"
 MOST_FEATURES = 15

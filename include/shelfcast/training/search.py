@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from shelfcast.training.declaration import ModelDeclaration
-from shelfcast.training.metrics import Floats
+from shelfcast.model.declaration import ModelDeclaration
+from shelfcast.model.metrics import Floats
 
 if TYPE_CHECKING:
     import optuna

@@ -9,55 +9,44 @@ driver too, and never those before it.
 """
 
 import argparse
-import json
-from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 import pandas as pd
 from pyspark import SparkContext
 from pyspark.sql import SparkSession
 
+from shelfcast.model import declaration as declarations
+from shelfcast.model.baselines import learned_forecasts
+from shelfcast.model.booster import Booster
+from shelfcast.model.candidate import WRITTEN_LAST, Candidate, TrainingRecord
+from shelfcast.model.declaration import ModelDeclaration
+from shelfcast.model.features import Floats
+from shelfcast.model.fitted_model import mean_of
+from shelfcast.model.matrix import Sample
 from shelfcast.only_one import only_one
-from shelfcast.training import declaration as declarations
-from shelfcast.training.baselines import learned_forecasts
-from shelfcast.training.calibration import calibrate
-from shelfcast.training.champion import SINCE_CHAMPION, Champion, Matter, champion_of, digest_of, matter_of, taken_over
+from shelfcast.training.champion import Champion, Matter, champion_of, digest_of, matter_of, taken_over
 from shelfcast.training.cluster_fits import FRAME_FILES, Fits
-from shelfcast.training.crew import Crew, crew_of
-from shelfcast.training.declaration import ModelDeclaration
 from shelfcast.training.evaluation import evaluate, fold_rows, forecast_rows, telling
-from shelfcast.training.fit import MODEL, parameters, predict
-from shelfcast.training.folds import Booleans, folds_of, folds_since, moments_of, search_folds
-from shelfcast.training.frame import FRAME, FrameManifest, columns_of, countable, verify
-from shelfcast.training.kept_fits import code_digest
+from shelfcast.training.fit_cache import code_digest
+from shelfcast.training.folds import Fold, folds_of, folds_since, search_folds
+from shelfcast.training.frame import FrozenFrame, columns_of, verify
 from shelfcast.training.places import is_remote, local_copy, written_to
-from shelfcast.training.rows import Floats
-from shelfcast.training.sample import Sample
+from shelfcast.training.progress import printed
+from shelfcast.training.recipe import FoldForecast, train_by_folds
 from shelfcast.training.search import Trial, search
-from shelfcast.training.spread import SPREAD, drawn, fit_spread, predict_spread
+from shelfcast.training.worker_layout import WorkerLayout, layout_of
 
 APPLICATION = "shelfcast.training"
 LOCK = "training.lock"
-WRITTEN_LAST = "training.json"
-TRIALS = "trials.json"
 FAIL_RATHER_THAN_WAIT: dict[str, bool | float | int | str | None] = {
     # in place of a year, which is Spark's own
     "spark.barrier.sync.timeout": "900",
     # asked every 15 s, 40 times unless told
     "spark.scheduler.barrier.maxConcurrentTasksCheck.maxFailures": "3",
 }
-
-
-@dataclass(frozen=True, kw_only=True)
-class Models:
-    """Native texts of what a fold is measured with: its own model, that of the spread, and that of the champion's recipe."""
-
-    text: str
-    spread_text: str
-    champion: str | None
 
 
 def main() -> None:
@@ -71,8 +60,8 @@ def main() -> None:
     options = parser.parse_args()
     with _alone_at(options.frame):
         spark = SparkSession.builder.appName(APPLICATION).config(map=FAIL_RATHER_THAN_WAIT).getOrCreate()
-        crew = crew_of(spark.sparkContext, options.workers)
-        run(spark.sparkContext, options.frame, options.out, options.releases, crew=crew, seed=options.seed)
+        layout = layout_of(spark.sparkContext, options.workers)
+        run(spark.sparkContext, options.frame, options.out, options.releases, layout=layout, seed=options.seed)
         spark.stop()
 
 
@@ -81,76 +70,100 @@ def _alone_at(frame: str) -> AbstractContextManager[None]:
     return nullcontext() if is_remote(frame) else only_one(Path(frame) / LOCK)
 
 
-def run(context: SparkContext, place: str, out: str, releases: str | None, *, crew: Crew, seed: int = 7) -> None:
+def run(
+    context: SparkContext, place: str, out: str, releases: str | None, *, layout: WorkerLayout, seed: int = 7
+) -> None:
     """Trains on the frozen frame in `place` and writes the candidate's files to `out`."""
     with local_copy(place, FRAME_FILES) as folder:
-        manifest, frame = verify(folder), pd.read_parquet(folder / FRAME)
+        frame = FrozenFrame(folder, declarations.load(verify(folder).model))
+        with local_copy(releases) if releases else nullcontext() as releases_folder:
+            champion = champion_of(releases_folder, frame.manifest.model)
+        fits = Fits(context=context, place=place, frame_digest=frame.manifest.digest, layout=layout, seed=seed)
+        with written_to(out, last=WRITTEN_LAST) as draft:
+            train(frame, champion, fits, draft)
+    fits.clear()
+
+
+def train(frame: FrozenFrame, champion: Champion | None, fits: Fits, out: Path) -> None:
+    """Trains on a frame and writes the candidate.
+
+    Args:
+        frame: Of a declared model.
+        champion: What serves.
+        fits: By which a mean is fitted.
+        out: Folder of the candidate's files.
+    """
+    manifest = frame.manifest
     declared = declarations.load(manifest.model)
-    with local_copy(releases) if releases else nullcontext() as releases_folder:
-        champion = champion_of(releases_folder, manifest.model)
-    fits = Fits(context=context, place=place, frame_digest=manifest.digest, crew=crew, seed=seed)
-    declaration, trials = searched(frame, taken_over(declared, champion), manifest, fits)
+    declaration, trials = searched(frame, taken_over(declared, champion), fits)
     code = code_digest()
     matter = matter_of(declaration, champion, code=code)
-    rows, spread_text = _on_folds(frame, declaration, manifest, fits, matter)
-    since = _since_champion(frame, declaration, manifest, fits, champion)
-    texts = {MODEL: fits.text_of(declaration, None), SPREAD: spread_text}
-    about = {**matter.as_dict(), "declared": digest_of(declared), "code": code}
-    with written_to(out, last=WRITTEN_LAST) as folder:
-        if trials:
-            (folder / TRIALS).write_text(json.dumps([trial.as_dict() for trial in trials], indent=1))
-        if since is not None:
-            since.to_parquet(folder / SINCE_CHAMPION, index=False)
-        write_candidate(folder, texts, rows, declaration, manifest, about=about, seed=seed)
-    fits.forget()
+    how = {"seed": fits.seed, "num_threads": fits.layout.num_threads}
+    folds = folds_of(frame.deciding, declaration, manifest)
+    trained = train_by_folds(frame, declaration, folds, fits.text_of, progress=printed, **how)
+    measured = [_measured(frame, fold, declaration, number, fits, matter) for number, fold in enumerate(trained.folds)]
+    rows = pd.concat(measured, ignore_index=True)
+    candidate = Candidate(
+        model=trained.model,
+        record=TrainingRecord(
+            model=declaration.name,
+            cutoff=date.fromisoformat(manifest.cutoff),
+            frame_digest=manifest.digest,
+            seed=fits.seed,
+            horizon_days=manifest.horizon_days,
+            rows=manifest.rows,
+            reason=manifest.reason,
+            is_forced=manifest.is_forced,
+            **matter.as_record(),
+            declared=digest_of(declared),
+            code=code,
+        ),
+        metrics=evaluate(rows, declaration).as_dict(),
+        trials=[trial.as_dict() for trial in trials],
+    )
+    candidate.write(out, fold_forecasts=rows, since_champion=_since_champion(frame, declaration, fits, champion))
 
 
-def searched(
-    frame: pd.DataFrame, declared: ModelDeclaration, manifest: FrameManifest, fits: Fits
-) -> tuple[ModelDeclaration, list[Trial]]:
+def searched(frame: FrozenFrame, declared: ModelDeclaration, fits: Fits) -> tuple[ModelDeclaration, list[Trial]]:
     """The declaration as it stands, or with the parameters that a search found on older folds, and its trials."""
+    manifest, counted = frame.manifest, frame.is_countable
     if not manifest.trials:
         return declared, []
-    folds, counted = search_folds(frame, declared, manifest), countable(frame)
+    folds = search_folds(frame.deciding, declared, manifest)
+    asked = frame.parts(*(np.flatnonzero(fold.test & counted) for fold in folds))
 
     def errors_of(declaration: ModelDeclaration, number: int) -> Floats:
-        fold = folds[number]
-        asked = Sample.of(columns_of(frame[fold.test & counted]), declaration)
-        text = fits.text_of(declaration, str(fold.origin))
-        return asked.target - predict(text, asked.rows, asked.expected, declaration)
+        mean = Booster(fits.text_of(declaration, folds[number]))
+        test = asked[number]
+        return test.target - mean_of(mean, test.rows, test.expected, declaration)
 
-    told = frame.loc[counted, declared.target].to_numpy(dtype=float)
-    judged = declared.model_copy(update={"gate": telling(declared.gate, told)})
+    judged = declared.model_copy(update={"gate": telling(declared.gate, frame.target[counted])})
     found, trials = search(judged, errors_of, folds=len(folds), trials=manifest.trials, seed=fits.seed)
     return found.model_copy(update={"gate": declared.gate}), trials
 
 
-def _on_folds(
-    frame: pd.DataFrame, declaration: ModelDeclaration, manifest: FrameManifest, fits: Fits, matter: Matter
-) -> tuple[pd.DataFrame, str]:
-    """Forecasts of each fold's days by its own model (see `fold_rows`), and the model of their spread."""
-    folds, counted, parts = folds_of(frame, declaration, manifest), countable(frame), []
-    oldest = folds[-1].train & counted  # no fold is measured on what the oldest one knew
-    known = frame.iloc[drawn(oldest, seed=fits.seed)]
-    settings = parameters(declaration, seed=fits.seed, num_threads=fits.crew.num_threads)
-    sample = Sample.of(columns_of(known), declaration)
-    spread_text = fit_spread(sample, moments_of(known, declaration), declaration, settings=settings)
-    for number, fold in enumerate(folds):
-        text = fits.text_of(declaration, str(fold.origin))
-        print(f"fold {number + 1} of {len(folds)}: origin {fold.origin}", flush=True)  # noqa: T201
-        learned = _learned(frame, fold.train & counted, fold.test & counted, declaration, fits.seed)
-        champion = (
-            fits.text_of(matter.champion.declaration, str(fold.origin))
-            if matter.champion and matter.is_refitted
-            else None
-        )
-        models = Models(text=text, spread_text=spread_text, champion=champion)
-        parts.append(_measured(frame[fold.test & counted], models, declaration, number, learned))
-    return pd.concat(parts, ignore_index=True), spread_text
+def _measured(
+    frame: FrozenFrame, forecast: FoldForecast, declaration: ModelDeclaration, number: int, fits: Fits, matter: Matter
+) -> pd.DataFrame:
+    """A fold's forecasts beside what happened, what simple methods said, and what the champion's recipe says."""
+    rows = frame.rows(forecast.places)
+    champion = None
+    if matter.champion and matter.is_refitted:
+        champion = _mean(rows, matter.champion.declaration, forecast.fold, fits)
+    learned = _learned(frame, forecast, declaration, fits.seed)
+    return fold_rows(
+        rows, forecast.mean, champion, declaration, number, difficulty=forecast.difficulty, learned=learned
+    )
+
+
+def _mean(rows: pd.DataFrame, declaration: ModelDeclaration, fold: Fold, fits: Fits) -> Floats:
+    """What a fold's model forecasts of some rows."""
+    sample = Sample.of(columns_of(rows), declaration)
+    return mean_of(Booster(fits.text_of(declaration, fold)), sample.rows, sample.expected, declaration)
 
 
 def _since_champion(
-    frame: pd.DataFrame, declaration: ModelDeclaration, manifest: FrameManifest, fits: Fits, champion: Champion | None
+    frame: FrozenFrame, declaration: ModelDeclaration, fits: Fits, champion: Champion | None
 ) -> pd.DataFrame | None:
     """What fold models say of the days since the champion's cutoff, for what it said itself to be laid beside.
 
@@ -158,74 +171,18 @@ def _since_champion(
     """
     if champion is None or declaration.kind == "regression":
         return None
-    parts, counted = [], countable(frame)
-    for number, fold in enumerate(folds_since(frame, manifest, champion.cutoff)):
-        chosen = frame[fold.test & counted]
-        sample = Sample.of(columns_of(chosen), declaration)
-        mean = predict(fits.text_of(declaration, str(fold.origin)), sample.rows, sample.expected, declaration)
-        parts.append(forecast_rows(chosen, declaration, number, mean=mean))
+    parts = []
+    for number, fold in enumerate(folds_since(frame.deciding, frame.manifest, champion.cutoff)):
+        rows = frame.rows(np.flatnonzero(fold.test & frame.is_countable))
+        parts.append(forecast_rows(rows, declaration, number, mean=_mean(rows, declaration, fold, fits)))
     return pd.concat(parts, ignore_index=True) if parts else None
 
 
-def _learned(
-    frame: pd.DataFrame, train: Booleans, test: Booleans, declaration: ModelDeclaration, seed: int
-) -> dict[str, Floats]:
+def _learned(frame: FrozenFrame, forecast: FoldForecast, declaration: ModelDeclaration, seed: int) -> dict[str, Floats]:
     if declaration.kind == "forecast":  # spares the rows of a frame that no simple method learns from
         return {}
-    known, asked = (Sample.of(columns_of(frame[chosen]), declaration) for chosen in (train, test))
+    known, asked = frame.parts(np.flatnonzero(forecast.fold.train & frame.is_countable), forecast.places)
     return learned_forecasts(known, asked, declaration, seed=seed)
-
-
-def _measured(
-    frame: pd.DataFrame, models: Models, declaration: ModelDeclaration, fold: int, learned: dict[str, Floats]
-) -> pd.DataFrame:
-    sample = Sample.of(columns_of(frame), declaration)
-    mean = predict(models.text, sample.rows, sample.expected, declaration)
-    champion = predict(models.champion, sample.rows, sample.expected, declaration) if models.champion else None
-    spread = predict_spread(models.spread_text, sample.rows)
-    return fold_rows(frame, mean, champion, declaration, fold, spread=spread, learned=learned)
-
-
-def write_candidate(
-    out: Path,
-    texts: Mapping[str, str],
-    rows: pd.DataFrame,
-    declaration: ModelDeclaration,
-    manifest: FrameManifest,
-    *,
-    about: Mapping[str, object],
-    seed: int,
-) -> None:
-    """Writes models (by name), calibration, fold forecasts, metrics and what they were made from; `training.json` last.
-
-    `about` says what the gate has to decide (see `Matter.as_dict`) and what the model was fitted by.
-    """
-    out.mkdir(parents=True, exist_ok=True)
-    actual, mean, spread = (rows[name].to_numpy(float) for name in ("actual", "mean", "spread"))
-
-    def calibrated(kept: Any) -> Any:
-        return calibrate(actual[kept], mean[kept], spread[kept], declaration.quantiles)
-
-    folds = sorted(rows["fold"].unique())
-    others = {fold: calibrated((rows["fold"] != fold).to_numpy() if len(folds) > 1 else slice(None)) for fold in folds}
-    measured = evaluate(rows, others, declaration)
-    for name, text in texts.items():
-        (out / name).write_text(text)
-    (out / "declaration.yaml").write_text(declarations.text_of(declaration))
-    (out / "calibration.json").write_text(calibrated(slice(None)).to_json())
-    rows.to_parquet(out / "fold_forecasts.parquet", index=False)
-    (out / "metrics.json").write_text(json.dumps(measured.as_dict(), indent=1))
-    made_of = {
-        "model": declaration.name,
-        "cutoff": manifest.cutoff,
-        "frame_digest": manifest.digest,
-        "seed": seed,
-        "horizon_days": manifest.horizon_days,
-        "rows": manifest.rows,
-        "reason": manifest.reason,
-        "is_forced": manifest.is_forced,
-    }
-    (out / WRITTEN_LAST).write_text(json.dumps({**made_of, **about}, indent=1))
 
 
 if __name__ == "__main__":

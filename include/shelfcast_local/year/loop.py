@@ -23,8 +23,8 @@ from airflow.sdk.exceptions import AirflowSkipException
 from shelfcast.cold_store import feature_views, load_batch
 from shelfcast.cold_store.duckdb_store import DuckDBStore
 from shelfcast.deployment import pointer
+from shelfcast.model import declaration as declarations
 from shelfcast.sources.shop_schema import TABLES
-from shelfcast.training import declaration as declarations
 from shelfcast_local.java import java_home
 from shelfcast_local.loopback import SPARK
 from shelfcast_local.year.lived import Training, Year, read_year
@@ -137,17 +137,18 @@ class Loop:
 
     def train(self, spark: Any, cutoff: date, *, run_id: str, reason: str) -> Training:
         """The retraining and, of its candidate, the deployment."""
+        from shelfcast.model.candidate import FOLDER
         from shelfcast.training import training_job
-        from shelfcast.training.crew import Crew
+        from shelfcast.training.worker_layout import WorkerLayout
         from shelfcast_provider.registry.gate_operator import GateOperator
         from shelfcast_provider.training.freeze_frame_operator import FreezeFrameOperator
 
         params = {"cutoff": cutoff.isoformat(), "folds": declarations.load(MODEL).folds, "trials": 0}
         context = _context(run_id, {**params, "reason": reason, "force": False, "horizon_days": None})
         folder = FreezeFrameOperator(task_id="freeze", model=MODEL).execute(context)["folder"]
-        candidate = Path(folder) / "candidate"
-        crew = Crew(workers=1, num_threads=1)
-        training_job.run(spark, folder, str(candidate), str(self.releases), crew=crew)
+        candidate = Path(folder) / FOLDER
+        layout = WorkerLayout(workers=1, num_threads=1)
+        training_job.run(spark, folder, str(candidate), str(self.releases), layout=layout)
         self.registry.register(candidate)
         try:
             gate = GateOperator(task_id="gate", model=MODEL).execute(context)

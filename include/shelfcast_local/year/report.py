@@ -11,14 +11,16 @@ import numpy as np
 import pandas as pd
 
 from shelfcast.deployment import bundle
+from shelfcast.deployment.build_bundle import build
 from shelfcast.hot_store.vector import Vector, unpack
+from shelfcast.model import declaration as declarations
+from shelfcast.model.booster import Booster
+from shelfcast.model.candidate import FOLD_FORECASTS, Candidate
+from shelfcast.model.fitted_model import mean_of
+from shelfcast.model.matrix import Sample
+from shelfcast.model.metrics import Floats, wape
 from shelfcast.serving.predictor import Predictor
-from shelfcast.training import declaration as declarations
-from shelfcast.training.fit import MODEL as MODEL_TEXT
-from shelfcast.training.fit import predict
 from shelfcast.training.frame import FRAME, columns_of
-from shelfcast.training.metrics import Floats, wape
-from shelfcast.training.sample import Sample
 from shelfcast_local.year.lived import Training, Year
 from shelfcast_local.year.loop import MODEL, Loop
 from shelfcast_local.year.shop import FIRST_DAY, Shop, monday_of
@@ -76,7 +78,7 @@ class Forecaster:
     def _predictor(self, candidate: Path) -> Predictor:
         if candidate not in self._predictors:
             with TemporaryDirectory() as folder:
-                released = bundle.build(candidate, Path(folder))
+                released = build(candidate, Path(folder))
                 self._predictors[candidate] = Predictor(bundle.load(Path(folder) / released))
         return self._predictors[candidate]
 
@@ -141,13 +143,13 @@ def beside_first_release(year: Year, training: Training) -> pd.DataFrame:
 
     It is what the gate judged by as long as it measured the champion on the candidate's folds.
     """
-    declaration = declarations.read(training.candidate / "declaration.yaml", name=MODEL)
+    declaration = Candidate.read(training.candidate).model.declaration
     keys = ["series_id", "business_date", "horizon_days"]
-    rows = pd.read_parquet(training.candidate / "fold_forecasts.parquet")
+    rows = pd.read_parquet(training.candidate / FOLD_FORECASTS)
     frame = rows[keys].merge(pd.read_parquet(training.candidate.parent / FRAME), on=keys, validate="one_to_one")
     sample = Sample.of(columns_of(frame), declaration)
-    text = (year.trainings[0].candidate / MODEL_TEXT).read_text()
-    return rows.assign(champion=predict(text, sample.rows, sample.expected, declaration))
+    first = Booster(Candidate.read(year.trainings[0].candidate).model.mean_text)
+    return rows.assign(champion=mean_of(first, sample.rows, sample.expected, declaration))
 
 
 def in_sample_gains(year: Year) -> dict[int, float]:

@@ -8,7 +8,7 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowSkipException
 
 from shelfcast.errors import NothingToDo
-from shelfcast.training import declaration as declarations
+from shelfcast.model import declaration as declarations
 from shelfcast_provider.business_date import business_date_of
 
 if TYPE_CHECKING:

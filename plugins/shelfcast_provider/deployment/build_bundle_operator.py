@@ -41,13 +41,14 @@ class BuildBundleOperator(BaseOperator):
         """Downloads the files, tries the model in a process of its own, builds the bundle and loads it once."""
         import tempfile
 
-        from shelfcast.deployment.bundle import build
+        from shelfcast.deployment.build_bundle import build
+        from shelfcast.model.candidate import FOLDER
         from shelfcast_provider.training.mlflow_hook import MLflowHook
 
         releases = releases_folder(self.model)
         releases.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory() as folder:
-            parts = Path(MLflowHook().download(self.mlflow_run_id, "candidate", folder))
+            parts = Path(MLflowHook().download(self.mlflow_run_id, FOLDER, folder))
             try:
                 release_id = build(parts, releases)
             except BundleError as error:

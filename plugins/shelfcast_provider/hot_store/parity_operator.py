@@ -7,7 +7,7 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException
 
 from shelfcast.errors import NothingToDo, PostConditionFailed
-from shelfcast.training import declaration as declarations
+from shelfcast.model import declaration as declarations
 from shelfcast_provider.business_date import business_date_of
 
 if TYPE_CHECKING:
@@ -45,7 +45,6 @@ class ParityOperator(BaseOperator):
         from shelfcast.hot_store.partition import read_partition
         from shelfcast_provider.cold_store.cold_store_hook import ColdStoreHook
         from shelfcast_provider.hot_store.hot_store_hook import HotStoreHook
-        from shelfcast_provider.hot_store.publish_generation_operator import layout_of
 
         day, declaration, hook = business_date_of(self.business_date), declarations.load(model), HotStoreHook()
         manifest = hook.current(model)
@@ -55,6 +54,6 @@ class ParityOperator(BaseOperator):
             self.log.info("Nothing is compared: %s", reason)
             return None
         with ColdStoreHook() as store:
-            cold = read_partition(store, layout_of(declaration), day)
+            cold = read_partition(store, declaration, day)
         hot = hook.read(manifest, entity_kind=declaration.entity)
         return check_parity(cold, hot, fields=declaration.vector_fields, business_date=day, model=model)

@@ -8,28 +8,14 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException
 
 from shelfcast.errors import HotStoreError, NothingToDo
-from shelfcast.training import declaration as declarations
-from shelfcast.training.declaration import ModelDeclaration
+from shelfcast.model import declaration as declarations
+from shelfcast.model.declaration import ModelDeclaration
 from shelfcast_provider.business_date import business_date_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from shelfcast.cold_store.cold_store import ColdStore
-    from shelfcast.hot_store.partition import Layout
-
-
-def layout_of(declaration: ModelDeclaration) -> "Layout":
-    """What of a declaration the packed vector needs."""
-    from shelfcast.hot_store.partition import Layout
-
-    return Layout(
-        model=declaration.name,
-        entity=declaration.entity,
-        as_of_features=declaration.as_of_features,
-        ahead_covariates=declaration.ahead_covariates,
-        horizon_days=declaration.horizon,
-    )
 
 
 def packed(store: "ColdStore", declaration: ModelDeclaration, day: date) -> tuple[list[str], list[bytes]]:
@@ -37,7 +23,7 @@ def packed(store: "ColdStore", declaration: ModelDeclaration, day: date) -> tupl
     from shelfcast.hot_store.partition import read_partition
     from shelfcast.hot_store.vector import pack
 
-    partition = read_partition(store, layout_of(declaration), day)
+    partition = read_partition(store, declaration, day)
     return partition.entities, pack(partition.numbers, business_date=day, fields=declaration.vector_fields)
 
 

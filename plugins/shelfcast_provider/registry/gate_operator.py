@@ -1,6 +1,5 @@
 """The gate's decision about the candidate."""
 
-import json
 import tempfile
 from datetime import date
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowSkipException
 
-from shelfcast.training import declaration as declarations
+from shelfcast.model import declaration as declarations
 from shelfcast_provider.links import CANDIDATE_LINKS, GATE_DECISION, leave_candidate_pages
 
 if TYPE_CHECKING:
@@ -66,32 +65,32 @@ class GateOperator(BaseOperator):
         """The decision about the candidate of an MLflow run, and the run's cutoff."""
         import pandas as pd
 
-        from shelfcast.deployment.bundle import MODELS
+        from shelfcast.model import candidate
+        from shelfcast.model.candidate import FOLD_FORECASTS, FOLDER, METRICS, MODELS, RECORD, Question
         from shelfcast.registry.candidate_cost import measure
         from shelfcast.registry.gate import decide, obstacle_of
-        from shelfcast.training.champion import Question
         from shelfcast_provider.cold_store.cold_store_hook import ColdStoreHook
         from shelfcast_provider.registry.champion_evidence import evidence_of, rows_beside_served
 
         declaration = declarations.load(self.model)
         with tempfile.TemporaryDirectory() as folder:
-            parts = Path(hook.download(run_id, "candidate", folder))
-            about = json.loads((parts / "training.json").read_text())
-            metrics = json.loads((parts / "metrics.json").read_text())
-            rows = pd.read_parquet(parts / "fold_forecasts.parquet")
+            parts = Path(hook.download(run_id, FOLDER, folder))
+            contents = candidate.contents_of(parts, (METRICS, RECORD))  # a model that is damaged is held by its cost
+            record, metrics = candidate.record_of(contents, FOLDER), candidate.metrics_of(contents, FOLDER)
+            rows = pd.read_parquet(parts / FOLD_FORECASTS)
             with ColdStoreHook() as store:
-                if about["question"] != Question.FIRST:
+                if record.question is not Question.FIRST:
                     rows = rows_beside_served(store, rows, declaration)
                 decision = decide(
                     rows,
                     declaration.gate,
                     strongest_simple=metrics["strongest_simple"],
                     cost=measure(*(parts / name for name in MODELS)),
-                    evidence=evidence_of(store, parts, about, declaration),
-                    is_forced=bool(about["is_forced"]),
-                    obstacle=obstacle_of(about, declaration),
+                    evidence=evidence_of(store, parts, record, declaration),
+                    is_forced=record.is_forced,
+                    obstacle=obstacle_of(record, declaration),
                 )
-        return decision, date.fromisoformat(about["cutoff"])
+        return decision, record.cutoff
 
     def _record(self, decision_id: str, decision: "Decision", cutoff: date) -> None:
         from shelfcast.registry.decisions import Entry, record

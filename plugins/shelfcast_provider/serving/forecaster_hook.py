@@ -5,7 +5,7 @@ from typing import Any
 from airflow.sdk import BaseHook
 
 from shelfcast.errors import ReleaseError
-from shelfcast.training.declaration import ModelDeclaration
+from shelfcast.model.declaration import ModelDeclaration
 from shelfcast_provider.connections import FORECASTER, check_extras
 
 TIMEOUT_SECONDS = 60.0

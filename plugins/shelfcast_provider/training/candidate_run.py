@@ -1,7 +1,7 @@
 """A candidate as an MLflow run: all that it takes to judge it, load it and make it again is in the run."""
 
-import json
 import subprocess
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,39 +9,37 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import pandas as pd
 
-    from shelfcast.training.declaration import ModelDeclaration
+    from shelfcast.model.candidate import Candidate, TrainingRecord
+    from shelfcast.model.declaration import ModelDeclaration
     from shelfcast_provider.training.mlflow_hook import MLflowHook
 
-CANDIDATE_FOLDER = "candidate"
 PICTURES = "plots"
 FRAME_FOLDER = "frame"
 
 
-def log_candidate(hook: "MLflowHook", run_id: str, model: str, folder: Path) -> None:
+def log_candidate(hook: "MLflowHook", run_id: str, folder: Path) -> None:
     """Writes what a training run has left into the active MLflow run; a second time changes nothing.
 
     Args:
         hook: Of the MLflow server.
         run_id: The active run.
-        model: Name of the model.
         folder: Of the training run, with the frozen frame and `candidate/`.
     """
     import pandas as pd
 
-    from shelfcast.training.declaration import read
+    from shelfcast.model.candidate import FOLD_FORECASTS, FOLDER, Candidate
     from shelfcast.training.frame import FRAME
 
-    declaration = read(folder / CANDIDATE_FOLDER / "declaration.yaml", name=model)
-    about = json.loads((folder / CANDIDATE_FOLDER / "training.json").read_text())
+    candidate = Candidate.read(folder / FOLDER)
     frame = pd.read_parquet(folder / FRAME)
-    rows = pd.read_parquet(folder / CANDIDATE_FOLDER / "fold_forecasts.parquet")
+    rows = pd.read_parquet(folder / FOLDER / FOLD_FORECASTS)
     code = code_version()
-    _log_facts(declaration, about, folder, code)
-    _log_frame(frame, about, folder)
+    _log_facts(candidate, code)
+    _log_frame(frame, candidate.record, folder)
     _log_folds(hook, run_id, rows)
-    _log_trials(hook, run_id, folder / CANDIDATE_FOLDER / "trials.json")
-    _log_files(run_id, declaration, folder)
-    _log_pictures_and_card(frame, rows, declaration, folder, seed=int(about["seed"]), code=code)
+    _log_trials(hook, run_id, candidate.trials)
+    _log_files(run_id, candidate.model.declaration, folder)
+    _log_pictures_and_card(frame, rows, candidate, folder, code=code)
 
 
 def code_version() -> str:
@@ -56,34 +54,35 @@ def code_version() -> str:
     return found.stdout.strip() if is_known and found else f"shelfcast {version('shelfcast')}"
 
 
-def parameters(declaration: "ModelDeclaration", about: dict[str, Any]) -> dict[str, Any]:
+def parameters(candidate: "Candidate") -> dict[str, Any]:
     """What a candidate was fitted with."""
-    return {**declaration.fit.model_dump(), "seed": about["seed"], "cutoff": about["cutoff"]}
+    record, fit = candidate.record, candidate.model.declaration.fit
+    return {**fit.model_dump(), "seed": record.seed, "cutoff": record.cutoff.isoformat()}
 
 
-def numbers(metrics: dict[str, Any]) -> dict[str, float]:
+def numbers(metrics: Mapping[str, Any]) -> dict[str, float]:
     """Those of the metrics that are numbers."""
     return {name: value for name, value in metrics.items() if isinstance(value, int | float)}
 
 
-def origin(about: dict[str, Any], metrics: dict[str, Any]) -> dict[str, Any]:
+def origin(candidate: "Candidate") -> dict[str, Any]:
     """What a candidate was made of and why."""
-    return {"frame_digest": about["frame_digest"], "reason": about["reason"], "level": metrics["level"]}
+    record = candidate.record
+    return {"frame_digest": record.frame_digest, "reason": record.reason, "level": candidate.metrics["level"]}
 
 
-def _log_facts(declaration: "ModelDeclaration", about: dict[str, Any], folder: Path, code: str) -> None:
+def _log_facts(candidate: "Candidate", code: str) -> None:
     import mlflow
 
-    from shelfcast.training.rows import model_features
+    from shelfcast.model.features import model_features
 
-    metrics = json.loads((folder / CANDIDATE_FOLDER / "metrics.json").read_text())
-    mlflow.log_params(parameters(declaration, about))
-    mlflow.log_metrics(numbers(metrics))
-    mlflow.set_tags({**origin(about, metrics), "code_version": code})
-    mlflow.log_dict({"features": list(model_features(declaration))}, "features.json")
+    mlflow.log_params(parameters(candidate))
+    mlflow.log_metrics(numbers(candidate.metrics))
+    mlflow.set_tags({**origin(candidate), "code_version": code})
+    mlflow.log_dict({"features": list(model_features(candidate.model.declaration))}, "features.json")
 
 
-def _log_frame(frame: "pd.DataFrame", about: dict[str, Any], folder: Path) -> None:
+def _log_frame(frame: "pd.DataFrame", record: "TrainingRecord", folder: Path) -> None:
     """The frozen frame as the run's input: its name, schema, size and digest, and what it is found again by; not its rows."""
     import mlflow
 
@@ -91,7 +90,7 @@ def _log_frame(frame: "pd.DataFrame", about: dict[str, Any], folder: Path) -> No
     from shelfcast.training.frame import FRAME, MANIFEST
 
     source = mlflow.data.pandas_dataset.from_pandas(
-        frame, source=str(folder / FRAME), name=f"{about['model']}_frame", digest=about["frame_digest"][:32]
+        frame, source=str(folder / FRAME), name=f"{record.model}_frame", digest=record.frame_digest[:32]
     )
     mlflow.log_input(source, context="training")
     for path in (folder / MANIFEST, point_at(folder / FRAME)):
@@ -108,9 +107,9 @@ def _log_folds(hook: "MLflowHook", run_id: str, rows: "pd.DataFrame") -> None:
         hook.log_part(run_id, f"fold {fold}{origin}", metrics, {"fold": str(fold)})
 
 
-def _log_trials(hook: "MLflowHook", run_id: str, trials: Path) -> None:
+def _log_trials(hook: "MLflowHook", run_id: str, trials: "Sequence[Mapping[str, Any]]") -> None:
     """A nested run for each trial of a search, if there was one."""
-    for trial in json.loads(trials.read_text()) if trials.exists() else []:
+    for trial in trials:
         losses = {f"loss_of_{number}_folds": loss for number, loss in enumerate(trial["losses"], start=1)}
         tags = {"trial": str(trial["number"]), "is_pruned": str(trial["is_pruned"])}
         hook.log_part(run_id, f"trial {trial['number']}", losses, tags, trial["parameters"])
@@ -119,8 +118,10 @@ def _log_trials(hook: "MLflowHook", run_id: str, trials: Path) -> None:
 def _log_files(run_id: str, declaration: "ModelDeclaration", folder: Path) -> None:
     import mlflow
 
-    mlflow.log_artifacts(str(folder / CANDIDATE_FOLDER), CANDIDATE_FOLDER)
-    mlflow.log_text(_model_file(run_id, declaration).to_yaml(), f"{CANDIDATE_FOLDER}/MLmodel")
+    from shelfcast.model.candidate import FOLDER
+
+    mlflow.log_artifacts(str(folder / FOLDER), FOLDER)
+    mlflow.log_text(_model_file(run_id, declaration).to_yaml(), f"{FOLDER}/MLmodel")
 
 
 def _model_file(run_id: str, declaration: "ModelDeclaration") -> Any:
@@ -129,16 +130,16 @@ def _model_file(run_id: str, declaration: "ModelDeclaration") -> Any:
     from mlflow.models import Model, ModelSignature
     from mlflow.types import ColSpec, DataType, Schema
 
-    from shelfcast.training.fit import MODEL
-    from shelfcast.training.rows import model_features
+    from shelfcast.model.candidate import FOLDER, MEAN
+    from shelfcast.model.features import model_features
 
     inputs = Schema([ColSpec(DataType.double, name) for name in model_features(declaration)])
     signature = ModelSignature(inputs=inputs, outputs=Schema([ColSpec(DataType.double)]))
-    model = Model(artifact_path=CANDIDATE_FOLDER, run_id=run_id, signature=signature)
+    model = Model(artifact_path=FOLDER, run_id=run_id, signature=signature)
     model.add_flavor(
         "lightgbm",
         lgb_version=lightgbm.__version__,
-        data=MODEL,
+        data=MEAN,
         model_class="lightgbm.basic.Booster",
     )
     model.add_flavor("python_function", loader_module="mlflow.lightgbm")
@@ -146,24 +147,23 @@ def _model_file(run_id: str, declaration: "ModelDeclaration") -> Any:
 
 
 def _log_pictures_and_card(
-    frame: "pd.DataFrame", rows: "pd.DataFrame", declaration: "ModelDeclaration", folder: Path, *, seed: int, code: str
+    frame: "pd.DataFrame", rows: "pd.DataFrame", candidate: "Candidate", folder: Path, *, code: str
 ) -> None:
     import mlflow
 
     from shelfcast.registry import model_card
     from shelfcast.training.explanation import explain, gains, summary
-    from shelfcast.training.fit import MODEL
     from shelfcast.training.folds import held_out
     from shelfcast.training.frame import verify
     from shelfcast.training.plots import draw, draw_explanation
 
-    text = (folder / CANDIDATE_FOLDER / MODEL).read_text()
-    explained = explain(text, held_out(frame, declaration, verify(folder)), declaration, seed=seed)
+    text, declaration = candidate.model.mean_text, candidate.model.declaration
+    explained = explain(text, held_out(frame, declaration, verify(folder)), declaration, seed=candidate.record.seed)
     weights = summary(explained)
     pictures = folder / PICTURES
     draw(rows, pictures)
     draw_explanation(explained, gains(text), pictures)
     mlflow.log_artifacts(str(pictures), PICTURES)
     mlflow.log_text(weights.to_csv(index=False), "shap_summary.csv")
-    for card in model_card.write(folder, pictures, model=declaration.name, code_version=code, weights=weights):
+    for card in model_card.write(folder, pictures, code_version=code, weights=weights):
         mlflow.log_artifact(str(card))

@@ -9,15 +9,15 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from shelfcast.errors import FrameChanged, NothingToDo
+from shelfcast.model import declaration as declarations
 from shelfcast.settings import Settings
-from shelfcast.training import declaration as declarations
 
 if TYPE_CHECKING:
     import pandas as pd
     from airflow.sdk import Context
 
     from shelfcast.cold_store.cold_store import ColdStore
-    from shelfcast.training.declaration import ModelDeclaration
+    from shelfcast.model.declaration import ModelDeclaration
 
 
 def run_folder(artifacts: Path, model: str, run_id: str) -> Path:

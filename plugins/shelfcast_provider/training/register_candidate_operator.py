@@ -1,6 +1,5 @@
 """Registers what a training run made as the candidate."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ from shelfcast_provider.links import CANDIDATE_LINKS, GATE_DECISION, leave_candi
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from shelfcast.model.candidate import TrainingRecord
     from shelfcast_provider.training.mlflow_hook import MLflowHook
     from shelfcast_provider.training.wandb_hook import WandbHook
 
@@ -46,17 +46,18 @@ class RegisterCandidateOperator(BaseOperator):
         """Logs and registers; a retry finds the run and the version it made."""
         import mlflow
 
+        from shelfcast.model.candidate import FOLDER, Candidate
         from shelfcast_provider.training.candidate_run import log_candidate
         from shelfcast_provider.training.mlflow_hook import MLflowHook
 
         wandb = _wandb_if_connected()
         hook, folder = MLflowHook(), Path(self.folder)
         hook.get_conn()
-        about = json.loads((folder / "candidate" / "training.json").read_text())
+        record = Candidate.read(folder / FOLDER).record
         with hook.run_for(self.model, context["run_id"]) as run_id:
-            log_candidate(hook, run_id, self.model, folder)
-            mlflow.set_tag("mlflow.note.content", _note(context, about))
-        tags = {name: str(value) for name, value in about.items()}
+            log_candidate(hook, run_id, folder)
+            mlflow.set_tag("mlflow.note.content", _note(context, record))
+        tags = {name: str(value) for name, value in record.model_dump(mode="json").items()}
         version = hook.register(self.model, run_id, tags)
         leave_candidate_pages(context["ti"], hook, run_id)
         if wandb:
@@ -85,10 +86,10 @@ def _log_to_wandb(wandb: "WandbHook", mlflow: "MLflowHook", run_id: str, model: 
         client.set_tag(run_id, WANDB_TAG, url)
 
 
-def _note(context: "Context", about: dict[str, Any]) -> str:
+def _note(context: "Context", record: "TrainingRecord") -> str:
     """What a person reads at the top of the run's page."""
-    run, reason = context["run_id"], about["reason"] or "its turn"
+    run, reason = context["run_id"], record.reason or "its turn"
     return (
-        f"Trained by the Airflow run [{run}]({context['ti'].log_url}), reason: {reason}. Cutoff {about['cutoff']}, frame "
-        f"`{about['frame_digest'][:12]}`. The gate's decision follows as `{GATE_DECISION}` among the artifacts."
+        f"Trained by the Airflow run [{run}]({context['ti'].log_url}), reason: {reason}. Cutoff {record.cutoff}, frame "
+        f"`{record.frame_digest[:12]}`. The gate's decision follows as `{GATE_DECISION}` among the artifacts."
     )

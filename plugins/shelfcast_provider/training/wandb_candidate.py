@@ -1,13 +1,11 @@
 """A candidate as Weights & Biases gets it: what is said of it, its pictures and its model, and none of its rows."""
 
-import json
 import math
 from pathlib import Path
 from typing import Any
 
-from shelfcast.deployment.bundle import MODELS
+from shelfcast.model.candidate import CALIBRATION, DECLARATION, FOLD_FORECASTS, FOLDER, MODELS, Candidate
 from shelfcast_provider.training.candidate_run import (
-    CANDIDATE_FOLDER,
     PICTURES,
     code_version,
     numbers,
@@ -15,7 +13,7 @@ from shelfcast_provider.training.candidate_run import (
     parameters,
 )
 
-FILES = (*MODELS, "calibration.json", "declaration.yaml")
+FILES = (*MODELS, CALIBRATION, DECLARATION)
 
 
 def describe(mlflow_run_id: str, name: str, model: str, folder: Path) -> dict[str, Any]:
@@ -25,20 +23,18 @@ def describe(mlflow_run_id: str, name: str, model: str, folder: Path) -> dict[st
     """
     import pandas as pd
 
-    from shelfcast.training.declaration import read
     from shelfcast.training.evaluation import by_fold
 
-    parts = folder / CANDIDATE_FOLDER
-    declaration = read(parts / "declaration.yaml", name=model)
-    about, metrics = (json.loads((parts / f"{part}.json").read_text()) for part in ("training", "metrics"))
-    found = by_fold(pd.read_parquet(parts / "fold_forecasts.parquet"))
-    traced = {**origin(about, metrics), "model": model, "code_version": code_version(), "mlflow_run_id": mlflow_run_id}
+    parts = folder / FOLDER
+    candidate = Candidate.read(parts)
+    found = by_fold(pd.read_parquet(parts / FOLD_FORECASTS))
+    traced = {**origin(candidate), "model": model, "code_version": code_version(), "mlflow_run_id": mlflow_run_id}
     return {
         "id": mlflow_run_id,
         "name": name,
         "model": model,
-        "config": {**parameters(declaration, about), **traced},
-        "summary": _finite(numbers(metrics)),
+        "config": {**parameters(candidate), **traced},
+        "summary": _finite(numbers(candidate.metrics)),
         "folds": [_finite(found[fold]) for fold in sorted(found)],
         "pictures": [str(path) for path in sorted((folder / PICTURES).glob("*.png"))],
         "files": [str(parts / file) for file in FILES],

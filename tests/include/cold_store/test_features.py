@@ -25,8 +25,8 @@ from features_world import (
 from shelfcast.cold_store import feature_views, load_batch
 from shelfcast.cold_store.duckdb_store import DuckDBStore
 from shelfcast.errors import NothingToDo, PostConditionFailed
+from shelfcast.model import declaration as declarations
 from shelfcast.sources.shop_schema import TABLES
-from shelfcast.training import declaration as declarations
 
 
 @pytest.fixture(scope="module")

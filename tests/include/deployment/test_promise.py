@@ -9,11 +9,13 @@ import pandas as pd
 import pytest
 
 from shelfcast.deployment import promise
-from shelfcast.deployment.bundle import build, load
+from shelfcast.deployment.build_bundle import build
+from shelfcast.deployment.bundle import load
 from shelfcast.deployment.promise import promised
 from shelfcast.errors import BundleError
+from shelfcast.model import metrics
+from shelfcast.model.candidate import FOLD_FORECASTS
 from shelfcast.retraining.windows import Observation, WindowState, judge
-from shelfcast.training import metrics
 
 
 def fold_forecasts(*, rows_a_day=200):
@@ -35,7 +37,7 @@ def rows():
 def release(parts, rows, tmp_path):
     """A release of a candidate with these fold forecasts."""
     candidate = shutil.copytree(parts, tmp_path / "candidate")
-    rows.to_parquet(candidate / promise.FOLD_FORECASTS, index=False)
+    rows.to_parquet(candidate / FOLD_FORECASTS, index=False)
     return load(tmp_path / "releases" / build(candidate, tmp_path / "releases"))
 
 
@@ -58,7 +60,7 @@ def test_the_fold_metrics_stay_beside_it(release, parts):
 
 
 def test_many_rows_are_summed_a_part_at_a_time(parts, rows, tmp_path, monkeypatch):
-    rows.to_parquet(tmp_path / promise.FOLD_FORECASTS, index=False)
+    rows.to_parquet(tmp_path / FOLD_FORECASTS, index=False)
     whole = promise.sums_by_day_ahead(tmp_path)
     monkeypatch.setattr(promise, "ROWS_AT_ONCE", 37)
     for day, sums in promise.sums_by_day_ahead(tmp_path).items():
@@ -67,13 +69,13 @@ def test_many_rows_are_summed_a_part_at_a_time(parts, rows, tmp_path, monkeypatc
 
 def test_a_candidate_without_days_ahead_promises_nothing(tmp_path):
     assert promise.sums_by_day_ahead(tmp_path) == {}
-    fold_forecasts().drop(columns="horizon_days").to_parquet(tmp_path / promise.FOLD_FORECASTS)
+    fold_forecasts().drop(columns="horizon_days").to_parquet(tmp_path / FOLD_FORECASTS)
     assert promise.sums_by_day_ahead(tmp_path) == {}
 
 
 def test_fold_forecasts_that_cannot_be_read_become_no_release(parts, tmp_path):
     candidate = shutil.copytree(parts, tmp_path / "candidate")
-    (candidate / promise.FOLD_FORECASTS).write_bytes(b"PAR1 and nothing else")
+    (candidate / FOLD_FORECASTS).write_bytes(b"PAR1 and nothing else")
     with pytest.raises(BundleError, match=r"fold_forecasts\.parquet of candidate cannot be read"):
         build(candidate, tmp_path / "releases")
 

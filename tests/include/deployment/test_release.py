@@ -11,9 +11,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from shelfcast.deployment import trial
-from shelfcast.deployment.bundle import MANIFEST, MODELS, PARTS, build, cutoff_of, load
+from shelfcast.deployment import model_check
+from shelfcast.deployment.build_bundle import build
+from shelfcast.deployment.bundle import MANIFEST, cutoff_of, load
 from shelfcast.errors import BundleError
+from shelfcast.model.candidate import MODELS, RELEASED
 
 
 @pytest.fixture(scope="session")
@@ -33,8 +35,8 @@ def test_the_same_candidate_gives_the_same_release(parts, release, tmp_path):
     assert build(parts, tmp_path) == release.name
     assert release.name.startswith("demand-20240630-")
     bundle = load(release)
-    assert bundle.declaration.name == "demand"
-    assert bundle.training["seed"] == 7
+    assert bundle.model.declaration.name == "demand"
+    assert bundle.record.seed == 7
     assert bundle.metrics["level"] == "item × store × day"
 
 
@@ -46,7 +48,7 @@ def test_an_incomplete_candidate_does_not_become_a_release(parts, tmp_path):
         build(folder, tmp_path)
 
 
-@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("part", RELEASED)
 def test_a_flipped_byte_in_any_part_is_refused(release, part):
     content = bytearray((release / part).read_bytes())
     content[len(content) // 2] ^= 1
@@ -56,7 +58,7 @@ def test_a_flipped_byte_in_any_part_is_refused(release, part):
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(name=st.sampled_from([*PARTS, MANIFEST]), place=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
+@given(name=st.sampled_from([*RELEASED, MANIFEST]), place=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
 def test_any_flipped_bit_of_a_release_is_refused(release, name, place, bit):
     whole = (release / name).read_bytes()
     content = bytearray(whole)
@@ -103,7 +105,7 @@ def rebuilt(parts, tmp_path, name, content):
 
 
 def test_parts_of_two_models_are_not_mixed(parts, tmp_path):
-    from shelfcast.training.declaration import MODELS_FOLDER
+    from shelfcast.model.declaration import MODELS_FOLDER
 
     other = (MODELS_FOLDER / "order_value.yaml").read_text()
     with pytest.raises(BundleError, match="mixes parts"):
@@ -166,25 +168,25 @@ def of_same_length(numbers, value):
 def test_a_model_without_trees_to_its_end_and_one_of_no_numbers_are_at_fault(parts):
     text = (parts / "model.txt").read_text()
     features = len(text.split("feature_names=")[1].split("\n")[0].split())
-    assert trial.fault_of(text, features=features) is None
-    assert "have no end" in trial.fault_of(text.replace("end of trees", "end"), features=features)
-    assert "its header says otherwise" in trial.fault_of(text, features=features - 1)
+    assert model_check.fault_of(text, features=features) is None
+    assert "have no end" in model_check.fault_of(text.replace("end of trees", "end"), features=features)
+    assert "its header says otherwise" in model_check.fault_of(text, features=features - 1)
     huge = re.sub(r"(?<=^leaf_value=).+", lambda found: of_same_length(found[0], "9e307"), text, flags=re.MULTILINE)
-    assert "no numbers" in trial.fault_of(huge, features=features)
+    assert "no numbers" in model_check.fault_of(huge, features=features)
 
 
 def test_a_trial_says_what_became_of_the_process(parts, monkeypatch):
     text = (parts / "model.txt").read_bytes()
     features = len((parts / "model.txt").read_text().split("feature_names=")[1].split("\n")[0].split())
-    trial.check("model.txt", text, features=features)
+    model_check.check("model.txt", text, features=features)
     with pytest.raises(BundleError, match="its header says otherwise"):
-        trial.check("model.txt", text, features=features + 1)
-    cut = text[: len(text) // 3] + trial.END_OF_TREES.encode()
+        model_check.check("model.txt", text, features=features + 1)
+    cut = text[: len(text) // 3] + model_check.END_OF_TREES.encode()
     with pytest.raises(BundleError, match="ended the process that parsed it with SIGABRT"):
-        trial.check("model.txt", cut, features=features)
-    monkeypatch.setattr(trial, "TRIAL_SECONDS", 0.01)
+        model_check.check("model.txt", cut, features=features)
+    monkeypatch.setattr(model_check, "LIMIT_SECONDS", 0.01)
     with pytest.raises(BundleError, match=r"not parse it within 0\.01 s"):
-        trial.check("model.txt", text, features=features)
+        model_check.check("model.txt", text, features=features)
 
 
 @pytest.mark.parametrize("name", ["metrics.json", "training.json", "calibration.json"])
@@ -241,7 +243,7 @@ def test_a_calibration_whose_levels_do_not_ascend_is_refused(parts, tmp_path):
 def test_a_damaged_release_can_be_built_again(parts, release, tmp_path):
     (release / "metrics.json").write_text("{}")
     assert build(parts, tmp_path) == release.name
-    assert load(release).training["seed"] == 7
+    assert load(release).record.seed == 7
 
 
 def test_a_release_that_cannot_be_read_is_refused(release):

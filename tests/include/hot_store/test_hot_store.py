@@ -20,17 +20,14 @@ from shelfcast.hot_store.generation import (
     vector_key,
 )
 from shelfcast.hot_store.parity import check_parity
-from shelfcast.hot_store.partition import Layout, Partition, read_partition
+from shelfcast.hot_store.partition import Partition, read_partition
 from shelfcast.hot_store.vector import pack, unpack
+from shelfcast.model import declaration as declarations
 
 FIELDS = ("a", "b", "c")
 DAY = date(2025, 6, 30)
-LAYOUT = Layout(
-    model="demand",
-    entity="series_id",
-    as_of_features=("units_mean_7",),
-    ahead_covariates=("on_promotion", "price"),
-    horizon_days=2,
+NARROW = declarations.load("demand").model_copy(
+    update={"as_of_features": ("units_mean_7",), "ahead_covariates": ("on_promotion", "price"), "horizon_days": 2}
 )
 
 
@@ -100,7 +97,7 @@ def store():
 
 
 def test_a_partition_is_laid_out_as_the_vector_is(store):
-    partition = read_partition(store, LAYOUT, DAY)
+    partition = read_partition(store, NARROW, DAY)
     assert partition.entities == ["a@1", "b@1"]
     np.testing.assert_array_equal(
         partition.numbers, np.array([[1.5, 10, 20, 100, 200], [np.nan, 10, 20, 100, 200]], "f4")
@@ -109,10 +106,10 @@ def test_a_partition_is_laid_out_as_the_vector_is(store):
 
 def test_a_missing_partition_or_day_ahead_is_refused(store):
     with pytest.raises(HotStoreError, match="no features"):
-        read_partition(store, LAYOUT, date(2025, 7, 1))
+        read_partition(store, NARROW, date(2025, 7, 1))
     store.connection.execute("DELETE FROM FEATURES.DEMAND_AHEAD WHERE series_id = 'b@1' AND horizon_days = 2")
     with pytest.raises(HotStoreError, match="3 rows of days ahead for 2 series"):
-        read_partition(store, LAYOUT, DAY)
+        read_partition(store, NARROW, DAY)
 
 
 def test_customers_have_no_days_ahead(store):
@@ -120,14 +117,7 @@ def test_customers_have_no_days_ahead(store):
         "CREATE TABLE FEATURES.ORDER_TOTAL AS SELECT DATE '2025-06-30' AS business_date, 7 AS customer_id, "
         "12.5 AS total_spent, 2.0 AS purchase_count"
     )
-    layout = Layout(
-        model="order_value",
-        entity="customer_id",
-        as_of_features=("total_spent", "purchase_count"),
-        ahead_covariates=(),
-        horizon_days=0,
-    )
-    partition = read_partition(store, layout, DAY)
+    partition = read_partition(store, declarations.load("order_value"), DAY)
     assert partition.entities == ["7"]
     assert partition.numbers.tolist() == [[12.5, 2.0]]
 

@@ -25,10 +25,10 @@ from scored_world import (
 
 from shelfcast.deployment import bundle
 from shelfcast.errors import BundleError, NothingToDo, PostConditionFailed
+from shelfcast.model import baselines, metrics
 from shelfcast.monitoring import realised_error
 from shelfcast.monitoring.realised_error import Expectation, ScoreState, expectation_of, score_vintages
 from shelfcast.retraining.decisions import read_observations
-from shelfcast.training import baselines, metrics
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from ledger_page import BY_WEEK, COVERAGE, ONE_DAY, QUESTIONS, REASONS, RESTATEM
 from scored_world import DAYS, SERIES, TODAY, close, closed_store, features, insert, sales, vintage
 
 from shelfcast.cold_store.duckdb_store import translated
+from shelfcast.model import metrics
 from shelfcast.monitoring.realised_error import score_vintages
-from shelfcast.training import metrics
 
 VINTAGES = [TODAY - timedelta(days=back) for back in (14, 7, 1)]
 CLOSED_ON, SOLD_OUT_ON, NOTHING_SOLD_ON, RESTATED_ON = (TODAY - timedelta(days=back) for back in (2, 4, 5, 3))

@@ -8,11 +8,11 @@ import pandas as pd
 import pytest
 from scipy.stats import poisson
 
+from shelfcast.model.candidate import Question
+from shelfcast.model.declaration import GateRules
 from shelfcast.registry import gate
 from shelfcast.registry.candidate_cost import CandidateCost
 from shelfcast.registry.gate import MOSTLY_NOTHING, Evidence, Outcome
-from shelfcast.training.champion import Question
-from shelfcast.training.declaration import GateRules
 
 RULES = GateRules(minimum_effect=0.005, segment_margin=0.05, bias_limit=0.05, coverage_range=(0.86, 0.94), alpha=0.05)
 COST = CandidateCost(model_bytes=1_000_000, microseconds_per_row=9.0)

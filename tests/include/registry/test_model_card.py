@@ -8,9 +8,10 @@ from datetime import date
 import numpy as np
 import pandas as pd
 import pytest
-from small_world import written
 
 from shelfcast.errors import FrameChanged
+from shelfcast.model.features import assemble, model_features
+from shelfcast.model.metrics import bias, rmse, wape
 from shelfcast.registry import card_scores, model_card
 from shelfcast.registry.card_scores import scores, segments_of, store_groups_of
 from shelfcast.registry.card_text import interval, percent, purpose
@@ -18,20 +19,16 @@ from shelfcast.registry.lineage import BASELINE, lineage, raw_tables
 from shelfcast.training.explanation import explain, summary
 from shelfcast.training.folds import held_out
 from shelfcast.training.frame import columns_of, digest, freeze
-from shelfcast.training.metrics import bias, rmse, wape
 from shelfcast.training.plots import draw
-from shelfcast.training.rows import assemble, model_features
 
 
 @pytest.fixture
-def run_folder(tmp_path, candidate, frame, demand):
+def run_folder(tmp_path, candidate, frame):
     """A training run's folder: the frozen frame, the candidate and its pictures."""
     about = {"folds": 2, "horizon_days": 28, "reason": "sales | doubled", "is_forced": False}
     freeze(frame, tmp_path, model="demand", cutoff=date(2024, 6, 30), **about)
-    (tmp_path / "candidate").mkdir()
-    written(tmp_path / "candidate", candidate, frame, demand, cutoff=date(2024, 6, 30))
-    candidate[1].to_parquet(tmp_path / "candidate" / "fold_forecasts.parquet", index=False)
-    draw(candidate[1], tmp_path / "plots")
+    candidate.candidate.write(tmp_path / "candidate", fold_forecasts=candidate.rows)
+    draw(candidate.rows, tmp_path / "plots")
     return tmp_path
 
 
@@ -39,11 +36,11 @@ def run_folder(tmp_path, candidate, frame, demand):
 def weights(candidate, frame, demand, tmp_path_factory):
     about = {"folds": 2, "horizon_days": 28, "reason": "x", "is_forced": False}
     manifest = freeze(frame, tmp_path_factory.mktemp("f"), model="demand", cutoff=date(2024, 6, 30), **about)
-    return summary(explain(candidate[0], held_out(frame, demand, manifest), demand, seed=7))
+    return summary(explain(candidate.model.mean_text, held_out(frame, demand, manifest), demand, seed=7))
 
 
 def card(folder, weights):
-    files = model_card.write(folder, folder / "plots", model="demand", code_version="abc123", weights=weights)
+    files = model_card.write(folder, folder / "plots", code_version="abc123", weights=weights)
     return [path.read_text() for path in files]
 
 
@@ -69,7 +66,7 @@ def test_a_card_names_the_data_by_window_and_digest(run_folder, weights):
     markdown, _ = card(run_folder, weights)
     found = table(markdown, "Data")
     assert found["frame.parquet"] == [digest(run_folder / "frame.parquet")]
-    for name in model_card.PARTS:
+    for name in model_card.DIGESTED:
         assert found[name] == [digest(run_folder / "candidate" / name)]
     assert "6,720 rows of 2024-01-02 to 2024-06-10, as known at the close of 2024-06-30" in markdown
     assert table(markdown, "How it was made")["Code"] == ["abc123"]
@@ -77,7 +74,7 @@ def test_a_card_names_the_data_by_window_and_digest(run_folder, weights):
 
 def test_a_card_says_the_errors_of_the_fold_forecasts(run_folder, weights, candidate):
     markdown, _ = card(run_folder, weights)
-    rows, found = candidate[1], table(markdown, "Error, overall and by segment")
+    rows, found = candidate.rows, table(markdown, "Error, overall and by segment")
     promoted = rows[rows["on_promotion"] > 0]
     for name, part in (("all", rows), ("on promotion", promoted), ("week 4 ahead", rows[rows["horizon_days"] > 21])):
         assert found[name][0] == f"{len(part):,}"
@@ -95,7 +92,7 @@ def test_a_card_compares_groups_of_stores_with_real_numbers(run_folder, weights,
     markdown, _ = card(run_folder, weights)
     found = table(markdown, "Fairness across groups of stores")
     assert list(found) == ["corner", "market"]
-    own = candidate[1][candidate[1]["store_group"] == "market"]
+    own = candidate.rows[candidate.rows["store_group"] == "market"]
     assert found["market"][1].startswith(f"{wape(own['actual'].to_numpy(), own['mean'].to_numpy()):.1%} [")
     assert found["market"][2].startswith(f"{bias(own['actual'].to_numpy(), own['mean'].to_numpy()):+.1%} [")
     assert "[" not in found["corner"][1]  # one store: nothing to draw from
@@ -103,7 +100,7 @@ def test_a_card_compares_groups_of_stores_with_real_numbers(run_folder, weights,
 
 def test_a_card_without_groups_of_stores_says_so(run_folder, weights, candidate):
     path = run_folder / "candidate" / "fold_forecasts.parquet"
-    candidate[1].drop(columns="store_group").to_parquet(path, index=False)
+    candidate.rows.drop(columns="store_group").to_parquet(path, index=False)
     assert "The rows of this run do not say a store's group." in card(run_folder, weights)[0]
 
 
@@ -135,8 +132,8 @@ def test_a_changed_frame_gets_no_card(run_folder, weights):
 
 def test_limits_are_told_from_the_numbers(run_folder, weights, candidate):
     path = run_folder / "candidate" / "fold_forecasts.parquet"
-    far = candidate[1]["horizon_days"] > 21
-    rows = candidate[1].assign(mean=np.where(far, candidate[1]["mean"] * 2, candidate[1]["mean"]))
+    far = candidate.rows["horizon_days"] > 21
+    rows = candidate.rows.assign(mean=np.where(far, candidate.rows["mean"] * 2, candidate.rows["mean"]))
     rows.to_parquet(path, index=False)
     limits = card(run_folder, weights)[0].split("## Limits")[1]
     assert "largest error is that of week 4 ahead" in limits

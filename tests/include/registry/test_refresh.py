@@ -4,11 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from shelfcast.model.candidate import Question
 from shelfcast.registry import gate
 from shelfcast.registry.gate import Evidence, Outcome
 from shelfcast.registry.gate_simulation import COST, RULES, SimulatedPanel, simulate
 from shelfcast.registry.refresh import Nearness, Verdict, beside_served, compare, nearness
-from shelfcast.training.champion import Question
 
 PANEL = SimulatedPanel(stores=12, items=8, shared=0.98, store_spread=0.01, day_spread=0.01)
 SERVED = {"served": "champion", "served_q05": "q05", "served_q95": "q95"}

@@ -15,11 +15,11 @@ from starlette.testclient import TestClient
 from shelfcast.deployment import pointer
 from shelfcast.errors import HotStoreError
 from shelfcast.hot_store.vector import Vector
+from shelfcast.model import declaration as declarations
 from shelfcast.serving.app import LARGEST_BODY_BYTES, create_app
 from shelfcast.serving.freshness import Freshness
 from shelfcast.serving.releases import Releases
 from shelfcast.serving.requests import path_of
-from shelfcast.training import declaration as declarations
 
 DAY = date(2025, 6, 30)
 TOKEN = {"Authorization": "Bearer secret"}

@@ -1,17 +1,17 @@
 """What a caller assumes is forecast as if it had been planned so."""
 
-from dataclasses import replace
 from datetime import date
 
 import numpy as np
 import pytest
+from served_world import with_model
 
 from shelfcast.hot_store.vector import Vector
+from shelfcast.model.features import model_features
+from shelfcast.model.lightgbm_fit import train
+from shelfcast.model.matrix import Sample
 from shelfcast.serving.overrides import Override
 from shelfcast.serving.predictor import Predictor
-from shelfcast.training.fit import train
-from shelfcast.training.rows import model_features
-from shelfcast.training.sample import Sample
 
 DAY = date(2025, 6, 30)
 HORIZON = range(1, 29)
@@ -88,7 +88,7 @@ def watchful(predictor, demand, settings):
     effect = effect + sum(values[name] / 80 for name in DISTANCES)
     target = np.exp(effect + values["is_open_day_after"] / 3 + values["on_promotion"] / 4)
     text = train(Sample(rows=rows, target=target, expected=np.ones(6000)), demand, settings=settings)
-    return Predictor(replace(predictor.bundle, model_text=text))
+    return Predictor(with_model(predictor.bundle, mean_text=text))
 
 
 @pytest.fixture

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from served_world import DAY
 
-from shelfcast.deployment.bundle import build, load
+from shelfcast.deployment.build_bundle import build
+from shelfcast.deployment.bundle import load
 from shelfcast.errors import ReleaseError
 from shelfcast.hot_store.vector import Vector, pack
 from shelfcast.serving.answers import days_of, named

@@ -6,6 +6,7 @@ from datetime import date, timedelta
 
 import numpy as np
 import pytest
+from served_world import with_model
 
 from shelfcast.errors import BundleError, HotStoreError, PostConditionFailed
 from shelfcast.hot_store.vector import CHECK, Vector, identity, pack, schema_id
@@ -88,8 +89,10 @@ def as_written(vector, predictor):
 
 
 def test_a_forecast_that_is_no_number_becomes_a_reason(predictor, vectors):
-    ratios = np.full_like(predictor.bundle.calibration.ratios, np.inf)
-    broken = Predictor(replace(predictor.bundle, calibration=replace(predictor.bundle.calibration, ratios=ratios)))
+    ratios = np.full_like(predictor.bundle.model.calibration.ratios, np.inf)
+    broken = Predictor(
+        with_model(predictor.bundle, calibration=replace(predictor.bundle.model.calibration, ratios=ratios))
+    )
     rows = forecast_all(broken, ["a@1"], packed(predictor, vectors[:1], ["a@1"]), business_date=DAY)
     assert rows["reason_code"].unique().tolist() == [Reason.NOT_FINITE]
     assert rows[["mean", "q05", "q95"]].isna().all(axis=None)
@@ -133,16 +136,17 @@ def test_days_say_whether_the_store_is_open(predictor, vectors):
 
 
 def test_a_release_with_crossed_quantiles_fails_the_smoke_test(predictor):
-    calibration = replace(predictor.bundle.calibration, ratios=-predictor.bundle.calibration.ratios)
-    assert not smoke_test(Predictor(replace(predictor.bundle, calibration=calibration)))["is_sound"]
+    calibration = replace(predictor.bundle.model.calibration, ratios=-predictor.bundle.model.calibration.ratios)
+    assert not smoke_test(Predictor(with_model(predictor.bundle, calibration=calibration)))["is_sound"]
 
 
 def test_a_regression_is_smoke_tested_as_well(order_value_parts, tmp_path):
-    from shelfcast.deployment.bundle import build, load
+    from shelfcast.deployment.build_bundle import build
+    from shelfcast.deployment.bundle import load
 
     assert smoke_test(Predictor(load(tmp_path / build(order_value_parts, tmp_path))))["rows"] == 2
 
 
 def test_a_model_that_lightgbm_does_not_take_is_no_release(predictor):
     with pytest.raises(BundleError, match="LightGBM does not take the models of demand-"):
-        Predictor(replace(predictor.bundle, model_text="tree\nversion=v4\n"))
+        Predictor(with_model(predictor.bundle, mean_text="tree\nversion=v4\n"))

@@ -1,12 +1,14 @@
 """What serves, and what a candidate has to settle with it."""
 
 import json
+from datetime import date
 
 import pytest
 
 from shelfcast.errors import TrainingError
-from shelfcast.training import declaration as declarations
-from shelfcast.training.champion import Question, champion_of, digest_of, matter_of, taken_over
+from shelfcast.model import declaration as declarations
+from shelfcast.model.candidate import Question
+from shelfcast.training.champion import champion_of, digest_of, matter_of, taken_over
 
 NAME = "demand-20240630-0123456789"
 
@@ -15,12 +17,12 @@ NAME = "demand-20240630-0123456789"
 def serving(tmp_path, candidate, demand):
     """A function that lets a candidate serve; answers the folder of the releases."""
 
-    def made(*, current=NAME, declaration=demand, text=candidate[0], **about):
+    def made(*, current=NAME, declaration=demand, text=candidate.model.mean_text, **about):
         folder = tmp_path / NAME
         folder.mkdir()
         (folder / "model.txt").write_text(text)
         (folder / "declaration.yaml").write_text(json.dumps(declaration.model_dump(mode="json", exclude_none=True)))
-        training = {"cutoff": "2024-06-30", "declared": digest_of(demand), "code": "same"} | about
+        training = {"model": "demand", "cutoff": "2024-06-30", "declared": digest_of(demand), "code": "same"} | about
         (folder / "training.json").write_text(json.dumps(training))
         (tmp_path / "current.json").write_text(json.dumps({"current": current, "previous": None}))
         return tmp_path
@@ -31,8 +33,8 @@ def serving(tmp_path, candidate, demand):
 def test_the_same_recipe_on_newer_days_is_a_refresh(demand, serving):
     matter = matter_of(demand, champion_of(serving(), "demand"), code="same")
     assert (matter.question, matter.changes, matter.is_refitted) == (Question.REFRESH, [], False)
-    assert matter.as_dict()["champion"] == NAME
-    assert matter.as_dict()["champion_cutoff"] == "2024-06-30"
+    assert matter.as_record()["champion"] == NAME
+    assert matter.as_record()["champion_cutoff"] == date(2024, 6, 30)
 
 
 def test_other_parameters_are_another_recipe_which_is_fitted_anew(demand, serving):
@@ -57,7 +59,7 @@ def test_rules_that_only_judge_are_no_recipe(demand, serving):
 
 @pytest.mark.parametrize("name", ["", "log_level "])
 def test_a_champion_of_other_features_cannot_be_fitted_anew(candidate, demand, serving, name):
-    champion = champion_of(serving(text=candidate[0].replace("log_baseline ", name)), "demand")
+    champion = champion_of(serving(text=candidate.model.mean_text.replace("log_baseline ", name)), "demand")
     matter = matter_of(demand, champion, code="same")
     assert (matter.question, matter.is_refitted) == (Question.RECIPE, False)
     assert "+log_baseline" in matter.changes[0]

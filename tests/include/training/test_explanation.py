@@ -7,14 +7,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from shelfcast.model.features import FORECAST_FEATURES
+from shelfcast.model.lightgbm_fit import parameters, train
+from shelfcast.model.matrix import Sample
 from shelfcast.training import explanation as explaining
 from shelfcast.training.explanation import Explanation, explain, gains, summary
-from shelfcast.training.fit import parameters, train
 from shelfcast.training.folds import held_out
 from shelfcast.training.frame import columns_of, freeze
 from shelfcast.training.plots import draw_explanation
-from shelfcast.training.rows import FORECAST_FEATURES
-from shelfcast.training.sample import Sample
 
 
 @pytest.fixture(scope="module")
@@ -27,22 +27,22 @@ def rows(frame, demand, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def explained(candidate, rows, demand):
-    return explain(candidate[0], rows, demand, seed=7)
+    return explain(candidate.model.mean_text, rows, demand, seed=7)
 
 
 def test_held_out_rows_are_those_of_the_fold_forecasts(rows, frame, candidate):
-    measured = candidate[1]
+    measured = candidate.rows
     folds = measured.drop_duplicates("fold").set_index("fold")["business_date"]
     assert list(rows["business_date"].unique()) == list(folds)
     counted = frame[frame["is_countable"] & frame["business_date"].isin(folds)]
-    assert len(rows) == len(counted) < len(measured)
+    assert len(rows) == len(counted) == len(measured) < len(frame[frame["business_date"].isin(folds)])
     newest = measured[measured["fold"] == 0].set_index(["series_id", "horizon_days"])["actual"]
     own = rows[rows["business_date"] == folds[0]].set_index(["series_id", "horizon_days"])["units_sold"]
     assert (newest.loc[own.index] == own).all()
 
 
 def test_contributions_and_the_expected_value_add_up_to_the_raw_score(candidate, explained):
-    raw = lightgbm.Booster(model_str=candidate[0]).predict(explained.rows, raw_score=True)
+    raw = lightgbm.Booster(model_str=candidate.model.mean_text).predict(explained.rows, raw_score=True)
     np.testing.assert_allclose(explained.contributions.sum(axis=1) + explained.expected, raw, atol=1e-9)
     assert explained.features == FORECAST_FEATURES
     assert np.abs(explained.contributions).sum() > 1
@@ -50,7 +50,7 @@ def test_contributions_and_the_expected_value_add_up_to_the_raw_score(candidate,
 
 def test_so_many_rows_are_explained_and_the_same_ones_for_a_seed(candidate, rows, demand, monkeypatch):
     monkeypatch.setattr(explaining, "MOST_ROWS", 50)
-    one, again, other = (explain(candidate[0], rows, demand, seed=seed) for seed in (1, 1, 2))
+    one, again, other = (explain(candidate.model.mean_text, rows, demand, seed=seed) for seed in (1, 1, 2))
     assert one.contributions.shape == (50, len(FORECAST_FEATURES))
     np.testing.assert_array_equal(one.rows, again.rows)
     assert not np.array_equal(one.rows, other.rows, equal_nan=True)
@@ -68,14 +68,16 @@ def test_a_summary_says_which_way_a_feature_moves_forecasts():
 
 
 def test_gains_are_shares_of_all_features(candidate):
-    found = gains(candidate[0])
+    found = gains(candidate.model.mean_text)
     assert set(found.index) == set(FORECAST_FEATURES)
     assert found.sum() == pytest.approx(1)
     assert found.is_monotonic_decreasing
 
 
 def test_the_same_rows_give_the_same_pictures(candidate, explained, tmp_path):
-    drawn = [draw_explanation(explained, gains(candidate[0]), tmp_path / name) for name in ("one", "other")]
+    drawn = [
+        draw_explanation(explained, gains(candidate.model.mean_text), tmp_path / name) for name in ("one", "other")
+    ]
     assert [path.name for path in drawn[0]] == ["importance.png", "shap_summary.png"]
     for one, other in zip(*drawn, strict=True):
         assert one.read_bytes() == other.read_bytes()

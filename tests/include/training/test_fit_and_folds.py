@@ -5,15 +5,15 @@ from datetime import date
 import numpy as np
 import pandas as pd
 import pytest
-from small_world import synthetic_frame
+from small_world import predict, synthetic_frame
 
 from shelfcast.errors import FrameChanged, NothingToDo, TrainingError
+from shelfcast.model.lightgbm_fit import parameters, train, weight
+from shelfcast.model.matrix import Sample
 from shelfcast.training import frame as frames
-from shelfcast.training.fit import parameters, predict, train, weight
 from shelfcast.training.folds import forecast_folds, regression_folds
 from shelfcast.training.frame import columns_of, freeze, verify
 from shelfcast.training.plots import draw
-from shelfcast.training.sample import Sample
 
 ABOUT = {"folds": 2, "horizon_days": 28, "reason": "a test", "is_forced": False}
 
@@ -23,11 +23,11 @@ def days_of(frame):
 
 
 def test_the_model_beats_every_simple_method_where_they_cannot_know_the_drift(candidate):
-    _, rows, metrics, _ = candidate
-    assert metrics.wape < 0.95 * metrics.strongest_simple_wape
-    assert metrics.champion_wape is None
-    assert abs(metrics.bias) < 0.05
-    assert 0.8 < metrics.coverage_90 < 0.97
+    rows, metrics = candidate.rows, candidate.candidate.metrics
+    assert metrics["wape"] < 0.95 * metrics["strongest_simple_wape"]
+    assert metrics["champion_wape"] is None
+    assert abs(metrics["bias"]) < 0.05
+    assert 0.8 < metrics["coverage_90"] < 0.97
     assert (np.diff(rows[["q05", "q25", "q50", "q75", "q95"]].to_numpy(), axis=1) >= 0).all()
 
 
@@ -130,7 +130,7 @@ def test_a_folder_without_a_frame_and_a_frame_without_rows_are_named(frame, tmp_
 
 
 def test_every_picture_is_drawn(candidate, tmp_path):
-    rows = candidate[1]
+    rows = candidate.rows
     names = {path.name for path in draw(rows, tmp_path)}
     assert names == {"calibration.png", "error_by_horizon.png", "forecast_against_actual.png"}
     only = draw(rows.drop(columns="horizon_days"), tmp_path / "regression")

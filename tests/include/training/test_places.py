@@ -2,7 +2,7 @@
 
 import pytest
 
-from shelfcast.training.kept_fits import KeptFits
+from shelfcast.training.fit_cache import FitCache
 from shelfcast.training.places import local_copy, written_to
 
 FACTS = {"seed": 7}
@@ -53,8 +53,8 @@ def test_what_is_written_arrives_whole_or_not_at_all(bucket):
 
 def test_finished_fits_are_kept_beside_a_frame_on_s3(bucket):
     place = f"s3://{bucket.name}/run"
-    assert KeptFits(place, FACTS).take_up_or_fit(None, lambda: "text") == "text"
-    assert KeptFits(place, FACTS).take_up_or_fit(None, never) == "text"
-    assert KeptFits(place, {"seed": 8}).take_up_or_fit(None, lambda: "other") == "other"
-    KeptFits(place, FACTS).forget()
+    assert FitCache(place, FACTS).get_or_fit(None, lambda: "text") == "text"
+    assert FitCache(place, FACTS).get_or_fit(None, never) == "text"
+    assert FitCache(place, {"seed": 8}).get_or_fit(None, lambda: "other") == "other"
+    FitCache(place, FACTS).clear()
     assert [key for key in keys(bucket) if "finished_fits" in key] == []

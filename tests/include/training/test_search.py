@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from shelfcast.training.declaration import ModelDeclaration, load, read, text_of
+from shelfcast.model.declaration import ModelDeclaration, load, read, text_of
 from shelfcast.training.folds import fold_at, folds_of, search_folds
 from shelfcast.training.frame import FrameManifest
 from shelfcast.training.search import search

@@ -14,23 +14,24 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
+from small_world import predict
 
 import shelfcast
-from shelfcast.deployment import bundle
-from shelfcast.training import declaration as declarations
-from shelfcast.training.declaration import read
-from shelfcast.training.fit import predict
+from shelfcast.model import declaration as declarations
+from shelfcast.model.candidate import FOLD_FORECASTS, RELEASED, TRIALS, Candidate
+from shelfcast.model.declaration import read
+from shelfcast.model.matrix import Sample
+from shelfcast.training.backtest.rows import collect, fit
+from shelfcast.training.fit_cache import FOLDER
 from shelfcast.training.folds import SEARCH_FOLDS
 from shelfcast.training.frame import columns_of, countable, freeze
-from shelfcast.training.kept_fits import FOLDER
-from shelfcast.training.sample import Sample
-from shelfcast.training.training_job import TRIALS
+from shelfcast.training.progress import silent
 from shelfcast_local.java import java_home
 
 pytestmark = pytest.mark.integration
 JOB = Path(shelfcast.__file__).parent / "training" / "training_job.py"
 LIMIT_SECONDS = 240
-PARTS = {*bundle.PARTS, "fold_forecasts.parquet"}
+PARTS = {*RELEASED, FOLD_FORECASTS}
 LOOPBACK = {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1", "spark.ui.enabled": "false"}
 
 
@@ -66,10 +67,21 @@ def learned(out, frame):
     return predict((out / "model.txt").read_text(), seen.rows, seen.expected, declared)
 
 
+def fitted_by_a_backtest(frame):
+    """The same frame by the other user of the recipe."""
+    declared = declarations.load("demand").model_copy(update={"folds": 1})
+    return fit(collect([frame], declared), declared, seed=7, num_threads=2, progress=silent)
+
+
+def texts_of(model):
+    return model.mean_text, model.difficulty_text, model.calibration.to_json()
+
+
 def test_one_machine_trains_without_listening_and_two_workers_find_the_same_model(frozen, frame, tmp_path):
     alone, pair, again = (tmp_path / name for name in ("alone", "pair", "again"))
     assert watched(submitted(frozen, alone)) <= {"127.0.0.1", "::ffff:127.0.0.1"}
     assert {path.name for path in alone.iterdir()} == PARTS
+    assert texts_of(Candidate.read(alone).model) == texts_of(fitted_by_a_backtest(frame))
     assert "0.0.0.0" in watched(submitted(frozen, pair, "--workers", "2")), "the watch would not see it"
     watched(submitted(frozen, again, "--workers", "2"))
     assert (again / "model.txt").read_bytes() == (pair / "model.txt").read_bytes()
@@ -102,17 +114,17 @@ def test_a_job_that_is_run_again_goes_on_behind_its_finished_fits(frozen, tmp_pa
     folder, undisturbed = tmp_path / "frame", tmp_path / "undisturbed"
     shutil.copytree(frozen, folder)
     job = submitted(folder, tmp_path / "none", "--workers", "2")
-    assert any("fold 1 of 1" in line for line in job.stdout), "it did not come to the end of its fold"
+    assert any("folds, 1 of 1" in line for line in job.stdout), "it did not come to the end of its fold"
     job.kill()
     job.wait()
     assert [path.suffix for path in (folder / FOLDER).iterdir()] == [".txt"]
     again = submitted(folder, tmp_path / "again", "--workers", "2")
     said, _ = again.communicate(timeout=LIMIT_SECONDS)
     assert again.returncode == 0, said[-3000:]
-    assert said.count("taken up from an earlier try") == 1
+    assert said.count("found, fitted by an earlier try") == 1
     assert not (folder / FOLDER).exists()
     said, _ = submitted(folder, undisturbed, "--workers", "2").communicate(timeout=LIMIT_SECONDS)
-    assert "taken up" not in said
+    assert "fitted by an earlier try" not in said
     for name in ("model.txt", "fold_forecasts.parquet", "metrics.json"):
         assert (tmp_path / "again" / name).read_bytes() == (undisturbed / name).read_bytes(), name
 
@@ -127,7 +139,7 @@ def test_a_search_that_is_run_again_takes_up_its_finished_trials(frame, tmp_path
     again = submitted(tmp_path / "frame", tmp_path / "again")
     said, _ = again.communicate(timeout=LIMIT_SECONDS)
     assert again.returncode == 0, said[-3000:]
-    assert said.count("taken up from an earlier try") >= SEARCH_FOLDS
+    assert said.count("found, fitted by an earlier try") >= SEARCH_FOLDS
     trials = json.loads((tmp_path / "again" / TRIALS).read_text())
     best = min((trial for trial in trials if not trial["is_pruned"]), key=lambda trial: trial["losses"][-1])
     found = read(tmp_path / "again" / "declaration.yaml", name="demand").fit.model_dump()

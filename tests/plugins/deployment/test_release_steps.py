@@ -11,7 +11,7 @@ from airflow.sdk.exceptions import AirflowFailException
 from served_world import numbers_of, publish
 
 from shelfcast.deployment import pointer
-from shelfcast.deployment.bundle import build
+from shelfcast.deployment.build_bundle import build
 from shelfcast.errors import PostConditionFailed, ReleaseError
 from shelfcast.serving.predictor import Predictor
 from shelfcast_provider.deployment import release_probe

@@ -11,9 +11,9 @@ import pytest
 from served_world import cold_store, order_value_parts, released
 
 from shelfcast.deployment import pointer
+from shelfcast.model.candidate import SINCE_CHAMPION, Question, TrainingRecord
+from shelfcast.model.lightgbm_fit import native_text
 from shelfcast.serving.vintage import prepare_ledger
-from shelfcast.training.champion import SINCE_CHAMPION, Question
-from shelfcast.training.fit import native_text
 from shelfcast_provider.registry.champion_evidence import evidence_of, rows_beside_served
 
 __all__ = ["cold_store", "order_value_parts"]
@@ -55,8 +55,8 @@ def test_what_was_said_in_time_is_laid_beside_and_hindsight_is_not(ledger, deman
 
 
 def about(**other):
-    told = {"question": "refresh", "champion": OURS, "champion_cutoff": "2024-05-31", "changes": []}
-    return told | {"cutoff": CUTOFF.isoformat()} | other
+    told = {"question": "refresh", "champion": OURS, "champion_cutoff": "2024-05-31", "model": "demand"}
+    return TrainingRecord.model_validate(told | {"cutoff": CUTOFF} | other)
 
 
 def test_before_the_first_release_there_is_nothing_to_tell(cold_store, demand, tmp_path):
@@ -68,7 +68,7 @@ def test_the_champions_own_words_are_those_of_its_release(ledger, demand, tmp_pa
     recipe = {"question": "recipe", "changes": ["features"]}
     ours = evidence_of(ledger, tmp_path, about(**recipe), demand)
     assert ours.since_champion["served"].tolist() == [5.0]
-    assert (ours.nearness, ours.is_older, ours.changes) == (None, False, ["features"])
+    assert (ours.nearness, ours.is_older, ours.changes) == (None, False, ("features",))
     other = evidence_of(ledger, tmp_path, about(**recipe, champion=OTHER), demand)
     assert other.since_champion["served"].isna().all()
     assert evidence_of(ledger, tmp_path, about(**recipe, champion_cutoff="2024-07-07"), demand).is_older

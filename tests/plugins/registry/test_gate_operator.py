@@ -11,6 +11,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowSkipException
 from served_world import cold_store
 
+from shelfcast.model.candidate import Candidate, TrainingRecord
 from shelfcast_provider.links import GateDecisionLink, MLflowRunLink, ModelCardLink
 from shelfcast_provider.registry.gate_operator import GateOperator
 from shelfcast_provider.training import mlflow_hook
@@ -59,9 +60,7 @@ class Registry:
 @pytest.fixture
 def registry(tmp_path, monkeypatch, candidate):
     made = Registry(tmp_path / "candidate")
-    made.folder.mkdir()
-    (made.folder / "model.txt").write_text(candidate[0])
-    (made.folder / "spread.txt").write_text(candidate[3])
+    made.model = candidate.model
     monkeypatch.setattr(mlflow_hook, "MLflowHook", lambda *_: made)
     register(made)
     return made
@@ -76,17 +75,9 @@ def register(registry, *, skill=0.7, **about):
     rows = rows.assign(strongest_simple=other, champion=np.nan, fold=np.arange(4000) % 6, horizon_days=14)
     rows = rows.assign(sales_date=np.datetime64("2025-01-13") + 28 * (5 - np.arange(4000) % 6) + np.arange(4000) % 28)
     rows = rows.assign(q05=mean - 1.645 * 4 * skill, q95=mean + 1.645 * 4 * skill)
-    rows.to_parquet(registry.folder / "fold_forecasts.parquet", index=False)
-    (registry.folder / "metrics.json").write_text(json.dumps({"strongest_simple": "weekday_mean"}))
-    training = {
-        "model": "demand",
-        "cutoff": "2025-06-30",
-        "is_forced": False,
-        "horizon_days": 28,
-        "question": "first",
-        "champion": None,
-    }
-    (registry.folder / "training.json").write_text(json.dumps(training | about))
+    record = TrainingRecord.model_validate({"model": "demand", "cutoff": "2025-06-30", "horizon_days": 28} | about)
+    made = Candidate(model=registry.model, record=record, metrics={"strongest_simple": "weekday_mean"})
+    made.write(registry.folder, fold_forecasts=rows)
 
 
 def gate():

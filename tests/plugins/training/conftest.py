@@ -1,12 +1,12 @@
 """A training run's folder, and the hook of MLflow's own store without its server."""
 
 import json
-import shutil
+from dataclasses import replace
 from datetime import date
 
 import pytest
-from small_world import written
 
+from shelfcast.model.candidate import TrainingRecord
 from shelfcast.training.frame import freeze
 from shelfcast_provider.training import mlflow_hook
 from shelfcast_provider.training.mlflow_hook import MLflowHook
@@ -55,17 +55,20 @@ TRIALS = [
 
 
 @pytest.fixture(scope="module")
-def trained(frame, candidate, demand, tmp_path_factory):
+def trained(frame, candidate, tmp_path_factory):
     """The folder that a training run leaves."""
     tmp_path = tmp_path_factory.mktemp("trained")
     about = {"folds": 2, "horizon_days": 28, "reason": "x", "is_forced": False}
     manifest = freeze(frame, tmp_path, model="demand", cutoff=date(2024, 6, 30), **about)
     parts = tmp_path / "candidate"
-    parts.mkdir()
-    written(parts, candidate, frame, demand, cutoff=date(2024, 6, 30))
-    shutil.rmtree(parts / "frame")
-    candidate[1].to_parquet(parts / "fold_forecasts.parquet", index=False)
-    about = {"model": "demand", "seed": 7, "cutoff": "2024-06-30", "frame_digest": manifest.digest, "reason": "a test"}
-    (parts / "training.json").write_text(json.dumps(about))
-    (parts / "trials.json").write_text(json.dumps(TRIALS))
+    record = TrainingRecord(
+        model="demand",
+        seed=7,
+        cutoff=date(2024, 6, 30),
+        frame_digest=manifest.digest,
+        reason="a test",
+        horizon_days=28,
+    )
+    made = replace(candidate.candidate, record=record, trials=TRIALS)
+    made.write(parts, fold_forecasts=candidate.rows)
     return tmp_path

@@ -13,9 +13,9 @@ import pandas as pd
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
+from shelfcast.model.features import FORECAST_FEATURES
+from shelfcast.model.metrics import wape
 from shelfcast.training.frame import FRAME, digest
-from shelfcast.training.metrics import wape
-from shelfcast.training.rows import FORECAST_FEATURES
 from shelfcast_provider.links import DriftReportLink, GateDecisionLink, MLflowRunLink, ModelCardLink
 from shelfcast_provider.monitoring.log_report_operator import LogReportOperator
 from shelfcast_provider.training import candidate_run
@@ -90,7 +90,7 @@ def test_each_fold_is_a_nested_run_once(hook, registered, candidate):
     nested = nested_runs(hook, registered, "fold")
     assert sorted(run.info.run_name for run in nested) == ["fold 0, origin 2024-05-13", "fold 1, origin 2024-04-15"]
     for run in nested:
-        own = candidate[1][candidate[1]["fold"] == int(run.data.tags["fold"])]
+        own = candidate.rows[candidate.rows["fold"] == int(run.data.tags["fold"])]
         assert run.data.metrics["wape"] == wape(own["actual"].to_numpy(), own["mean"].to_numpy())
         assert run.data.metrics["rows"] == len(own)
         assert run.info.status == "FINISHED"
@@ -116,7 +116,7 @@ def test_a_candidate_is_loaded_from_the_registry_without_a_pickle(hook, register
     loaded = mlflow.lightgbm.load_model("models:/demand@candidate")
     assert loaded.feature_name() == list(FORECAST_FEATURES)
     rows = np.random.default_rng(1).normal(size=(9, len(FORECAST_FEATURES)))
-    wanted = lightgbm.Booster(model_str=candidate[0]).predict(rows)
+    wanted = lightgbm.Booster(model_str=candidate.model.mean_text).predict(rows)
     np.testing.assert_array_equal(loaded.predict(rows), wanted)
     checked = mlflow.pyfunc.load_model("models:/demand@candidate")
     assert checked.metadata.get_input_schema().input_names() == list(FORECAST_FEATURES)

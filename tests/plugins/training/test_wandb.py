@@ -65,7 +65,7 @@ def test_a_candidate_is_one_run_with_its_parameters_and_metrics(server, logged, 
     assert {name: summary[name] for name in ("wape", "bias", "coverage_90")}.items() <= overall.items()
     *folds, _ = rows = [json.loads(row) for row in server.history[run_id]]
     assert [row["_step"] for row in rows] == [0, 1, 2]
-    for fold, wanted in by_fold(candidate[1]).items():
+    for fold, wanted in by_fold(candidate.rows).items():
         assert {name: folds[fold][f"fold/{name}"] for name in wanted} == pytest.approx(wanted)
 
 

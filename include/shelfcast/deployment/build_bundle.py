@@ -1,0 +1,76 @@
+"""Makes a release of a candidate: checked part by part, its models tried elsewhere first, written whole."""
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from shelfcast.deployment import durable, model_check, promise
+from shelfcast.deployment.bundle import MANIFEST, checked, digests_of, load, release_id_of
+from shelfcast.errors import BundleError, first_offenders
+from shelfcast.model import candidate
+from shelfcast.model.candidate import METRICS, MODELS, RELEASED
+from shelfcast.model.features import model_features
+
+
+def build(parts: Path, releases: Path) -> str:
+    """Makes a bundle of a candidate's files; answers its release id. The same files give the same release.
+
+    The model is parsed in a process of its own first, so whatever has a release's digests is known to parse. The metrics
+    of a candidate with fold forecasts are told by day ahead, too.
+
+    Args:
+        parts: Folder that holds a file of each name in `RELEASED`, and the fold forecasts.
+        releases: Folder of the model's releases.
+
+    Raises:
+        BundleError: A part is missing or damaged, or the parts do not belong together.
+    """
+    missing = [name for name in RELEASED if not (parts / name).is_file()]
+    if missing:
+        raise BundleError(
+            f"{parts} cannot become a release: {first_offenders(missing)} missing. Register the candidate again."
+        )
+    contents = _with_promise(parts, candidate.contents_of(parts))
+    digests = digests_of(contents)
+    release_id = release_id_of(candidate.record_of(contents, parts.name), digests)
+    made = checked(contents, release_id, parts.name)
+    folder = releases / release_id
+    if not _is_sound(folder):
+        for name in MODELS:
+            model_check.check(name, contents[name], features=len(model_features(made.model.declaration)))
+        _write(folder, contents, {"release_id": release_id, "parts": digests})
+    return load(folder).release_id
+
+
+def _with_promise(parts: Path, contents: Mapping[str, bytes]) -> dict[str, bytes]:
+    sums = promise.sums_by_day_ahead(parts)
+    if not sums:
+        return dict(contents)
+    metrics = candidate.metrics_of(contents, parts.name) | {promise.BY_DAY_AHEAD: sums}
+    return {**contents, METRICS: json.dumps(metrics, indent=1).encode()}
+
+
+def _is_sound(folder: Path) -> bool:
+    """Whether the release is there already; what is damaged is moved aside, so that it can be built again."""
+    if not folder.exists():
+        return False
+    try:
+        load(folder)
+    except BundleError:
+        aside = folder.with_name(f".{folder.name}.damaged")
+        shutil.rmtree(aside, ignore_errors=True)
+        folder.rename(aside)
+        return False
+    return True
+
+
+def _write(folder: Path, contents: Mapping[str, bytes], manifest: Mapping[str, object]) -> None:
+    """Writes the folder whole: it has its name only when the disk has all of it."""
+    draft = folder.with_name(f".{folder.name}.part")
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(parents=True)
+    for name, content in {**contents, MANIFEST: json.dumps(manifest, indent=1).encode()}.items():
+        durable.write(draft / name, content)
+    draft.rename(folder)
+    durable.sync_folder(folder.parent)

@@ -1,0 +1,1 @@
+"""What the model would have forecast at past cutoffs of somebody's files, without a server."""
