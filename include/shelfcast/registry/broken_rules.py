@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from shelfcast.model.declaration import GateRules
 from shelfcast.registry.candidate_cost import CandidateCost
 from shelfcast.registry.measured import Measured
-from shelfcast.registry.segments import PROMISED, Segment
+from shelfcast.registry.segment_test import PROMISED, Segment
 
 SMALLEST = 1e-9
 """Excess of what lies on a limit that it has to pass."""

@@ -11,7 +11,7 @@ import pandas as pd
 
 from shelfcast.model.features import Floats
 from shelfcast.model.metrics import bias, coverage, rmse, wape
-from shelfcast.registry.segments import Booleans, segments_of_days
+from shelfcast.model.segments import Booleans, segments_of
 from shelfcast.training.evaluation import column
 
 DRAWS = 1000
@@ -60,22 +60,13 @@ def cluster_name(rows: pd.DataFrame) -> str | None:
     return next((name for name in CLUSTERS if name in rows), None)
 
 
-def segments_of(rows: pd.DataFrame) -> dict[str, Booleans]:
-    """Rows of each segment that the rows allow, without groups of stores (see `store_groups_of`)."""
-    found = segments_of_days(rows)
-    if "store_id" in rows:
-        volume = rows.groupby("store_id")["actual"].sum()
-        rank = volume.rank(method="first").reindex(rows["store_id"])
-        return found | _thirds("stores by volume", rank, len(volume))
-    return found | _thirds("rows by forecast", rows["mean"].rank(method="first"), len(rows))
-
-
-def store_groups_of(rows: pd.DataFrame) -> dict[str, Booleans]:
-    """Rows of each group of stores; none if the rows do not say."""
-    if "store_group" not in rows:
-        return {}
-    groups = rows["store_group"].fillna("unknown").astype(str)
-    return {name: (groups == name).to_numpy() for name in sorted(groups.unique())}
+def shown_segments_of(rows: pd.DataFrame) -> dict[str, Booleans]:
+    """The segments that the gate looks at; of rows without a store, thirds by what was forecast."""
+    found = segments_of(rows)
+    if "store_id" in rows or len(rows) < len(THIRDS):
+        return found
+    third = (rows["mean"].rank(method="first").to_numpy(dtype=int) - 1) * len(THIRDS) // len(rows)
+    return found | {f"rows by forecast, {name}": third == number for number, name in enumerate(THIRDS)}
 
 
 def scores(rows: pd.DataFrame, segments: Mapping[str, Booleans]) -> list[Score]:
@@ -92,14 +83,6 @@ def scores(rows: pd.DataFrame, segments: Mapping[str, Booleans]) -> list[Score]:
     return [
         _score(name, rows[member], low[number], high[number]) for number, (name, member) in enumerate(shown.items())
     ]
-
-
-def _thirds(what: str, rank: "pd.Series[float]", count: int) -> dict[str, Booleans]:
-    """Rows by thirds of what was ranked from 1 to `count`; none if there are fewer than three."""
-    if count < len(THIRDS):
-        return {}
-    third = np.minimum((rank.to_numpy(dtype=float) - 1) * 3 // count, 2)
-    return {f"{what}, {name}": third == number for number, name in enumerate(THIRDS)}
 
 
 def _score(name: str, rows: pd.DataFrame, low: Floats, high: Floats) -> Score:

@@ -8,7 +8,7 @@ from shelfcast.model.declaration import GateRules
 from shelfcast.model.metrics import Floats, bias, coverage, losses, wape
 from shelfcast.registry.candidate_cost import CandidateCost
 from shelfcast.registry.panel_test import Panel, TestOfMeans, diebold_mariano, draw_gains, textbook_t
-from shelfcast.registry.segments import Segment, judge
+from shelfcast.registry.segment_test import Segment, judge
 from shelfcast.training.evaluation import column
 
 

@@ -16,12 +16,12 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from shelfcast.model import candidate
 from shelfcast.model.candidate import Candidate, TrainingRecord
 from shelfcast.model.declaration import ModelDeclaration
+from shelfcast.model.segments import store_groups_of
 from shelfcast.registry.card_scores import (
     LEVEL,
     Score,
     scores,
-    segments_of,
-    store_groups_of,
+    shown_segments_of,
 )
 from shelfcast.registry.card_text import (
     asked_of_the_gate,
@@ -138,7 +138,7 @@ def run_of(folder: Path, *, code_version: str, weights: pd.DataFrame) -> Run:
 def sections(run: Run) -> list[Section]:
     """The card."""
     (whole,) = scores(run.rows, {"all": run.rows["actual"].notna().to_numpy()})
-    segments = scores(run.rows, segments_of(run.rows))
+    segments = scores(run.rows, shown_segments_of(run.rows))
     store_groups = scores(run.rows, store_groups_of(run.rows))
     return [
         Section(title="Purpose", text=[run.purpose, use(run.declaration)]),

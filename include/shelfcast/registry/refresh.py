@@ -16,7 +16,7 @@ import pandas as pd
 from shelfcast.model.declaration import GateRules
 from shelfcast.model.metrics import Floats, losses, wape
 from shelfcast.registry.panel_test import FEWEST_BLOCKS, GainDraws, Panel, TestOfMeans, diebold_mariano, draw_gains
-from shelfcast.registry.segments import parts_of
+from shelfcast.registry.segment_test import parts_of
 from shelfcast.training.evaluation import column
 
 KEYS = ("series_id", "business_date", "horizon_days")

@@ -11,11 +11,10 @@ from shelfcast.model.baselines import simple_forecasts, strongest
 from shelfcast.model.calibration import calibrate
 from shelfcast.model.declaration import QUANTILE_NAMES, GateRules, ModelDeclaration
 from shelfcast.model.features import Floats
+from shelfcast.model.segments import AS_OF_DEMAND
 from shelfcast.training.frame import columns_of
 
 KEYS = ("store_id", "store_group", "business_date", "horizon_days", "sales_date", "ordered_at", "on_promotion")
-AS_OF_DEMAND = ("zero_share_28", "units_mean_28", "units_std_28")
-"""Of them the gate tells how intermittent a series was at the origin."""
 
 MOSTLY = 0.5
 """Share of actuals that are 0 above which absolute errors do not tell."""

@@ -12,8 +12,9 @@ import pytest
 from shelfcast.errors import FrameChanged
 from shelfcast.model.features import assemble, model_features
 from shelfcast.model.metrics import bias, rmse, wape
+from shelfcast.model.segments import store_groups_of
 from shelfcast.registry import card_scores, model_card
-from shelfcast.registry.card_scores import scores, segments_of, store_groups_of
+from shelfcast.registry.card_scores import scores, shown_segments_of
 from shelfcast.registry.card_text import interval, percent, purpose
 from shelfcast.registry.lineage import BASELINE, lineage, raw_tables
 from shelfcast.training.explanation import explain, summary
@@ -79,7 +80,7 @@ def test_a_card_says_the_errors_of_the_fold_forecasts(run_folder, weights, candi
     for name, part in (("all", rows), ("on promotion", promoted), ("week 4 ahead", rows[rows["horizon_days"] > 21])):
         assert found[name][0] == f"{len(part):,}"
         assert found[name][1].startswith(f"{wape(part['actual'].to_numpy(), part['mean'].to_numpy()):.1%} [")
-    assert "stores by volume, largest third" in found
+    assert "large stores" in found
     assert table(markdown, "Calibration")["share within the 90% interval"][0] == "90%"
     measured = json.loads((run_folder / "candidate" / "metrics.json").read_text())["coverage_90"]
     assert table(markdown, "Calibration")["share within the 90% interval"][1] == f"{measured:.1%}"
@@ -91,11 +92,11 @@ def test_a_card_says_the_errors_of_the_fold_forecasts(run_folder, weights, candi
 def test_a_card_compares_groups_of_stores_with_real_numbers(run_folder, weights, candidate):
     markdown, _ = card(run_folder, weights)
     found = table(markdown, "Fairness across groups of stores")
-    assert list(found) == ["corner", "market"]
+    assert list(found) == ["store group corner", "store group market"]
     own = candidate.rows[candidate.rows["store_group"] == "market"]
-    assert found["market"][1].startswith(f"{wape(own['actual'].to_numpy(), own['mean'].to_numpy()):.1%} [")
-    assert found["market"][2].startswith(f"{bias(own['actual'].to_numpy(), own['mean'].to_numpy()):+.1%} [")
-    assert "[" not in found["corner"][1]  # one store: nothing to draw from
+    assert found["store group market"][1].startswith(f"{wape(own['actual'].to_numpy(), own['mean'].to_numpy()):.1%} [")
+    assert found["store group market"][2].startswith(f"{bias(own['actual'].to_numpy(), own['mean'].to_numpy()):+.1%} [")
+    assert "[" not in found["store group corner"][1]  # one store: nothing to draw from
 
 
 def test_a_card_without_groups_of_stores_says_so(run_folder, weights, candidate):
@@ -155,10 +156,10 @@ def orders(count=600):
 
 def test_a_regression_is_divided_by_what_was_forecast():
     rows = orders()
-    assert list(segments_of(rows)) == [f"rows by forecast, {third}" for third in card_scores.THIRDS]
-    assert [member.sum() for member in segments_of(rows).values()] == [200, 200, 200]
+    assert list(shown_segments_of(rows)) == [f"rows by forecast, {third}" for third in card_scores.THIRDS]
+    assert [member.sum() for member in shown_segments_of(rows).values()] == [200, 200, 200]
     assert store_groups_of(rows) == {}
-    assert segments_of(rows.head(2)) == {}
+    assert shown_segments_of(rows.head(2)) == {}
 
 
 def test_intervals_are_those_of_stores_drawn_by_a_loop(monkeypatch):

@@ -13,13 +13,14 @@ from shelfcast.model.declaration import QUANTILE_NAMES, ModelDeclaration
 from shelfcast.model.features import Floats
 from shelfcast.model.fitted_model import FittedModel
 from shelfcast.model.matrix import Sample
+from shelfcast.model.segments import AS_OF_DEMAND
 from shelfcast.training.folds import Fold, forecast_folds
 from shelfcast.training.frame import FEWEST_ROWS, Booleans, Places, columns_of, days_of
 from shelfcast.training.progress import Progress
 from shelfcast.training.recipe import fits_in_process, train_by_folds
 
 NAMES = ["series_id", "store_id", "item_id"]
-KEYS = [*NAMES, "sales_date", "horizon_days", "on_promotion", "store_group"]
+KEYS = [*NAMES, "sales_date", "horizon_days", "on_promotion", "store_group", *AS_OF_DEMAND]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,24 +7,21 @@ from shelfcast.model import metrics
 from shelfcast.model.baselines import strongest
 from shelfcast.model.declaration import QUANTILE_NAMES, ModelDeclaration
 from shelfcast.model.features import Floats
+from shelfcast.model.segments import Booleans, segments_of, store_groups_of
 from shelfcast.training.evaluation import FORECAST_LEVEL, column
 
 LEVEL = f"{FORECAST_LEVEL}, days on which the store was open and the shelf not empty"
-INTERVAL_LIMIT = 1.32
-VARIATION_LIMIT = 0.49
-"""Limits of Syntetos and Boylan (2005): mean days between sales, squared variation of the units of a selling day."""
-
-DAYS_A_WEEK = 7
 SIMPLE = "simple_"
 
 
 def scores(rows: pd.DataFrame, scale: pd.DataFrame, declaration: ModelDeclaration) -> pd.DataFrame:
-    """One row a segment: all days, each week ahead, with and without promotion, each class of intermittency, each store group.
+    """One row a segment: all days, what the gate looks at (see `model.segments`), each store group.
 
     Args:
         rows: Forecasts of one cutoff whose day is over and says something about demand: `series_id`, `horizon_days`,
-            `on_promotion`, `store_group`, `actual`, `mean`, the quantiles, and `simple_<name>` for each simple method.
-        scale: `series_id`, `squared_step`, `demand_interval` and `size_variation` of each series before the cutoff.
+            `on_promotion`, `store_id`, `store_group`, the columns of `AS_OF_DEMAND`, `actual`, `mean`, the
+            quantiles, and `simple_<name>` for each simple method.
+        scale: `series_id` and `squared_step` of each series before the cutoff.
         declaration: The model.
 
     Returns:
@@ -42,28 +39,9 @@ def scores(rows: pd.DataFrame, scale: pd.DataFrame, declaration: ModelDeclaratio
     return pd.DataFrame(found)
 
 
-def demand_class(scale: pd.DataFrame) -> "pd.Series[str]":
-    """Smooth, erratic, intermittent or lumpy, by the limits of Syntetos and Boylan; `unknown` without a sale."""
-    interval, variation = column(scale, "demand_interval"), column(scale, "size_variation") ** 2
-    rare, varied = interval >= INTERVAL_LIMIT, variation >= VARIATION_LIMIT
-    names = np.select(
-        [np.isnan(interval), rare & varied, rare, varied], ["unknown", "lumpy", "intermittent", "erratic"], "smooth"
-    )
-    return pd.Series(names, index=scale.index)
-
-
-def _segments(rows: pd.DataFrame) -> dict[str, "pd.Series[bool]"]:
-    week = (rows["horizon_days"].astype(int) - 1) // DAYS_A_WEEK + 1
-    promoted, kind, group = rows["on_promotion"] > 0, demand_class(rows), rows["store_group"]
-    groups = sorted(group.unique()) if group.nunique() > 1 else []
-    return {
-        "all": week > 0,
-        **{f"week {number}": week == number for number in range(1, int(week.max()) + 1)},
-        "on promotion": promoted,
-        "no promotion": ~promoted,
-        **{f"{name} demand": kind == name for name in ("smooth", "erratic", "intermittent", "lumpy", "unknown")},
-        **{f"store group {name}": group == name for name in groups},
-    }
+def _segments(rows: pd.DataFrame) -> dict[str, Booleans]:
+    groups = store_groups_of(rows)
+    return {"all": np.ones(len(rows), bool), **segments_of(rows), **(groups if len(groups) > 1 else {})}
 
 
 def _errors(rows: pd.DataFrame, best: str, declaration: ModelDeclaration) -> dict[str, object]:

@@ -8,9 +8,10 @@ import pytest
 
 from shelfcast.errors import ConfigurationError, DatasetError
 from shelfcast.model import declaration as declarations
+from shelfcast.model.segments import demand_class
 from shelfcast.sources.canonical_columns import ColumnUse
 from shelfcast.training.backtest import run as backtest
-from shelfcast.training.backtest.scores import demand_class, scores
+from shelfcast.training.backtest.scores import scores
 from shelfcast.training.backtest.store import BacktestStore
 
 FIRST, DAYS, HORIZON = date(2024, 1, 1), 150, 14
@@ -270,7 +271,14 @@ def test_errors_agree_with_the_file_and_the_sales(found):
     above, at_or_above = ((both["units_sold"] > both["q95"]).mean(), (both["units_sold"] >= both["q95"]).mean())
     outside = min(max(0.05, below), at_or_below) + min(max(0.05, above), at_or_above)
     assert whole["coverage_90"] == pytest.approx(1 - outside)
-    assert {"week 1", "week 2", "on promotion", "no promotion", "smooth demand"} <= set(report.scores["segment"])
+    assert {
+        "week 1 ahead",
+        "week 2 ahead",
+        "on promotion",
+        "without promotion",
+        "smooth demand",
+        "large stores",
+    } <= set(report.scores["segment"])
     assert "item × store × day" in report.level
     assert min(report.wall_seconds, report.cpu_seconds, report.peak_bytes) > 0
 
@@ -301,22 +309,24 @@ def test_rmsse_is_the_mean_over_series_of_scaled_errors():
         actual=[1.0, 3.0, 10.0], mean=[2.0, 1.0, 10.0], simple_x=[1.0, 3.0, 12.0], simple_y=[9.0, 9.0, 9.0]
     )
     rows = rows.assign(**dict.fromkeys(backtest_quantiles(), 2.0))
-    scale = pd.DataFrame({"series_id": ["a", "b"], "squared_step": [4.0, 0.0], "demand_interval": [1.0, 2.0]})
-    table = scores(rows, scale.assign(size_variation=0.1), declarations.load("demand")).set_index("segment")
+    rows = rows.assign(store_id=["S", "S", "T"], zero_share_28=[0.0, 0.0, 0.5], units_mean_28=1.0, units_std_28=1.1)
+    scale = pd.DataFrame({"series_id": ["a", "b"], "squared_step": [4.0, 0.0]})
+    table = scores(rows, scale, declarations.load("demand")).set_index("segment")
     assert table.loc["all", "rmsse"] == pytest.approx((np.mean([1.0, 4.0]) / 4.0) ** 0.5)
     assert table.loc["all", "strongest_simple"] == "x"
     assert table.loc["all", "ratio"] == pytest.approx(3 / 2)
-    assert table.loc["week 2", "rows"] == 1
+    assert table.loc["week 2 ahead", "rows"] == 1
     assert table.loc["intermittent demand", "rows"] == 1
     assert table.loc["store group big", "wape"] == pytest.approx(3 / 4)
     assert table.loc["store group small", "wape"] == 0
 
 
 def test_demand_classes_are_those_of_syntetos_and_boylan():
-    scale = pd.DataFrame(
-        {"demand_interval": [1.0, 1.0, 1.5, 1.5, np.nan], "size_variation": [0.2, 0.9, 0.2, 0.9, np.nan]}
-    )
-    assert list(demand_class(scale)) == ["smooth", "erratic", "intermittent", "lumpy", "unknown"]
+    """Squared variations of selling days of 0.04 and 0.81, each with a sale a day and with two in three days."""
+    share = np.array([0.0, 0.0, 1 / 3, 1 / 3, 1.0])
+    deviation = np.sqrt([0.04, 0.81, 0.56, 1.715, 0.0])
+    found = demand_class(share, np.array([1.0, 1.0, 1.0, 1.0, 0.0]), deviation)
+    assert list(found) == ["smooth", "erratic", "intermittent", "lumpy", "unknown"]
 
 
 @pytest.mark.parametrize(
@@ -354,7 +364,7 @@ def test_a_horizon_of_months_has_every_row_week_and_interval(tmp_path, horizon):
     assert np.isfinite(numbers).all()
     assert (np.diff(numbers[:, 1:], axis=1) >= 0).all()
     table = report.scores.set_index("segment")
-    weeks = [f"week {number}" for number in range(1, -(-horizon // 7) + 1)]
+    weeks = [f"week {number} ahead" for number in range(1, -(-horizon // 7) + 1)]
     assert [name for name in table.index if name.startswith("week ")] == weeks
     assert table.loc[weeks, "rows"].sum() == table.loc["all", "rows"]
     assert table.loc[weeks, ["wape", "pinball", "coverage_90"]].notna().all(axis=None)

@@ -4,9 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from shelfcast.model.segments import segments_of
 from shelfcast.registry.gate_simulation import RULES, SimulatedPanel, simulate
 from shelfcast.registry.panel_test import Panel
-from shelfcast.registry.segments import judge, segments_of
+from shelfcast.registry.segment_test import judge
 
 PANEL = SimulatedPanel(stores=9, items=4, origins=5, horizon_days=14)
 
