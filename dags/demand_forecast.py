@@ -28,5 +28,9 @@ from shelfcast_provider.serving.forecast_operator import ForecastActiveSeriesOpe
 
 with DAG("demand_forecast", schedule=on_business_date(DEMAND_FEATURE_CACHE), **dag_settings(__doc__, tags=["serving"])):
     ForecastActiveSeriesOperator(
-        task_id="forecast", business_date=BUSINESS_DATE, pool=COLD_STORE_WRITERS, outlets=[DEMAND_FORECASTS]
+        task_id="forecast",
+        model="demand",
+        business_date=BUSINESS_DATE,
+        pool=COLD_STORE_WRITERS,
+        outlets=[DEMAND_FORECASTS],
     )

@@ -12,7 +12,6 @@ from shelfcast.cold_store.duckdb_store import DuckDBStore
 from shelfcast.deployment import bundle
 from shelfcast.model.calibration import calibrate
 from shelfcast.model.declaration import MODELS_FOLDER, load
-from shelfcast.model.features import model_features
 
 TODAY = date(2025, 7, 10)
 DAYS = [TODAY - timedelta(days=back) for back in range(40, -1, -1)]
@@ -33,8 +32,8 @@ def parts_of(promised):
     declaration, ones = load("demand"), np.ones(200)
     calibration = calibrate(ones, ones, ones, declaration.quantiles)
     return {
-        "model.txt": f"tree\nfeature_names={' '.join(model_features(declaration))}\n",
-        "spread.txt": f"tree\nfeature_names={' '.join(model_features(declaration))}\n",
+        "model.txt": f"tree\nfeature_names={' '.join(declaration.feature_names)}\n",
+        "spread.txt": f"tree\nfeature_names={' '.join(declaration.feature_names)}\n",
         "calibration.json": calibration.to_json(),
         "declaration.yaml": (MODELS_FOLDER / "demand.yaml").read_text(),
         "training.json": json.dumps({"model": "demand", "cutoff": "2025-06-29"}),

@@ -17,6 +17,7 @@ from shelfcast.training.evaluation import evaluate, fold_rows
 from shelfcast.training.folds import forecast_folds
 from shelfcast.training.frame import freeze
 from shelfcast.training.recipe import fits_in_process, train_by_folds
+from shelfcast.training.worker_layout import WorkerLayout
 
 FIRST = date(2024, 1, 1)
 WEEKDAY_SHARE = np.array([0.8, 0.8, 0.9, 1.0, 1.3, 1.6, 0.6])
@@ -192,3 +193,12 @@ def predict(text, rows, expected, declaration):
 def predict_difficulty(text, rows):
     """Difficulties of a model's native text."""
     return difficulty_of(Booster(text), rows)
+
+
+class FitsHere:
+    """In place of Spark's workers: the fits of a job, each in this process."""
+
+    layout, seed = WorkerLayout(workers=1, num_threads=1), 7
+
+    def __init__(self, frame):
+        self.text_of = fits_in_process(frame, seed=self.seed, num_threads=1)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import ssl
 import threading
 from contextlib import contextmanager, suppress
@@ -154,12 +155,13 @@ def test_every_client_gets_in_over_the_tls_that_was_asked_for(name, clients, rea
         ("plain", "does not support SSL"),
         ("strange", "certificate verify failed"),
         ("half_strange", "certificate verify failed"),
-        ("not_shown", "SSL error"),
+        # by TLS 1.3 a client has shaken hands before the server refuses: it finds the alert, or nobody there any more
+        ("not_shown", "SSL error|SSL SYSCALL error|closed the connection|reset by peer"),
     ],
 )
 def test_no_client_goes_on_without_the_tls_that_was_asked_for(name, said, clients):
     found, is_watched = clients(name)
-    assert said in found
+    assert re.search(said, found), found
     assert not is_watched
     assert clients("unasked") == ("open", True), "the control: the server is there"
 

@@ -10,7 +10,6 @@ from shelfcast.deployment.bundle import MANIFEST, checked, digests_of, load, rel
 from shelfcast.errors import BundleError, first_offenders
 from shelfcast.model import candidate
 from shelfcast.model.candidate import METRICS, MODELS, RELEASED
-from shelfcast.model.features import model_features
 
 
 def build(parts: Path, releases: Path) -> str:
@@ -38,7 +37,7 @@ def build(parts: Path, releases: Path) -> str:
     folder = releases / release_id
     if not _is_sound(folder):
         for name in MODELS:
-            model_check.check(name, contents[name], features=len(model_features(made.model.declaration)))
+            model_check.check(name, contents[name], features=len(made.model.declaration.feature_names))
         _write(folder, contents, {"release_id": release_id, "parts": digests})
     return load(folder).release_id
 

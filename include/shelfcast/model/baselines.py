@@ -14,7 +14,6 @@ SEASONAL_NAIVE = "seasonal_naive_7"
 WEEKDAY_MEAN = "weekday_mean_56"
 WEEKDAY_PROMOTION_MEAN = "weekday_promotion_mean_364"
 RECENT_MEAN = "mean_28"
-CUSTOMER_MEAN = "customer_mean"
 RANDOM_FOREST = "random_forest"
 
 FOREST = {"n_estimators": 60, "min_samples_leaf": 20, "n_jobs": 1}
@@ -26,13 +25,14 @@ FOREST_ROWS = 20_000
 def simple_forecasts(columns: Columns, declaration: ModelDeclaration) -> dict[str, Floats]:
     """Forecasts of each simple method, of length n; days without history fall back to the recent mean, then to 0.
 
-    Of a regression it is the mean of what the customer spent before, or of everybody for a first order; `learned_forecasts`
+    Of a regression it is what is usual for the entity, or for everybody where nothing is known of it; `learned_forecasts`
     adds the method that has to be fitted.
     """
     if declaration.kind == "regression":
-        spent, count = columns["total_spent"].astype(float), columns["purchase_count"].astype(float)
-        everybody = float(spent.sum() / count.sum()) if count.sum() else 0.0
-        return {CUSTOMER_MEAN: np.where(count > 0, spent / np.maximum(count, 1), everybody)}
+        total, count = (columns[name].astype(float) for name in declaration.usual or ())
+        everybody = float(total.sum() / count.sum()) if count.sum() else 0.0
+        usual = np.where(count > 0, total / np.maximum(count, 1), everybody)
+        return {f"{declaration.entity.removesuffix('_id')}_mean": usual}
     recent = np.nan_to_num(columns["units_mean_28"].astype(float))
     return {
         SEASONAL_NAIVE: _known(_last_same_weekday(columns), recent),

@@ -24,7 +24,6 @@ from shelfcast.model import declaration as declarations
 from shelfcast.model.booster import feature_names
 from shelfcast.model.calibration import Calibration
 from shelfcast.model.declaration import ModelDeclaration
-from shelfcast.model.features import model_features
 from shelfcast.model.fitted_model import FittedModel
 
 FOLDER = "candidate"
@@ -204,7 +203,7 @@ def fitted_model_of(contents: Mapping[str, bytes], where: str) -> FittedModel:
     """
     declaration = _declaration(contents, where)
     mean_text, difficulty_text = (_text(contents[name], name, where) for name in MODELS)
-    if {feature_names(mean_text), feature_names(difficulty_text)} != {model_features(declaration)}:
+    if {feature_names(mean_text), feature_names(difficulty_text)} != {declaration.feature_names}:
         raise BundleError(
             f"A model in {where} was fitted on other features than its declaration gives. Train it again."
         )
@@ -230,7 +229,7 @@ def json_object(content: bytes, name: str, where: str) -> dict[str, Any]:
 def _declaration(contents: Mapping[str, bytes], where: str) -> ModelDeclaration:
     model = record_of(contents, where).model
     try:
-        return declarations.parse(contents[DECLARATION].decode(), DECLARATION, name=model)
+        return declarations.parse(contents[DECLARATION].decode(), DECLARATION, name=model, older=True)
     except ConfigurationError as error:
         raise BundleError(f"{where} mixes parts of two models: {error} Build it again.") from error
     except ValueError as error:

@@ -3,7 +3,7 @@
 from functools import cache
 from itertools import takewhile
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -18,6 +18,10 @@ REGRESSION_PARTS = 10
 
 QUANTILE_NAMES = {0.05: "q05", 0.25: "q25", 0.5: "q50", 0.75: "q75", 0.95: "q95"}
 """Levels that a quantile may have, and the columns that it is kept in."""
+
+LOG_BASELINE = "log_baseline"
+CALENDAR = ("weekday", "day_of_month", "workdays_left_in_month", "day_of_year", "days_from_easter")
+"""Features of the day ahead that a forecast may have."""
 
 MODELS_FOLDER = Path(__file__).resolve().parents[2] / "models"
 
@@ -55,6 +59,73 @@ class Fit(BaseModel):
         if (self.objective == "tweedie") != (self.tweedie_variance_power is not None):
             raise ValueError("tweedie_variance_power belongs to the objective tweedie, which needs it: 1 to below 2")
         return self
+
+
+class Feature(BaseModel):
+    """A number that the fitted model is given of a row; what is divided by nothing, or not finite, is not known.
+
+    In a declaration a name alone is a column as it is, `log_baseline`, or a name of the `CALENDAR`. Otherwise one line says
+    what it is made of, such as `price_ratio: {ratio: [price, price_mean_56]}`.
+
+    Attributes:
+        name: As the model's text has it.
+        ratio: Two columns, the first over the second.
+        at_most: The column of that name, up to this number, above which more of it says nothing.
+        to_baseline: A column in the units of the target, told as the logarithm of its ratio to the baseline.
+        of_weekday: Seven columns, `<this>_1` for Monday to `<this>_7`: that of the day ahead, told like `to_baseline`.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+    ratio: tuple[str, str] | None = None
+    at_most: Annotated[float, Field(gt=0)] | None = None
+    to_baseline: str | None = None
+    of_weekday: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_line(cls, value: Any) -> Any:
+        """`name`, or `{name: {...}}`, as a declaration has it."""
+        if isinstance(value, str):
+            return {"name": value}
+        if isinstance(value, dict) and len(value) == 1 and "name" not in value:
+            [(name, made_of)] = value.items()
+            return {"name": name, **made_of} if isinstance(made_of, dict) else value
+        return value
+
+    @model_validator(mode="after")
+    def _made_in_one_way(self) -> Self:
+        ways = [self.ratio, self.at_most, self.to_baseline, self.of_weekday]
+        if sum(way is not None for way in ways) > 1:
+            raise ValueError(f"{self.name} is made in one way: of ratio, at_most, to_baseline or of_weekday")
+        return self
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns of a row that it is made of, besides those of the baseline."""
+        if self.ratio:
+            return self.ratio
+        if self.of_weekday:
+            return (*seven(self.of_weekday), "sales_date")
+        if self.name in CALENDAR:
+            return ("sales_date",)
+        return () if self.name == LOG_BASELINE else (self.to_baseline or self.name,)
+
+    @property
+    def is_against_baseline(self) -> bool:
+        """Whether the baseline has a part in it."""
+        return bool(self.to_baseline or self.of_weekday or self.name == LOG_BASELINE)
+
+    @property
+    def is_always_known(self) -> bool:
+        """Whether no row lacks it: it comes from the day that is asked for, or from the baseline, which falls back."""
+        return self.name in (LOG_BASELINE, "horizon_days", *CALENDAR)
+
+
+def seven(name: str) -> tuple[str, ...]:
+    """Names of the columns of the weekdays, Monday first."""
+    return tuple(f"{name}_{day}" for day in range(1, 8))
 
 
 class GateRules(BaseModel):
@@ -104,6 +175,7 @@ RECIPE = (
     "frame_statement",
     "as_of_features",
     "ahead_covariates",
+    "features",
     "horizon_days",
     "origin_step_days",
     "origins",
@@ -121,11 +193,14 @@ class ModelDeclaration(BaseModel):
         kind: `forecast` (one value a series and day ahead) or `regression` (one value a request).
         entity: Column that names what a feature vector belongs to.
         target: Column that is predicted.
+        level: What one prediction is about, as answers and reports say it.
         features_table: Table of as-of features.
         ahead_table: Table of covariates of the days to come; forecasts only.
         frame_statement: Statement of the training frame, below `sql/`.
         as_of_features: Columns of `features_table`, in the order of the packed vector.
         ahead_covariates: Columns of `ahead_table`, in the order of the packed vector.
+        features: What the fitted model is given of a row, in this order.
+        usual: Two columns whose ratio is what is usual for the entity, a simple method; regressions only.
         horizon_days: Days ahead, 1 to `LONGEST_HORIZON`; forecasts only.
         origin_step_days: Days between two training origins.
         origins: Most training origins.
@@ -144,11 +219,14 @@ class ModelDeclaration(BaseModel):
     kind: Literal["forecast", "regression"]
     entity: Literal["series_id", "customer_id"]
     target: str
+    level: str
     features_table: str
     ahead_table: str | None = None
     frame_statement: str
     as_of_features: tuple[str, ...]
     ahead_covariates: tuple[str, ...] = ()
+    features: Annotated[tuple[Feature, ...], Field(min_length=1)]
+    usual: tuple[str, str] | None = None
     horizon_days: Annotated[int, Field(ge=1, le=LONGEST_HORIZON)] | None = None
     origin_step_days: Annotated[int, Field(ge=1, le=28)] = 7
     origins: Annotated[int, Field(ge=4)] = 60
@@ -166,6 +244,26 @@ class ModelDeclaration(BaseModel):
             raise ValueError("a forecast needs ahead_table, ahead_covariates and horizon_days")
         if list(self.quantiles) != sorted(set(self.quantiles)):
             raise ValueError("quantiles must ascend")
+        return self
+
+    @model_validator(mode="after")
+    def _a_regression_says_what_is_usual(self) -> Self:
+        if self.kind == "regression" and not self.usual:
+            raise ValueError("a regression needs usual, two of its columns: their ratio is what a model has to beat")
+        return self
+
+    @model_validator(mode="after")
+    def _features_are_made_of_its_columns(self) -> Self:
+        known = {*self.as_of_features, *self.ahead_covariates}
+        known |= {"horizon_days", "sales_date"} if self.kind == "forecast" else set()
+        unknown = {column for feature in self.features for column in feature.columns if column not in known}
+        unknown |= {column for column in self.usual or () if column not in known}
+        if unknown:
+            raise ValueError(f"features are made of as_of_features and ahead_covariates, {sorted(unknown)} are neither")
+        if self.kind == "regression" and any(feature.is_against_baseline for feature in self.features):
+            raise ValueError("a regression has no baseline that a feature could be told by")
+        if len(set(self.feature_names)) != len(self.features):
+            raise ValueError("two features have one name")
         return self
 
     @model_validator(mode="after")
@@ -192,6 +290,11 @@ class ModelDeclaration(BaseModel):
         found = [name for name in RECIPE if name != "fit" and getattr(self, name) != getattr(earlier, name)]
         now, then = self.fit.model_dump(), earlier.fit.model_dump()
         return [*found, *(f"fit.{name} {then[name]} → {now[name]}" for name in now if now[name] != then[name])]
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """Names of the fitted model's columns, in order."""
+        return tuple(feature.name for feature in self.features)
 
     @property
     def horizon(self) -> int:
@@ -224,10 +327,17 @@ def read(path: Path, *, name: str | None = None) -> ModelDeclaration:
     return parse(text, path.name, name=name or path.stem)
 
 
-def parse(text: str, file_name: str, *, name: str) -> ModelDeclaration:
-    """The declaration in a text, of the model `name`; raises as `read` does."""
+def parse(text: str, file_name: str, *, name: str, older: bool = False) -> ModelDeclaration:
+    """The declaration in a text, of the model `name`; raises as `read` does.
+
+    One that is `older` may lack what declarations did not say once, and has it from the model as it is declared by now.
+    """
     try:
-        declared = ModelDeclaration.model_validate(yaml.safe_load(text))
+        content = yaml.safe_load(text)
+        if older and isinstance(content, dict) and "features" not in content and name in names():
+            now = load(name).model_dump(mode="json", include={"features", "level", "usual"})
+            content = {**now, **content}
+        declared = ModelDeclaration.model_validate(content)
     except yaml.YAMLError as error:
         raise ConfigurationError(f"{file_name} is no YAML: {error}. Mend the file.") from error
     except ValidationError as error:

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from dateutil.easter import easter
 
-from shelfcast.model.declaration import ModelDeclaration
+from shelfcast.model.declaration import CALENDAR, LOG_BASELINE, Feature, ModelDeclaration, seven
 
 Floats = npt.NDArray[np.float64]
 Columns = Mapping[str, npt.NDArray[np.generic]]
@@ -26,69 +26,18 @@ LARGEST_NUMBER = float(np.finfo(np.float32).max)
 RECENT = ("units_mean_28", "units_mean_56", "units_mean_182", "units_mean_364")
 """Means that stand in for that of a weekday that was never observed."""
 
-LEVELS = (
+OF_WEEKDAY = ("weekday_mean", "weekday_regular_mean", "weekday_promotion_mean")
+BASELINE = (
+    *(column for name in OF_WEEKDAY for column in seven(name)),
     *RECENT,
-    "units_std_28",
-    "units_next_28_last_year",
-    "store_units_mean_28",
-    "item_units_mean_28",
-)
-"""Columns in units, told as logarithms of their ratio to the baseline."""
-
-PLAIN = (
-    "horizon_days",
-    "on_promotion",
-    "discount",
-    "promotion_day",
-    "promotion_days_left",
-    "days_since_promotion",
-    "days_until_promotion",
-    "is_open_day_before",
-    "is_open_day_after",
-    "days_since_closure",
-    "days_until_closure",
-    "closed_days_before_14",
-    "closed_days_after_14",
-    "is_public_holiday",
-    "days_since_holiday",
-    "days_until_holiday",
-    "is_school_holiday",
-    "temperature_celsius",
-    "precipitation_mm",
-    "level_7",
-    "level_14",
-    "level_28",
-    "level_56",
-    "regular_level_14",
-    "regular_level_56",
-    "zero_share_28",
-    "stockout_share_28",
     "promotion_uplift_364",
+    "on_promotion",
+    "sales_date",
 )
-CAPPED = {"days_since_first_sale": 182.0, "days_since_last_sale": 56.0}
-"""Days after which a series is as old, or as quiet, as any; uncapped they would only tell the date."""
+"""Columns behind what a series is expected to sell on a day (see `baseline`)."""
 
-SELECTED = ("weekday_mean", "weekday_regular_mean", "weekday_promotion_mean")
-CALENDAR = ("weekday", "day_of_month", "workdays_left_in_month", "day_of_year", "days_from_easter")
 EASTER_DAYS = 61
 """Days around Easter that carnival (48 before) and Corpus Christi (60 after) lie within; farther off is as far as any."""
-FORECAST_FEATURES = (
-    "log_baseline",
-    "price_ratio",
-    *CALENDAR,
-    *PLAIN,
-    *CAPPED,
-    *(f"{name}_ratio" for name in (*LEVELS, *SELECTED)),
-)
-ALWAYS_KNOWN = frozenset({"log_baseline", "horizon_days", *CALENDAR})
-"""Model features that no row lacks: they come from the day that is asked for, and the baseline falls back on something."""
-
-REGRESSION_FEATURES = ("total_spent", "purchase_count", "mean_spent")
-
-
-def model_features(declaration: ModelDeclaration) -> tuple[str, ...]:
-    """Names of the columns that `assemble` answers."""
-    return FORECAST_FEATURES if declaration.kind == "forecast" else REGRESSION_FEATURES
 
 
 def assemble(columns: Columns, declaration: ModelDeclaration) -> Floats:
@@ -100,14 +49,17 @@ def assemble(columns: Columns, declaration: ModelDeclaration) -> Floats:
         declaration: The model.
 
     Returns:
-        Matrix of shape (n, number of `model_features`).
+        Matrix of shape (n, features), column by column in memory, as the columns come and as bins are cut.
     """
-    return _forecast_rows(columns) if declaration.kind == "forecast" else _regression_rows(columns)
+    expected = baseline(columns, declaration)
+    return _known(np.stack([_value(feature, columns, expected) for feature in declaration.features])).T
 
 
 def baseline(columns: Columns, declaration: ModelDeclaration) -> Floats:
     """What the model's output is multiplied with: expected units of length n, above 0; 1 for a regression."""
-    return _expected_units(columns) if declaration.kind == "forecast" else np.ones(len(columns["total_spent"]))
+    if declaration.kind == "forecast":
+        return _expected_units(columns)
+    return np.ones(len(columns[declaration.as_of_features[0]]))
 
 
 def _expected_units(columns: Columns) -> Floats:
@@ -120,32 +72,35 @@ def _expected_units(columns: Columns) -> Floats:
     return np.asarray(np.maximum(_first_known(expected, np.zeros(len(expected))), SMALLEST_BASELINE))
 
 
-def _forecast_rows(columns: Columns) -> Floats:
-    expected = _expected_units(columns)
+def _value(feature: Feature, columns: Columns, expected: Floats) -> Floats:
+    """A feature of each row, before what is not finite is taken out."""
+    if feature.ratio:
+        return _ratio(*(_floats(columns[name]) for name in feature.ratio))
+    if feature.at_most:
+        return np.minimum(_floats(columns[feature.name]), feature.at_most)
+    if feature.to_baseline:
+        return _log_ratio(_floats(columns[feature.to_baseline]), expected)
+    if feature.of_weekday:
+        return _log_ratio(_of_weekday(columns, feature.of_weekday), expected)
+    if feature.name == LOG_BASELINE:
+        return np.asarray(np.log(expected))
+    return _of_day(feature.name, columns) if feature.name in CALENDAR else _floats(columns[feature.name])
+
+
+def _of_day(name: str, columns: Columns) -> Floats:
+    """A feature of the calendar, of the day that each row is about."""
     dates = columns["sales_date"].astype("datetime64[D]")
     month = dates.astype("datetime64[M]")
-    selected = {name: _of_weekday(columns, name) for name in SELECTED}
-    values = {
-        "log_baseline": np.log(expected),
-        "price_ratio": _ratio(_floats(columns["price"]), _floats(columns["price_mean_56"])),
-        "weekday": _weekday(columns).astype(float),
-        "day_of_month": (dates - month).astype(float) + 1,
+    if name == "weekday":
+        return _weekday(columns).astype(float)
+    if name == "day_of_month":
+        return np.asarray((dates - month).astype(float) + 1)
+    if name == "workdays_left_in_month":
         # wages come at the end of a month, on its last day of work: shops see the days before and after
-        "workdays_left_in_month": np.busday_count(dates, (month + 1).astype("datetime64[D]")).astype(float),
-        "day_of_year": (dates - dates.astype("datetime64[Y]")).astype(float) + 1,
-        "days_from_easter": _days_from_easter(dates),
-        **{name: _floats(columns[name]) for name in PLAIN},
-        **{name: np.minimum(_floats(columns[name]), days) for name, days in CAPPED.items()},
-        **{f"{name}_ratio": _log_ratio(_floats(columns[name]), expected) for name in LEVELS},
-        **{f"{name}_ratio": _log_ratio(value, expected) for name, value in selected.items()},
-    }
-    # column by column in memory, as the columns come and as bins are cut
-    return _known(np.stack([values[name] for name in FORECAST_FEATURES])).T
-
-
-def _regression_rows(columns: Columns) -> Floats:
-    spent, count = _floats(columns["total_spent"]), _floats(columns["purchase_count"])
-    return _known(np.column_stack([spent, count, _ratio(spent, count)]))
+        return np.busday_count(dates, (month + 1).astype("datetime64[D]")).astype(float)
+    if name == "day_of_year":
+        return np.asarray((dates - dates.astype("datetime64[Y]")).astype(float) + 1)
+    return _days_from_easter(dates)
 
 
 def _weekday(columns: Columns) -> npt.NDArray[np.int64]:
@@ -163,7 +118,7 @@ def _days_from_easter(dates: npt.NDArray[np.datetime64]) -> Floats:
 
 def _of_weekday(columns: Columns, name: str) -> Floats:
     """Of seven columns, one a weekday, that of the day ahead."""
-    return np.asarray(np.choose(_weekday(columns) - 1, [_floats(columns[f"{name}_{day}"]) for day in range(1, 8)]))
+    return np.asarray(np.choose(_weekday(columns) - 1, [_floats(columns[column]) for column in seven(name)]))
 
 
 def _log_ratio(value: Floats, expected: Floats) -> Floats:

@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from shelfcast.errors import TrainingError
 from shelfcast.model.declaration import ModelDeclaration
-from shelfcast.model.features import ALWAYS_KNOWN, LARGEST_NUMBER, Floats, model_features
+from shelfcast.model.features import LARGEST_NUMBER, Floats
 from shelfcast.model.matrix import PIECE_ROWS, Sample
 
 # LightGBM's threads wait for each other thousands of times a second. To sleep each time (OMP_WAIT_POLICY=PASSIVE) takes
@@ -115,7 +115,7 @@ def dataset(
     own = {name: value for name, value in settings.items() if name not in MACHINES}
     of = np.vstack([seen_as(shared), absent])
     data = SharedBins(sample.rows, of=of, params=own, seen_as=seen_as).set_label(sample.target)
-    return data.set_feature_name(list(model_features(declaration)))
+    return data.set_feature_name(list(declaration.feature_names))
 
 
 def native_text(booster: Any) -> str:
@@ -192,7 +192,7 @@ def with_gaps(rows: Floats, declaration: ModelDeclaration, *, seed: int) -> Floa
 
 def may_be_absent(declaration: ModelDeclaration) -> npt.NDArray[np.bool_]:
     """Of each model feature, whether serving may not know it: all but what comes from the request and the calendar."""
-    return np.array([name not in ALWAYS_KNOWN for name in model_features(declaration)])
+    return np.array([not feature.is_always_known for feature in declaration.features])
 
 
 def _coarse(rows: Floats) -> npt.NDArray[np.uint64]:

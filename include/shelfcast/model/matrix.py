@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shelfcast.model.declaration import ModelDeclaration
-from shelfcast.model.features import Columns, Floats, assemble, baseline, model_features
+from shelfcast.model.features import Columns, Floats, assemble, baseline
 
 PIECE_ROWS = 32_768
 """Rows that are in memory a second time, on their way from a file to a matrix or from there to bins, some 20 MB."""
@@ -46,7 +46,7 @@ class Sample:
     @classmethod
     def with_room_for(cls, rows: int, declaration: ModelDeclaration) -> "Sample":
         """A sample whose numbers are still to be written, column by column in memory."""
-        matrix = np.empty((len(model_features(declaration)), rows)).T
+        matrix = np.empty((len(declaration.feature_names), rows)).T
         return cls(rows=matrix, target=np.empty(rows), expected=np.empty(rows))
 
     def reference(self) -> "Sample":

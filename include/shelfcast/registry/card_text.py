@@ -8,9 +8,10 @@ import pandas as pd
 
 from shelfcast.model.candidate import Question, TrainingRecord
 from shelfcast.model.declaration import QUANTILE_NAMES, ModelDeclaration
+from shelfcast.model.features import BASELINE
 from shelfcast.model.metrics import coverage, shares_below
 from shelfcast.registry.card_scores import Interval, Score, cluster_name
-from shelfcast.registry.lineage import BASELINE, Lineage, lineage, raw_tables, statement_of
+from shelfcast.registry.lineage import Lineage, lineage, raw_tables, statement_of
 from shelfcast.training.evaluation import column
 
 FEW_CLUSTERS = 20

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from functools import cache
 
 from shelfcast.cold_store.statements import SQL_FOLDER
-from shelfcast.model.declaration import ModelDeclaration
-from shelfcast.model.features import CALENDAR, RECENT, SELECTED, model_features
+from shelfcast.model.declaration import LOG_BASELINE, Feature, ModelDeclaration
+from shelfcast.model.features import BASELINE
 
 ORIGIN = ("horizon_days", "sales_date")
 """Columns that say which day a row is about."""
@@ -34,25 +34,9 @@ class Lineage:
     statements: tuple[str, ...]
 
 
-def _seven(*names: str) -> tuple[str, ...]:
-    return tuple(f"{name}_{day}" for name in names for day in range(1, 8))
-
-
-BASELINE = (*_seven(*SELECTED), *RECENT, "promotion_uplift_364", "on_promotion", "sales_date")
-"""Columns behind what a series is expected to sell on such a day (`shelfcast.model.features.baseline`)."""
-
-_MADE_OF = {
-    "log_baseline": BASELINE,
-    "price_ratio": ("price", "price_mean_56"),
-    "mean_spent": ("total_spent", "purchase_count"),
-    **dict.fromkeys(CALENDAR, ("sales_date",)),
-    **{f"{name}_ratio": (*_seven(name), "sales_date") for name in SELECTED},
-}
-
-
 def lineage(declaration: ModelDeclaration) -> list[Lineage]:
     """Of each feature, in the model's order."""
-    return [_of_feature(feature, declaration) for feature in model_features(declaration)]
+    return [_of_feature(feature, declaration) for feature in declaration.features]
 
 
 def raw_tables(table: str) -> tuple[str, ...]:
@@ -65,14 +49,13 @@ def statement_of(table: str) -> str:
     return f"sql/cold_store/insert_{table.split('.')[1].lower()}.sql"
 
 
-def _of_feature(feature: str, declaration: ModelDeclaration) -> Lineage:
-    plain = feature.removesuffix("_ratio")
-    columns = _MADE_OF.get(feature, (plain,))
+def _of_feature(feature: Feature, declaration: ModelDeclaration) -> Lineage:
+    columns = BASELINE if feature.name == LOG_BASELINE else feature.columns
     tables = tuple(sorted({_table_of(column, declaration) for column in columns}))
     return Lineage(
-        feature=feature,
+        feature=feature.name,
         columns=columns,
-        is_against_baseline=feature.endswith("_ratio") and feature != "price_ratio",
+        is_against_baseline=feature.is_against_baseline and feature.name != LOG_BASELINE,
         tables=tables,
         statements=tuple(statement_of(table) for table in tables),
     )

@@ -17,8 +17,6 @@ from shelfcast.serving.refusals import Refused
 from shelfcast.serving.releases import Releases
 from shelfcast.serving.requests import DayOverride, ForecastRequest, path_of, prediction_request
 
-LEVEL = "item × store × day"
-
 
 class VectorReader(Protocol):
     """Reads the hot store."""
@@ -129,7 +127,7 @@ def _forecast(predictor: Predictor, vector: Vector, generation: str, asked: Fore
         release_id=predictor.bundle.release_id,
         generation=generation,
         business_date=vector.business_date,
-        level=LEVEL,
+        level=predictor.declaration.level,
         forecasts=days_of(made),
     )
 

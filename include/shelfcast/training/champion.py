@@ -17,7 +17,6 @@ from shelfcast.model import declaration as declarations
 from shelfcast.model.booster import feature_names
 from shelfcast.model.candidate import Question, TrainingRecord
 from shelfcast.model.declaration import ModelDeclaration
-from shelfcast.model.features import model_features
 
 POINTER = "current.json"
 
@@ -85,7 +84,9 @@ def champion_of(releases: Path | None, model: str) -> Champion | None:
     folder = releases / str(current)
     try:
         parts = candidate.contents_of(folder, candidate.CHAMPION)
-        declared = declarations.parse(parts[candidate.DECLARATION].decode(), candidate.DECLARATION, name=model)
+        declared = declarations.parse(
+            parts[candidate.DECLARATION].decode(), candidate.DECLARATION, name=model, older=True
+        )
         return Champion(
             release_id=str(current),
             declaration=declared,
@@ -123,8 +124,9 @@ def matter_of(candidate: ModelDeclaration, champion: Champion | None, *, code: s
     """
     if champion is None:
         return Matter(question=Question.FIRST, champion=None, changes=[], is_refitted=False)
-    changes, features = candidate.changes_since(champion.declaration), model_features(candidate)
+    changes, features = candidate.changes_since(champion.declaration), candidate.feature_names
     if champion.features != features:
+        changes = [change for change in changes if change != "features"]
         changes.append("features" + _difference(features, champion.features))
     question = Question.RECIPE if changes else Question.REFRESH
     can_be_refitted = champion.features == features and all(change.startswith("fit.") for change in changes)

@@ -19,9 +19,6 @@ KEYS = ("store_id", "store_group", "business_date", "horizon_days", "sales_date"
 MOSTLY = 0.5
 """Share of actuals that are 0 above which absolute errors do not tell."""
 
-FORECAST_LEVEL = "item × store × day"
-REGRESSION_LEVEL = "order"
-
 
 @dataclass(frozen=True, kw_only=True)
 class Metrics:
@@ -99,7 +96,7 @@ def evaluate(rows: pd.DataFrame, declaration: ModelDeclaration) -> Metrics:
         rows[QUANTILE_NAMES[level]] = quantiles[:, position]
     champion = column(rows, "champion")
     return Metrics(
-        level=FORECAST_LEVEL if declaration.kind == "forecast" else REGRESSION_LEVEL,
+        level=declaration.level,
         rows=len(rows),
         wape=metrics.wape(actual, mean),
         strongest_simple=best,

@@ -124,7 +124,7 @@ class Loop:
         from shelfcast_provider.serving.forecast_operator import ForecastActiveSeriesOperator
 
         context, on = _context(f"asset__{day}"), {"business_date": day.isoformat()}
-        made = ForecastActiveSeriesOperator(task_id="forecast", **on).execute(context)
+        made = ForecastActiveSeriesOperator(task_id="forecast", model=MODEL, **on).execute(context)
         self.year.serving[day] = made["release_id"]
         DriftCheckOperator(task_id="drift", **on).execute(context)
         RealisedErrorOperator(task_id="realised_error", **on).execute(context)

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from shelfcast.cold_store.cold_store import ColdStore
     from shelfcast.serving.predictor import Predictor
 
-MODEL = "demand"
 COLD_STORE = "cold_store"
 """What the ledger names in a generation's place when the vectors were packed from the cold store."""
 
@@ -27,6 +26,7 @@ class ForecastActiveSeriesOperator(BaseOperator):
     """Writes the vintage of a business date: for each active series a forecast or a reason.
 
     Args:
+        model: Name of the model, a forecast.
         business_date: ISO date (templated).
 
     Returns:
@@ -35,8 +35,9 @@ class ForecastActiveSeriesOperator(BaseOperator):
 
     template_fields: Sequence[str] = ("business_date",)
 
-    def __init__(self, *, business_date: str, **kwargs: Any) -> None:
+    def __init__(self, *, model: str, business_date: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        self.model = model
         self.business_date = business_date
 
     def execute(self, context: "Context") -> dict[str, Any]:
@@ -66,11 +67,11 @@ class ForecastActiveSeriesOperator(BaseOperator):
         from shelfcast.deployment import bundle, pointer
         from shelfcast.serving.predictor import Predictor
 
-        releases = settings.artifacts / "releases" / MODEL
+        releases = settings.artifacts / "releases" / self.model
         try:
             release_id = pointer.read(releases).current
             if release_id is None:
-                raise AirflowSkipException(f"No release of {MODEL} serves yet; the first one is still to come.")
+                raise AirflowSkipException(f"No release of {self.model} serves yet; the first one is still to come.")
             return Predictor(bundle.load(releases / release_id), num_threads=settings.num_threads)
         except (BundleError, ReleaseError) as error:
             raise AirflowFailException(str(error)) from error
@@ -101,7 +102,7 @@ class ForecastActiveSeriesOperator(BaseOperator):
         from shelfcast_provider.hot_store.publish_generation_operator import packed
 
         hot = HotStoreHook()
-        manifest = hot.current(MODEL)
+        manifest = hot.current(self.model)
         if manifest.business_date == day.isoformat():
             return manifest.generation, hot.read(manifest, entity_kind=predictor.declaration.entity)
         self.log.info("The hot store serves %s, so %s is packed from the cold store.", manifest.business_date, day)

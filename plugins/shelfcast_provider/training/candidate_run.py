@@ -74,12 +74,10 @@ def origin(candidate: "Candidate") -> dict[str, Any]:
 def _log_facts(candidate: "Candidate", code: str) -> None:
     import mlflow
 
-    from shelfcast.model.features import model_features
-
     mlflow.log_params(parameters(candidate))
     mlflow.log_metrics(numbers(candidate.metrics))
     mlflow.set_tags({**origin(candidate), "code_version": code})
-    mlflow.log_dict({"features": list(model_features(candidate.model.declaration))}, "features.json")
+    mlflow.log_dict({"features": list(candidate.model.declaration.feature_names)}, "features.json")
 
 
 def _log_frame(frame: "pd.DataFrame", record: "TrainingRecord", folder: Path) -> None:
@@ -131,9 +129,8 @@ def _model_file(run_id: str, declaration: "ModelDeclaration") -> Any:
     from mlflow.types import ColSpec, DataType, Schema
 
     from shelfcast.model.candidate import FOLDER, MEAN
-    from shelfcast.model.features import model_features
 
-    inputs = Schema([ColSpec(DataType.double, name) for name in model_features(declaration)])
+    inputs = Schema([ColSpec(DataType.double, name) for name in declaration.feature_names])
     signature = ModelSignature(inputs=inputs, outputs=Schema([ColSpec(DataType.double)]))
     model = Model(artifact_path=FOLDER, run_id=run_id, signature=signature)
     model.add_flavor(

@@ -8,7 +8,6 @@ from small_world import predict, predict_difficulty
 from shelfcast.model import difficulty, metrics
 from shelfcast.model.calibration import calibrate
 from shelfcast.model.difficulty import alternate, drawn, fit_difficulty
-from shelfcast.model.features import model_features
 from shelfcast.model.fitted_model import LARGEST_DIFFICULTY, SMALLEST_DIFFICULTY
 from shelfcast.model.lightgbm_fit import train
 from shelfcast.model.matrix import Sample
@@ -28,7 +27,7 @@ def is_wild():
 def sample(demand, is_wild):
     """Days that one column tells apart as calm or wild."""
     rng = np.random.default_rng(6)
-    rows = rng.normal(size=(ROWS, len(model_features(demand))))
+    rows = rng.normal(size=(ROWS, len(demand.feature_names)))
     rows[:, 3] = is_wild
     expected = rng.uniform(50, 150, ROWS)
     noise = np.where(is_wild, DEVIATION[True], DEVIATION[False]) * rng.normal(size=ROWS)

@@ -18,7 +18,7 @@ from shelfcast.model import declaration as declarations
 from shelfcast.model import metrics
 from shelfcast.model.baselines import learned_forecasts, simple_forecasts, strongest
 from shelfcast.model.calibration import Calibration, calibrate
-from shelfcast.model.features import SMALLEST_BASELINE, assemble, baseline, model_features
+from shelfcast.model.features import SMALLEST_BASELINE, assemble, baseline
 from shelfcast.model.matrix import Sample
 from shelfcast.training.evaluation import evaluate, fold_rows
 from shelfcast.training.frame import columns_of
@@ -33,7 +33,7 @@ def some(frame):
 
 
 def rows_by_name(frame, declaration):
-    return dict(zip(model_features(declaration), assemble(columns_of(frame), declaration).T, strict=True))
+    return dict(zip(declaration.feature_names, assemble(columns_of(frame), declaration).T, strict=True))
 
 
 def test_the_baseline_is_the_mean_of_the_weekday_with_or_without_promotion(some, demand):

@@ -9,7 +9,6 @@ from small_world import predict
 
 from shelfcast.model import lightgbm_fit
 from shelfcast.model.difficulty import fit_difficulty
-from shelfcast.model.features import model_features
 from shelfcast.model.lightgbm_fit import GAP_SHARE, may_be_absent, parameters, train, with_gaps
 from shelfcast.model.matrix import Sample
 from shelfcast.training.backtest import rows as backtest_rows
@@ -34,7 +33,7 @@ def missing_types(text):
 
 def read_as_zero(text, declaration):
     """Features that may be absent and would be read as 0 then, of those that a model splits by."""
-    unsure = {name for name, may in zip(model_features(declaration), may_be_absent(declaration), strict=True) if may}
+    unsure = {name for name, may in zip(declaration.feature_names, may_be_absent(declaration), strict=True) if may}
     found = missing_types(text)
     return {name for name in set(found) & unsure if found[name] != {MISSING_IS_NAN}}
 
@@ -83,7 +82,7 @@ def test_a_backtest_fits_with_the_same_gaps(priced, demand):
 def without_price(sample, demand, settings):
     """Mean forecasts over the baseline: with a price that is not known, with those that are, and with none."""
     text = train(sample, demand, settings=settings)
-    position = model_features(demand).index("price_ratio")
+    position = demand.feature_names.index("price_ratio")
 
     def mean(ratios):
         rows = sample.rows.copy()
@@ -114,7 +113,7 @@ def test_gaps_depend_on_the_row_and_the_seed_alone(sample, demand, kind):
 
 
 def test_gaps_are_few_spread_evenly_and_never_where_all_is_known(demand):
-    rng, features = np.random.default_rng(2), model_features(demand)
+    rng, features = np.random.default_rng(2), demand.feature_names
     rows = rng.integers(0, 4, (60_000, len(features))).astype(float)
     rows[:, 0] = np.arange(len(rows)) % 20_000
     is_gap = np.isnan(with_gaps(rows, demand, seed=7))

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from shelfcast.errors import FrameChanged
-from shelfcast.model.features import assemble, model_features
+from shelfcast.model.features import assemble
 from shelfcast.model.metrics import bias, rmse, wape
 from shelfcast.model.segments import store_groups_of
 from shelfcast.registry import card_scores, model_card
@@ -198,7 +198,7 @@ def test_lineage_names_each_column_that_moves_a_feature(model, frame, request):
         frame = pd.DataFrame({"total_spent": [10.0, 30.0, 0.0], "purchase_count": [1.0, 2.0, 0.0]})
     rows = spread(frame.head(300))
     before, told = assemble(columns_of(rows), declaration), lineage(declaration)
-    assert tuple(one.feature for one in told) == model_features(declaration)
+    assert tuple(one.feature for one in told) == declaration.feature_names
     named = {*declaration.as_of_features, *declaration.ahead_covariates, "sales_date", "horizon_days"} & set(rows)
     for column in sorted(named):
         after = assemble(columns_of(changed(rows, column)), declaration)

@@ -7,7 +7,6 @@ import pytest
 from served_world import with_model
 
 from shelfcast.hot_store.vector import Vector
-from shelfcast.model.features import model_features
 from shelfcast.model.lightgbm_fit import train
 from shelfcast.model.matrix import Sample
 from shelfcast.serving.overrides import Override
@@ -77,7 +76,7 @@ def closed(*days):
 def watchful(predictor, demand, settings):
     """A predictor whose forecast depends on every covariate that an override may touch."""
     rng = np.random.default_rng(0)
-    features = model_features(demand)
+    features = demand.feature_names
     values = {"discount": rng.choice([0, 0.1, 0.2, 0.25, 0.5], 6000), "promotion_day": rng.integers(0, 13, 6000)}
     values |= {name: rng.integers(0, 2, 6000) for name in ("is_open_day_before", "is_open_day_after", "on_promotion")}
     values |= {name: rng.integers(0, FAR + 1, 6000) for name in DISTANCES}

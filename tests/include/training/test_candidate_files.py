@@ -5,6 +5,7 @@ from datetime import date
 import numpy as np
 import pandas as pd
 import pytest
+from small_world import FitsHere
 
 from shelfcast.model import declaration as declarations
 from shelfcast.model.candidate import FOLD_FORECASTS, RELEASED, Candidate, Question, TrainingRecord
@@ -12,19 +13,8 @@ from shelfcast.training import training_job
 from shelfcast.training.champion import Champion
 from shelfcast.training.folds import MOST_SINCE, folds_of, folds_since
 from shelfcast.training.frame import FrozenFrame, freeze
-from shelfcast.training.recipe import fits_in_process
-from shelfcast.training.worker_layout import WorkerLayout
 
 ABOUT = {"model": "demand", "folds": 2, "horizon_days": 28, "reason": "x", "is_forced": True}
-
-
-class FitsHere:
-    """In place of Spark's workers: the fits of a job, each in this process."""
-
-    layout, seed = WorkerLayout(workers=1, num_threads=1), 7
-
-    def __init__(self, frame):
-        self.text_of = fits_in_process(frame, seed=self.seed, num_threads=1)
 
 
 @pytest.fixture

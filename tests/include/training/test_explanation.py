@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from shelfcast.model.features import FORECAST_FEATURES
+from shelfcast.model.declaration import load
 from shelfcast.model.lightgbm_fit import parameters, train
 from shelfcast.model.matrix import Sample
 from shelfcast.training import explanation as explaining
@@ -15,6 +15,8 @@ from shelfcast.training.explanation import Explanation, explain, gains, summary
 from shelfcast.training.folds import held_out
 from shelfcast.training.frame import columns_of, freeze
 from shelfcast.training.plots import draw_explanation
+
+FEATURES = load("demand").feature_names
 
 
 @pytest.fixture(scope="module")
@@ -44,14 +46,14 @@ def test_held_out_rows_are_those_of_the_fold_forecasts(rows, frame, candidate):
 def test_contributions_and_the_expected_value_add_up_to_the_raw_score(candidate, explained):
     raw = lightgbm.Booster(model_str=candidate.model.mean_text).predict(explained.rows, raw_score=True)
     np.testing.assert_allclose(explained.contributions.sum(axis=1) + explained.expected, raw, atol=1e-9)
-    assert explained.features == FORECAST_FEATURES
+    assert explained.features == FEATURES
     assert np.abs(explained.contributions).sum() > 1
 
 
 def test_so_many_rows_are_explained_and_the_same_ones_for_a_seed(candidate, rows, demand, monkeypatch):
     monkeypatch.setattr(explaining, "MOST_ROWS", 50)
     one, again, other = (explain(candidate.model.mean_text, rows, demand, seed=seed) for seed in (1, 1, 2))
-    assert one.contributions.shape == (50, len(FORECAST_FEATURES))
+    assert one.contributions.shape == (50, len(FEATURES))
     np.testing.assert_array_equal(one.rows, again.rows)
     assert not np.array_equal(one.rows, other.rows, equal_nan=True)
 
@@ -69,7 +71,7 @@ def test_a_summary_says_which_way_a_feature_moves_forecasts():
 
 def test_gains_are_shares_of_all_features(candidate):
     found = gains(candidate.model.mean_text)
-    assert set(found.index) == set(FORECAST_FEATURES)
+    assert set(found.index) == set(FEATURES)
     assert found.sum() == pytest.approx(1)
     assert found.is_monotonic_decreasing
 

@@ -51,7 +51,7 @@ def shop(cold_store, hot_store, demand, series):
 
 
 def forecast(business_date=DAY, run_id="a run"):
-    operator = ForecastActiveSeriesOperator(task_id="forecast", business_date=str(business_date))
+    operator = ForecastActiveSeriesOperator(task_id="forecast", model="demand", business_date=str(business_date))
     return operator.execute({"run_id": run_id})
 
 

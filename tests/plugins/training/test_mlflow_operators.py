@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-from shelfcast.model.features import FORECAST_FEATURES
+from shelfcast.model.declaration import load
 from shelfcast.model.metrics import wape
 from shelfcast.training.frame import FRAME, digest
 from shelfcast_provider.links import DriftReportLink, GateDecisionLink, MLflowRunLink, ModelCardLink
@@ -21,6 +21,8 @@ from shelfcast_provider.monitoring.log_report_operator import LogReportOperator
 from shelfcast_provider.training import candidate_run
 from shelfcast_provider.training.mlflow_hook import CANDIDATE, CHAMPION
 from shelfcast_provider.training.register_candidate_operator import RegisterCandidateOperator
+
+FEATURES = load("demand").feature_names
 
 WORKFLOW = "?workflowType=machine_learning"
 """MLflow opens a link without it in its pages of language models."""
@@ -114,13 +116,13 @@ def test_pictures_and_the_card_are_among_the_artifacts(hook, registered, trained
 def test_a_candidate_is_loaded_from_the_registry_without_a_pickle(hook, registered, candidate):
     assert not [path for path in artifacts(hook, registered) if path.endswith((".pkl", ".pickle", ".joblib"))]
     loaded = mlflow.lightgbm.load_model("models:/demand@candidate")
-    assert loaded.feature_name() == list(FORECAST_FEATURES)
-    rows = np.random.default_rng(1).normal(size=(9, len(FORECAST_FEATURES)))
+    assert loaded.feature_name() == list(FEATURES)
+    rows = np.random.default_rng(1).normal(size=(9, len(FEATURES)))
     wanted = lightgbm.Booster(model_str=candidate.model.mean_text).predict(rows)
     np.testing.assert_array_equal(loaded.predict(rows), wanted)
     checked = mlflow.pyfunc.load_model("models:/demand@candidate")
-    assert checked.metadata.get_input_schema().input_names() == list(FORECAST_FEATURES)
-    named = pd.DataFrame(rows, columns=list(FORECAST_FEATURES))
+    assert checked.metadata.get_input_schema().input_names() == list(FEATURES)
+    named = pd.DataFrame(rows, columns=list(FEATURES))
     np.testing.assert_array_equal(checked.predict(named), wanted)
     with pytest.raises(mlflow.exceptions.MlflowException, match="log_baseline"):
         checked.predict(named.drop(columns="log_baseline"))

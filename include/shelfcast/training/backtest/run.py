@@ -21,7 +21,7 @@ from shelfcast.settings import Settings
 from shelfcast.training.backtest.cutoff import CutoffRun
 from shelfcast.training.backtest.input import History, write_history
 from shelfcast.training.backtest.output import ForecastFile
-from shelfcast.training.backtest.scores import LEVEL
+from shelfcast.training.backtest.scores import WHERE_SCORED
 from shelfcast.training.backtest.store import BacktestStore
 from shelfcast.training.progress import Progress, silent
 
@@ -151,7 +151,7 @@ def run(
                     tables.append(cutoff_run.scored(cutoff, rows))
                     file.write(cutoff, rows, silent=cutoff_run.silent(cutoff, rows))
     return BacktestReport(
-        level=LEVEL,
+        level=f"{plan.declaration.level}, {WHERE_SCORED}",
         history=history,
         scores=pd.concat(tables, ignore_index=True),
         notes=cutoff_run.notes,

@@ -8,9 +8,9 @@ from shelfcast.model.baselines import strongest
 from shelfcast.model.declaration import QUANTILE_NAMES, ModelDeclaration
 from shelfcast.model.features import Floats
 from shelfcast.model.segments import Booleans, segments_of, store_groups_of
-from shelfcast.training.evaluation import FORECAST_LEVEL, column
+from shelfcast.training.evaluation import column
 
-LEVEL = f"{FORECAST_LEVEL}, days on which the store was open and the shelf not empty"
+WHERE_SCORED = "days on which the store was open and the shelf not empty"
 SIMPLE = "simple_"
 
 
