@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from shelfcast.model.features import Floats
+from shelfcast.model.features import Floats, ModelRows
 
 LIBRARIES = ("lib/lib_lightgbm.so", "lib/lib_lightgbm.dylib")
 """Below LightGBM's package."""
@@ -53,15 +53,15 @@ class Booster:
         if self._handle:
             _library().LGBM_BoosterFree(self._handle)
 
-    def predict(self, rows: Floats, *, num_threads: int = 1) -> Floats:
+    def predict(self, rows: ModelRows, *, num_threads: int = 1) -> Floats:
         """Values, length n, for rows of shape (n, features): scores behind the inverse of the objective's link."""
         return self._predicted(rows, VALUE, num_threads)
 
-    def raw_scores(self, rows: Floats, *, num_threads: int = 1) -> Floats:
+    def raw_scores(self, rows: ModelRows, *, num_threads: int = 1) -> Floats:
         """Scores before the link, length n, for rows of shape (n, features)."""
         return self._predicted(rows, RAW_SCORE, num_threads)
 
-    def _predicted(self, rows: Floats, kind: int, num_threads: int) -> Floats:
+    def _predicted(self, rows: ModelRows, kind: int, num_threads: int) -> Floats:
         count, features = rows.shape
         if features != self.columns:
             raise ValueError(f"Rows of {features} numbers for a model of {self.columns} features.")

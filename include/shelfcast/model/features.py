@@ -16,6 +16,7 @@ from dateutil.easter import easter
 from shelfcast.model.declaration import CALENDAR, LOG_BASELINE, Feature, ModelDeclaration, seven
 
 Floats = npt.NDArray[np.float64]
+ModelRows = npt.NDArray[np.float32]
 Columns = Mapping[str, npt.NDArray[np.generic]]
 
 SMALLEST_BASELINE = 0.05
@@ -40,7 +41,7 @@ EASTER_DAYS = 61
 """Days around Easter that carnival (48 before) and Corpus Christi (60 after) lie within; farther off is as far as any."""
 
 
-def assemble(columns: Columns, declaration: ModelDeclaration) -> Floats:
+def assemble(columns: Columns, declaration: ModelDeclaration) -> ModelRows:
     """The model's rows.
 
     Args:
@@ -49,7 +50,8 @@ def assemble(columns: Columns, declaration: ModelDeclaration) -> Floats:
         declaration: The model.
 
     Returns:
-        Matrix of shape (n, features), column by column in memory, as the columns come and as bins are cut.
+        Matrix of shape (n, features), column by column in memory, as the columns come and as bins are cut. In single
+        precision, as the hot store has its numbers: sums that were made in another order are the same rows (ADR 14).
     """
     expected = baseline(columns, declaration)
     return _known(np.stack([_value(feature, columns, expected) for feature in declaration.features])).T
@@ -137,9 +139,9 @@ def _ratio(value: Floats, of: Floats) -> Floats:
     return np.divide(value, of, out=np.full_like(of, np.nan), where=of > 0)
 
 
-def _known(rows: Floats) -> Floats:
-    """The rows, NaN where a number is not finite in single precision, as the hot store holds it."""
-    return np.where(np.abs(rows) <= LARGEST_NUMBER, rows, np.nan)
+def _known(rows: Floats) -> ModelRows:
+    """The rows in single precision, NaN where a number is not finite in it."""
+    return np.where(np.abs(rows) <= LARGEST_NUMBER, rows, np.nan).astype(np.float32)
 
 
 def _floats(values: npt.NDArray[np.generic]) -> Floats:

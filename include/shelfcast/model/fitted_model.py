@@ -9,7 +9,7 @@ import numpy as np
 from shelfcast.model.booster import Booster
 from shelfcast.model.calibration import Calibration
 from shelfcast.model.declaration import ModelDeclaration
-from shelfcast.model.features import Columns, Floats, assemble, baseline
+from shelfcast.model.features import Columns, Floats, ModelRows, assemble, baseline
 
 SMALLEST_DIFFICULTY, LARGEST_DIFFICULTY = 0.1, 10.0
 """Of a row, in units of the usual one."""
@@ -71,7 +71,7 @@ class FittedModel:
 
 
 def mean_of(
-    booster: Booster, rows: Floats, expected: Floats, declaration: ModelDeclaration, *, num_threads: int = 1
+    booster: Booster, rows: ModelRows, expected: Floats, declaration: ModelDeclaration, *, num_threads: int = 1
 ) -> Floats:
     """Means, never negative, of length n for rows of shape (n, features) whose baseline is `expected`.
 
@@ -81,6 +81,6 @@ def mean_of(
     return np.exp(raw) * expected if declaration.kind == "forecast" else np.maximum(raw, 0.0)
 
 
-def difficulty_of(booster: Booster, rows: Floats, *, num_threads: int = 1) -> Floats:
+def difficulty_of(booster: Booster, rows: ModelRows, *, num_threads: int = 1) -> Floats:
     """How hard rows of shape (n, features) are: length n, 1 for a usual one, within the bounds of this module."""
     return np.clip(booster.predict(rows, num_threads=num_threads), SMALLEST_DIFFICULTY, LARGEST_DIFFICULTY)

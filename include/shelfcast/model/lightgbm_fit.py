@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from shelfcast.errors import TrainingError
 from shelfcast.model.declaration import ModelDeclaration
-from shelfcast.model.features import LARGEST_NUMBER, Floats
+from shelfcast.model.features import LARGEST_NUMBER, Floats, ModelRows
 from shelfcast.model.matrix import PIECE_ROWS, Sample
 
 # LightGBM's threads wait for each other thousands of times a second. To sleep each time (OMP_WAIT_POLICY=PASSIVE) takes
@@ -105,7 +105,7 @@ def dataset(
 ) -> Any:
     """LightGBM's dataset of the rows as every model learns them, with gaps; of the arguments of `train`."""
 
-    def seen_as(rows: Floats) -> Floats:
+    def seen_as(rows: ModelRows) -> ModelRows:
         return with_gaps(rows, declaration, seed=settings["seed"])
 
     shared = (reference or sample.reference()).rows
@@ -160,11 +160,11 @@ class SharedBins(lightgbm.Dataset):
 
     def __init__(
         self,
-        rows: Floats,
+        rows: ModelRows,
         *,
-        of: Floats,
+        of: ModelRows,
         params: dict[str, Any],
-        seen_as: Callable[[Floats], Floats] = np.ascontiguousarray,
+        seen_as: Callable[[ModelRows], ModelRows] = np.ascontiguousarray,
     ) -> None:
         super().__init__(None, params=params)
         seen = [np.flatnonzero(~(np.abs(column) <= SMALLEST_NUMBER)).astype(np.int32) for column in of.T]
@@ -174,7 +174,7 @@ class SharedBins(lightgbm.Dataset):
             self._push_rows(np.ascontiguousarray(seen_as(rows[start : start + PIECE_ROWS])))
 
 
-def with_gaps(rows: Floats, declaration: ModelDeclaration, *, seed: int) -> Floats:
+def with_gaps(rows: ModelRows, declaration: ModelDeclaration, *, seed: int) -> ModelRows:
     """The rows, in each of which some features are absent.
 
     Which ones depends on the row itself and the seed alone: not on the rows around it, nor on the machine that holds it.
@@ -195,7 +195,7 @@ def may_be_absent(declaration: ModelDeclaration) -> npt.NDArray[np.bool_]:
     return np.array([not feature.is_always_known for feature in declaration.features])
 
 
-def _coarse(rows: Floats) -> npt.NDArray[np.uint64]:
+def _coarse(rows: ModelRows) -> npt.NDArray[np.uint64]:
     """The rows with four digits: sums that were made in another order differ in their last bits and are the same rows."""
     single = np.where(np.isnan(rows), UNKNOWN, rows).astype(np.float32) + np.float32(0)  # and -0 is 0
     bits = single.view(np.uint32).astype(np.uint64)

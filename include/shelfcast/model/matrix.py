@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shelfcast.model.declaration import ModelDeclaration
-from shelfcast.model.features import Columns, Floats, assemble, baseline
+from shelfcast.model.features import Columns, Floats, ModelRows, assemble, baseline
 
 PIECE_ROWS = 32_768
 """Rows that are in memory a second time, on their way from a file to a matrix or from there to bins, some 20 MB."""
@@ -25,7 +25,7 @@ class Sample:
         expected: The baseline, length n, above 0.
     """
 
-    rows: Floats
+    rows: ModelRows
     target: Floats
     expected: Floats
 
@@ -46,7 +46,7 @@ class Sample:
     @classmethod
     def with_room_for(cls, rows: int, declaration: ModelDeclaration) -> "Sample":
         """A sample whose numbers are still to be written, column by column in memory."""
-        matrix = np.empty((len(declaration.feature_names), rows)).T
+        matrix = np.empty((len(declaration.feature_names), rows), dtype=np.float32).T
         return cls(rows=matrix, target=np.empty(rows), expected=np.empty(rows))
 
     def reference(self) -> "Sample":

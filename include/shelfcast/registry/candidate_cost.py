@@ -57,7 +57,7 @@ def _measured(model: Path) -> float | None:
 def microseconds_per_row(text: str) -> float:
     """Processor time of a prediction, of random rows; may end the process: call `measure` instead."""
     booster = Booster(text)
-    rows = np.random.default_rng(1).normal(size=(ROWS, booster.columns))
+    rows = np.random.default_rng(1).normal(size=(ROWS, booster.columns)).astype(np.float32)
 
     def once() -> float:
         begun = time.process_time()

@@ -11,7 +11,7 @@ import pandas as pd
 
 from shelfcast.model.booster import feature_names
 from shelfcast.model.declaration import ModelDeclaration
-from shelfcast.model.features import Floats, assemble
+from shelfcast.model.features import Floats, ModelRows, assemble
 from shelfcast.training.frame import columns_of
 
 MOST_ROWS = 1_000
@@ -30,7 +30,7 @@ class Explanation:
     """
 
     features: tuple[str, ...]
-    rows: Floats
+    rows: ModelRows
     contributions: Floats
     expected: float
 
@@ -87,7 +87,7 @@ def gains(model_text: str) -> "pd.Series[float]":
     return shares.sort_values(ascending=False, kind="stable")
 
 
-def _rank_correlation(value: Floats, contribution: Floats) -> float:
+def _rank_correlation(value: ModelRows, contribution: Floats) -> float:
     """Spearman's; 0 where one of them never changes."""
     known = ~np.isnan(value)
     if not known.any() or np.ptp(value[known]) == 0 or np.ptp(contribution[known]) == 0:

@@ -10,7 +10,7 @@ import pandas as pd
 from shelfcast.errors import NothingToDo, TrainingError
 from shelfcast.model.baselines import simple_forecasts
 from shelfcast.model.declaration import QUANTILE_NAMES, ModelDeclaration
-from shelfcast.model.features import Floats
+from shelfcast.model.features import ModelRows
 from shelfcast.model.fitted_model import FittedModel
 from shelfcast.model.matrix import Sample
 from shelfcast.model.segments import AS_OF_DEMAND
@@ -115,7 +115,7 @@ def _forecast(part: pd.DataFrame, model: FittedModel, num_threads: int) -> pd.Da
     return found.astype(dict.fromkeys(("mean", *named, *simple), "float32"))
 
 
-def _stacked(parts: list[Floats]) -> Floats:
+def _stacked(parts: list[ModelRows]) -> ModelRows:
     """The parts in one array; each is given up when it is in, so that the frame is never held twice."""
     whole = np.empty((sum(map(len, parts)), parts[0].shape[1]), dtype=parts[0].dtype)
     end = len(whole)
