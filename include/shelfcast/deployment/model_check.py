@@ -1,6 +1,6 @@
 """Tries a model's text in a process of its own.
 
-LightGBM ends the whole process (SIGABRT) when it parses a text that is cut or damaged. So the first process that ever
+LightGBM ends the whole process (SIGABRT, SIGSEGV) when it parses a text that is cut or damaged. So the first process that ever
 parses a text is one that may be lost: `python -P -m shelfcast.deployment.model_check FEATURES < model.txt`.
 """
 
