@@ -182,7 +182,7 @@ def test_a_trial_says_what_became_of_the_process(parts, monkeypatch):
     with pytest.raises(BundleError, match="its header says otherwise"):
         model_check.check("model.txt", text, features=features + 1)
     cut = text[: len(text) // 3] + model_check.END_OF_TREES.encode()
-    with pytest.raises(BundleError, match="ended the process that parsed it with SIG(ABRT|SEGV)"):
+    with pytest.raises(BundleError, match=r"ended the process that parsed it with SIG(ABRT|SEGV)"):
         model_check.check("model.txt", cut, features=features)
     monkeypatch.setattr(model_check, "LIMIT_SECONDS", 0.01)
     with pytest.raises(BundleError, match=r"not parse it within 0\.01 s"):
