@@ -19,7 +19,7 @@ from shelfcast.model.candidate import FOLDER, Candidate
 from shelfcast.serving.app import create_app
 from shelfcast.serving.releases import Releases
 from shelfcast.training import training_job
-from shelfcast.training.frame import FrozenFrame
+from shelfcast.training.frame import FrozenFrame, verify
 from shelfcast_local.year.stand_ins import Registry, Store, TaskInstance
 from shelfcast_provider.registry.gate_operator import GateOperator
 from shelfcast_provider.training.freeze_frame_operator import FreezeFrameOperator
@@ -131,7 +131,8 @@ def context(declared):
 def test_a_third_model_goes_from_the_cold_store_to_an_answer(declared, store, registry, tmp_path, monkeypatch):
     monkeypatch.setenv("SHELFCAST_ARTIFACTS", str(tmp_path / "artifacts"))
     frozen = FreezeFrameOperator(task_id="freeze", model="visit_units").execute(context(declared))
-    frame = FrozenFrame(tmp_path / "artifacts" / "training" / "visit_units" / "manual", declared)
+    folder = tmp_path / "artifacts" / "training" / "visit_units" / "manual"
+    frame = FrozenFrame(folder, verify(folder), declared)
     assert frozen["rows"] == len(frame.target) == 4000
     candidate = tmp_path / FOLDER
     training_job.train(frame, None, FitsHere(frame), candidate)

@@ -16,7 +16,7 @@ from typing import Any
 
 from shelfcast.errors import BundleError, first_offenders
 from shelfcast.model import candidate
-from shelfcast.model.candidate import RELEASED, TrainingRecord
+from shelfcast.model.candidate import RELEASED, Candidate, TrainingRecord
 from shelfcast.model.fitted_model import FittedModel
 
 MANIFEST = "manifest.json"
@@ -37,7 +37,7 @@ class Bundle:
     release_id: str
     model: FittedModel
     record: TrainingRecord
-    metrics: dict[str, Any]
+    metrics: Mapping[str, Any]
 
 
 def load(folder: Path) -> Bundle:
@@ -88,12 +88,8 @@ def _manifest(folder: Path) -> dict[str, str]:
 
 def checked(contents: Mapping[str, bytes], release_id: str, where: str) -> Bundle:
     """The bundle, when its parts belong together."""
-    return Bundle(
-        release_id=release_id,
-        model=candidate.fitted_model_of(contents, where),
-        record=candidate.record_of(contents, where),
-        metrics=candidate.metrics_of(contents, where),
-    )
+    made = Candidate.of(contents, where)
+    return Bundle(release_id=release_id, model=made.model, record=made.record, metrics=made.metrics)
 
 
 def digests_of(contents: Mapping[str, bytes]) -> dict[str, str]:

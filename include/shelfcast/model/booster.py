@@ -5,7 +5,6 @@ megabytes, none of which a prediction needs. It is used where models are fitted 
 """
 
 import ctypes
-import os
 import re
 from functools import cache
 from importlib.util import find_spec
@@ -21,9 +20,6 @@ LIBRARIES = ("lib/lib_lightgbm.so", "lib/lib_lightgbm.dylib")
 DATA_TYPES = {np.dtype(np.float32): 0, np.dtype(np.float64): 1}
 VALUE, RAW_SCORE = 0, 1
 """Of the C interface: `C_API_DTYPE_*` and `C_API_PREDICT_NORMAL`, `C_API_PREDICT_RAW_SCORE`."""
-
-# as in lightgbm_fit: whichever loads the library first
-os.environ.setdefault("GOMP_SPINCOUNT", "3000")
 
 
 class Booster:

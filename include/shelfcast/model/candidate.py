@@ -10,7 +10,7 @@ tell. A release is made of the parts in `RELEASED` (see `shelfcast.deployment.bu
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from enum import StrEnum
 from pathlib import Path
@@ -123,13 +123,16 @@ class Candidate:
         Raises:
             BundleError: A part is missing or damaged, or the parts do not belong together.
         """
-        contents = contents_of(folder)
         trials = json.loads((folder / TRIALS).read_text()) if (folder / TRIALS).exists() else []
+        return replace(cls.of(contents_of(folder), folder.name), trials=trials)
+
+    @classmethod
+    def of(cls, contents: Mapping[str, bytes], where: str) -> "Candidate":
+        """The candidate of some parts, when they belong together; raises as `read` does, and names the folder (`where`)."""
         return cls(
-            model=fitted_model_of(contents, folder.name),
-            record=record_of(contents, folder.name),
-            metrics=metrics_of(contents, folder.name),
-            trials=trials,
+            model=_fitted_model(contents, where),
+            record=record_of(contents, where),
+            metrics=metrics_of(contents, where),
         )
 
     def write(self, folder: Path, *, fold_forecasts: Table, since_champion: Table | None = None) -> None:
@@ -195,13 +198,22 @@ def metrics_of(contents: Mapping[str, bytes], where: str) -> dict[str, Any]:
     return json_object(contents[METRICS], METRICS, where)
 
 
-def fitted_model_of(contents: Mapping[str, bytes], where: str) -> FittedModel:
-    """The model, when its parts belong together.
+def declaration_of(contents: Mapping[str, bytes], where: str, *, model: str) -> ModelDeclaration:
+    """The model of that name, as it was declared when it was trained.
 
     Raises:
-        BundleError: Names the folder (`where`), the part and what is wrong.
+        BundleError: Names the folder (`where`) and what is wrong.
     """
-    declaration = _declaration(contents, where)
+    try:
+        return declarations.parse(contents[DECLARATION].decode(), DECLARATION, name=model, older=True)
+    except ConfigurationError as error:
+        raise BundleError(f"{where} mixes parts of two models: {error} Build it again.") from error
+    except ValueError as error:
+        raise BundleError(f"{DECLARATION} of {where} cannot be read ({error}). Build it again.") from error
+
+
+def _fitted_model(contents: Mapping[str, bytes], where: str) -> FittedModel:
+    declaration = declaration_of(contents, where, model=record_of(contents, where).model)
     mean_text, difficulty_text = (_text(contents[name], name, where) for name in MODELS)
     if {feature_names(mean_text), feature_names(difficulty_text)} != {declaration.feature_names}:
         raise BundleError(
@@ -224,16 +236,6 @@ def json_object(content: bytes, name: str, where: str) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise BundleError(f"{name} of {where} is {found!r:.80}, not an object. Build the release again.")
     return found
-
-
-def _declaration(contents: Mapping[str, bytes], where: str) -> ModelDeclaration:
-    model = record_of(contents, where).model
-    try:
-        return declarations.parse(contents[DECLARATION].decode(), DECLARATION, name=model, older=True)
-    except ConfigurationError as error:
-        raise BundleError(f"{where} mixes parts of two models: {error} Build it again.") from error
-    except ValueError as error:
-        raise BundleError(f"{DECLARATION} of {where} cannot be read ({error}). Build it again.") from error
 
 
 def _calibration(contents: Mapping[str, bytes], where: str, declaration: ModelDeclaration) -> Calibration:

@@ -53,8 +53,13 @@ def assemble(columns: Columns, declaration: ModelDeclaration) -> ModelRows:
         Matrix of shape (n, features), column by column in memory, as the columns come and as bins are cut. In single
         precision, as the hot store has its numbers: sums that were made in another order are the same rows (ADR 14).
     """
+    return assemble_with_baseline(columns, declaration)[0]
+
+
+def assemble_with_baseline(columns: Columns, declaration: ModelDeclaration) -> tuple[ModelRows, Floats]:
+    """The model's rows (see `assemble`) and their `baseline`, which is part of them."""
     expected = baseline(columns, declaration)
-    return _known(np.stack([_value(feature, columns, expected) for feature in declaration.features])).T
+    return _known(np.stack([_value(feature, columns, expected) for feature in declaration.features])).T, expected
 
 
 def baseline(columns: Columns, declaration: ModelDeclaration) -> Floats:

@@ -9,7 +9,7 @@ import numpy as np
 from shelfcast.model.booster import Booster
 from shelfcast.model.calibration import Calibration
 from shelfcast.model.declaration import ModelDeclaration
-from shelfcast.model.features import Columns, Floats, ModelRows, assemble, baseline
+from shelfcast.model.features import Columns, Floats, ModelRows, assemble_with_baseline
 
 SMALLEST_DIFFICULTY, LARGEST_DIFFICULTY = 0.1, 10.0
 """Of a row, in units of the usual one."""
@@ -50,7 +50,7 @@ class FittedModel:
             columns: As `features.assemble` takes them.
             num_threads: Of LightGBM, 1 or more.
         """
-        rows, expected = assemble(columns, self.declaration), baseline(columns, self.declaration)
+        rows, expected = assemble_with_baseline(columns, self.declaration)
         mean = mean_of(self._mean, rows, expected, self.declaration, num_threads=num_threads)
         if "is_open" in columns:
             mean[columns["is_open"] == 0] = 0.0

@@ -12,11 +12,11 @@ that is given away. With gaps, each split learns which way the absent go. See
 `docs/decisions/0011-absent-means-the-same-in-training-and-serving.md`.
 """
 
-import os
 import re
 from collections.abc import Callable
 from typing import Any
 
+import lightgbm
 import numpy as np
 import numpy.typing as npt
 
@@ -24,13 +24,6 @@ from shelfcast.errors import TrainingError
 from shelfcast.model.declaration import ModelDeclaration
 from shelfcast.model.features import LARGEST_NUMBER, Floats, ModelRows
 from shelfcast.model.matrix import PIECE_ROWS, Sample
-
-# LightGBM's threads wait for each other thousands of times a second. To sleep each time (OMP_WAIT_POLICY=PASSIVE) takes
-# longer than the wait, to spin until the other is there (the default) never ends where more wants to run than there are
-# cores; GNU's OpenMP reads this when it is loaded, with LightGBM
-os.environ.setdefault("GOMP_SPINCOUNT", "3000")
-
-import lightgbm
 
 SMALLEST_NUMBER = 1e-35
 """What is nearer to zero LightGBM takes for zero, and does not look at when it cuts bins."""

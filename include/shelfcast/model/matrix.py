@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shelfcast.model.declaration import ModelDeclaration
-from shelfcast.model.features import Columns, Floats, ModelRows, assemble, baseline
+from shelfcast.model.features import Columns, Floats, ModelRows, assemble_with_baseline
 
 PIECE_ROWS = 32_768
 """Rows that are in memory a second time, on their way from a file to a matrix or from there to bins, some 20 MB."""
@@ -33,10 +33,11 @@ class Sample:
     def of(cls, columns: Columns, declaration: ModelDeclaration) -> "Sample":
         """Assembles the rows of a training frame."""
         target = columns[declaration.target].astype(float)
+        rows, expected = assemble_with_baseline(columns, declaration)
         return cls(
-            rows=assemble(columns, declaration),
+            rows=rows,
             target=np.maximum(target, 0) if declaration.kind == "forecast" else target,
-            expected=baseline(columns, declaration),
+            expected=expected,
         )
 
     def part(self, chosen: npt.NDArray[np.generic] | slice) -> "Sample":

@@ -19,6 +19,7 @@ import pandas as pd
 from scipy import stats
 
 from shelfcast.model.metrics import Floats
+from shelfcast.model.segments import DAYS_A_WEEK
 from shelfcast.training.frame import days_of
 
 DRAWS = 1000
@@ -32,7 +33,6 @@ FEWEST_BLOCKS = 4
 MOST_CLUSTERS = 2000
 """More are joined to that many: what is independent stays so, and the draws stay small."""
 
-DAYS_A_WEEK = 7
 
 Integers = npt.NDArray[np.int64]
 

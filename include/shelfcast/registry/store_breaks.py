@@ -13,7 +13,8 @@ import pandas as pd
 
 from shelfcast.model.declaration import GateRules
 from shelfcast.model.metrics import Floats
-from shelfcast.registry.panel_test import DAYS_A_WEEK, days_of_rows
+from shelfcast.model.segments import DAYS_A_WEEK
+from shelfcast.registry.panel_test import days_of_rows
 from shelfcast.training.evaluation import column
 
 LASTING_WEEKS = 3

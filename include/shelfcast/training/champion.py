@@ -11,9 +11,8 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from shelfcast.errors import BundleError, ConfigurationError, TrainingError
+from shelfcast.errors import BundleError, TrainingError
 from shelfcast.model import candidate
-from shelfcast.model import declaration as declarations
 from shelfcast.model.booster import feature_names
 from shelfcast.model.candidate import Question, TrainingRecord
 from shelfcast.model.declaration import ModelDeclaration
@@ -84,16 +83,13 @@ def champion_of(releases: Path | None, model: str) -> Champion | None:
     folder = releases / str(current)
     try:
         parts = candidate.contents_of(folder, candidate.CHAMPION)
-        declared = declarations.parse(
-            parts[candidate.DECLARATION].decode(), candidate.DECLARATION, name=model, older=True
-        )
         return Champion(
             release_id=str(current),
-            declaration=declared,
+            declaration=candidate.declaration_of(parts, folder.name, model=model),
             features=feature_names(parts[candidate.MEAN].decode()),
             record=candidate.record_of(parts, folder.name),
         )
-    except (BundleError, ConfigurationError, ValueError) as error:
+    except (BundleError, ValueError) as error:
         raise TrainingError(
             f"{current} serves, and its bundle cannot be read ({error}): a candidate could not be compared with it. Build "
             "that release again, or point at another one."

@@ -21,7 +21,7 @@ from shelfcast.model.lightgbm_fit import parameters, train
 from shelfcast.model.matrix import Sample, reference_step
 from shelfcast.training.fit_cache import FitCache, what_decides
 from shelfcast.training.folds import Fold, fold_at
-from shelfcast.training.frame import FRAME, MANIFEST, FrozenFrame
+from shelfcast.training.frame import FRAME, MANIFEST, FrozenFrame, verify
 from shelfcast.training.places import local_copy
 from shelfcast.training.worker_layout import WorkerLayout
 
@@ -143,7 +143,7 @@ def _share(
 
     `None` for the latter where the worker has all rows.
     """
-    frame = FrozenFrame(folder, declaration)
+    frame = FrozenFrame(folder, verify(folder), declaration)
     chosen = frame.is_countable
     if origin is not None:
         chosen = chosen & fold_at(frame.deciding, declaration, frame.manifest, origin).train

@@ -66,7 +66,8 @@ class FrozenFrame:
     """A frozen frame that was verified; no more of it is in memory than is asked for.
 
     Args:
-        folder: Holds the frame and its manifest.
+        folder: Holds the frame.
+        manifest: Its manifest, by which it was verified (see `verify`).
         declaration: The model.
 
     Attributes:
@@ -75,13 +76,10 @@ class FrozenFrame:
         target: What the model is to predict, length n.
         moments: Of each row, the day (or moment) that it is about.
         is_countable: Whether it says anything about demand.
-
-    Raises:
-        FrameChanged: The file is not the one that was frozen.
     """
 
-    def __init__(self, folder: Path, declaration: ModelDeclaration) -> None:
-        self.manifest, self._path, self._declaration = verify(folder), folder / FRAME, declaration
+    def __init__(self, folder: Path, manifest: FrameManifest, declaration: ModelDeclaration) -> None:
+        self.manifest, self._path, self._declaration = manifest, folder / FRAME, declaration
         names = [name for name in self.manifest.columns if name in DECIDING]
         self.deciding = pq.read_table(self._path, columns=names).to_pandas(date_as_object=False)
         self.target = pq.read_table(self._path, columns=[declaration.target]).column(0).to_numpy().astype(float)
@@ -90,29 +88,35 @@ class FrozenFrame:
 
     def parts(self, *places: Places) -> list[Sample]:
         """The rows at some places, which ascend from 0, as the model takes them; a sample for each."""
-        samples, start = [Sample.with_room_for(len(chosen), self._declaration) for chosen in places], 0
-        for batch in self._batches():
+        samples = [Sample.with_room_for(len(chosen), self._declaration) for chosen in places]
+        for batch, start in self._batches():
             columns = {name: batch.column(name).to_numpy(zero_copy_only=False) for name in batch.schema.names}
             for sample, chosen in zip(samples, places, strict=True):
-                own = slice(*np.searchsorted(chosen, (start, start + len(batch))))
+                own = _within(chosen, start, len(batch))
                 wanted = chosen[own] - start
                 part = Sample.of({name: values[wanted] for name, values in columns.items()}, self._declaration)
                 sample.rows[own], sample.target[own], sample.expected[own] = part.rows, part.target, part.expected
-            start += len(batch)
         return samples
 
-    def rows(self, places: Places) -> pd.DataFrame:
-        """The rows at some places, which ascend from 0, as they were frozen."""
-        found, start = [], 0
-        for batch in self._batches():
-            own = slice(*np.searchsorted(places, (start, start + len(batch))))
-            found.append(batch.take(pa.array(places[own] - start)))
-            start += len(batch)
-        rows: pd.DataFrame = pa.Table.from_batches(found).to_pandas()
-        return rows
+    def rows(self, *places: Places) -> list[pd.DataFrame]:
+        """The rows at some places, which ascend from 0, as they were frozen; a table for each."""
+        found: list[list[pa.RecordBatch]] = [[] for _ in places]
+        for batch, start in self._batches():
+            for tables, chosen in zip(found, places, strict=True):
+                tables.append(batch.take(pa.array(chosen[_within(chosen, start, len(batch))] - start)))
+        return [pa.Table.from_batches(tables).to_pandas() for tables in found]
 
-    def _batches(self) -> "Iterator[pa.RecordBatch]":
-        yield from pq.ParquetFile(self._path).iter_batches(batch_size=PIECE_ROWS)
+    def _batches(self) -> "Iterator[tuple[pa.RecordBatch, int]]":
+        """The frame piece by piece, each with the place of its first row."""
+        start = 0
+        for batch in pq.ParquetFile(self._path).iter_batches(batch_size=PIECE_ROWS):
+            yield batch, start
+            start += len(batch)
+
+
+def _within(places: Places, start: int, rows: int) -> slice:
+    """Which of some places, which ascend, lie among so many rows."""
+    return slice(*np.searchsorted(places, (start, start + rows)))
 
 
 def freeze(

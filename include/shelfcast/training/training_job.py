@@ -9,6 +9,7 @@ driver too, and never those before it.
 """
 
 import argparse
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import date
 from pathlib import Path
@@ -75,7 +76,8 @@ def run(
 ) -> None:
     """Trains on the frozen frame in `place` and writes the candidate's files to `out`."""
     with local_copy(place, FRAME_FILES) as folder:
-        frame = FrozenFrame(folder, declarations.load(verify(folder).model))
+        manifest = verify(folder)
+        frame = FrozenFrame(folder, manifest, declarations.load(manifest.model))
         with local_copy(releases) if releases else nullcontext() as releases_folder:
             champion = champion_of(releases_folder, frame.manifest.model)
         fits = Fits(context=context, place=place, frame_digest=frame.manifest.digest, layout=layout, seed=seed)
@@ -101,8 +103,7 @@ def train(frame: FrozenFrame, champion: Champion | None, fits: Fits, out: Path) 
     how = {"seed": fits.seed, "num_threads": fits.layout.num_threads}
     folds = folds_of(frame.deciding, declaration, manifest)
     trained = train_by_folds(frame, declaration, folds, fits.text_of, progress=printed, **how)
-    measured = [_measured(frame, fold, declaration, number, fits, matter) for number, fold in enumerate(trained.folds)]
-    rows = pd.concat(measured, ignore_index=True)
+    rows = _measured(frame, trained.folds, declaration, fits, matter)
     candidate = Candidate(
         model=trained.model,
         record=TrainingRecord(
@@ -143,17 +144,19 @@ def searched(frame: FrozenFrame, declared: ModelDeclaration, fits: Fits) -> tupl
 
 
 def _measured(
-    frame: FrozenFrame, forecast: FoldForecast, declaration: ModelDeclaration, number: int, fits: Fits, matter: Matter
+    frame: FrozenFrame, folds: Sequence[FoldForecast], declaration: ModelDeclaration, fits: Fits, matter: Matter
 ) -> pd.DataFrame:
-    """A fold's forecasts beside what happened, what simple methods said, and what the champion's recipe says."""
-    rows = frame.rows(forecast.places)
-    champion = None
-    if matter.champion and matter.is_refitted:
-        champion = _mean(rows, matter.champion.declaration, forecast.fold, fits)
-    learned = _learned(frame, forecast, declaration, fits.seed)
-    return fold_rows(
-        rows, forecast.mean, champion, declaration, number, difficulty=forecast.difficulty, learned=learned
-    )
+    """The folds' forecasts beside what happened, what simple methods said, and what the champion's recipe says."""
+    found = []
+    for number, (made, rows) in enumerate(zip(folds, frame.rows(*(made.places for made in folds)), strict=True)):
+        champion = None
+        if matter.champion and matter.is_refitted:
+            champion = _mean(rows, matter.champion.declaration, made.fold, fits)
+        learned = _learned(frame, made, declaration, fits.seed)
+        found.append(
+            fold_rows(rows, made.mean, champion, declaration, number, difficulty=made.difficulty, learned=learned)
+        )
+    return pd.concat(found, ignore_index=True)
 
 
 def _mean(rows: pd.DataFrame, declaration: ModelDeclaration, fold: Fold, fits: Fits) -> Floats:
@@ -171,11 +174,15 @@ def _since_champion(
     """
     if champion is None or declaration.kind == "regression":
         return None
-    parts = []
-    for number, fold in enumerate(folds_since(frame.deciding, frame.manifest, champion.cutoff)):
-        rows = frame.rows(np.flatnonzero(fold.test & frame.is_countable))
-        parts.append(forecast_rows(rows, declaration, number, mean=_mean(rows, declaration, fold, fits)))
-    return pd.concat(parts, ignore_index=True) if parts else None
+    folds = folds_since(frame.deciding, frame.manifest, champion.cutoff)
+    if not folds:
+        return None
+    tables = frame.rows(*(np.flatnonzero(fold.test & frame.is_countable) for fold in folds))
+    parts = [
+        forecast_rows(rows, declaration, number, mean=_mean(rows, declaration, fold, fits))
+        for number, (fold, rows) in enumerate(zip(folds, tables, strict=True))
+    ]
+    return pd.concat(parts, ignore_index=True)
 
 
 def _learned(frame: FrozenFrame, forecast: FoldForecast, declaration: ModelDeclaration, seed: int) -> dict[str, Floats]:

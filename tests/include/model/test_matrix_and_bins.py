@@ -10,7 +10,7 @@ import pytest
 from shelfcast.model.lightgbm_fit import SharedBins, native_text, train
 from shelfcast.model.matrix import Sample
 from shelfcast.training import frame as frames
-from shelfcast.training.frame import FRAME, FrozenFrame, columns_of, freeze
+from shelfcast.training.frame import FRAME, FrozenFrame, columns_of, freeze, verify
 
 
 @pytest.mark.parametrize("model", ["demand", "order_value"])
@@ -22,16 +22,15 @@ def test_rows_read_piece_by_piece_are_those_of_the_frame(model, request, frame, 
     )
     monkeypatch.setattr(frames, "PIECE_ROWS", 64)
     halves, few, none = np.arange(1, 1000, 2), np.array([0, 63, 64, 999]), np.array([], dtype=np.intp)
-    frozen = FrozenFrame(tmp_path, declaration)
-    read = frozen.parts(halves, few, none)
-    for places, found in zip((halves, few, none), read, strict=True):
+    frozen = FrozenFrame(tmp_path, verify(tmp_path), declaration)
+    read, kept = frozen.parts(halves, few, none), frozen.rows(halves, few, none)
+    for places, found, table in zip((halves, few, none), read, kept, strict=True):
         expected = Sample.of(columns_of(rows.iloc[places]), declaration)
         np.testing.assert_array_equal(found.rows, expected.rows)
         np.testing.assert_array_equal(found.target, expected.target)
         np.testing.assert_array_equal(found.expected, expected.expected)
-        pd.testing.assert_frame_equal(
-            frozen.rows(places), pd.read_parquet(tmp_path / FRAME).iloc[places].reset_index(drop=True)
-        )
+        whole = pd.read_parquet(tmp_path / FRAME)
+        pd.testing.assert_frame_equal(table, whole.iloc[places].reset_index(drop=True))
 
 
 def some_orders(number):

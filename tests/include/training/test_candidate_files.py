@@ -24,8 +24,8 @@ def frozen(demand, tmp_path, monkeypatch):
 
     def made(frame, *, cutoff=date(2024, 6, 30), **about):
         folder = tmp_path / str(len(list(tmp_path.iterdir())))
-        freeze(frame, folder, cutoff=cutoff, **ABOUT | about)
-        return FrozenFrame(folder, demand)
+        manifest = freeze(frame, folder, cutoff=cutoff, **ABOUT | about)
+        return FrozenFrame(folder, manifest, demand)
 
     return made
 
