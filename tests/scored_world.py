@@ -11,6 +11,7 @@ from shelfcast.cold_store import feature_views
 from shelfcast.cold_store.duckdb_store import DuckDBStore
 from shelfcast.deployment import bundle
 from shelfcast.model.calibration import calibrate
+from shelfcast.model.candidate import TrainingRecord
 from shelfcast.model.declaration import MODELS_FOLDER, load
 
 TODAY = date(2025, 7, 10)
@@ -22,6 +23,7 @@ PROMISED = {
     "wape": 0.79, "bias": 0.09, "coverage_90": 0.9,
     "by_horizon_day": {str(day): NEXT_DAY if day == 1 else LATER for day in range(1, 29)},
 }  # fmt: skip
+RECORD = TrainingRecord(model="demand", cutoff=date(2025, 6, 29))
 CLOSURES = (
     "store_id VARCHAR, closed_on DATE, op VARCHAR, position_ordinal BIGINT, generation BIGINT, known_at TIMESTAMP"
 )
@@ -36,15 +38,14 @@ def parts_of(promised):
         "spread.txt": f"tree\nfeature_names={' '.join(declaration.feature_names)}\n",
         "calibration.json": calibration.to_json(),
         "declaration.yaml": (MODELS_FOLDER / "demand.yaml").read_text(),
-        "training.json": json.dumps({"model": "demand", "cutoff": "2025-06-29"}),
+        "training.json": RECORD.model_dump_json(),
         "metrics.json": json.dumps(promised),
     }
 
 
 def manifest_of(parts):
     digests = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in parts.items()}
-    release_id = bundle.release_id_of(json.loads(parts["training.json"]), digests)
-    return {"release_id": release_id, "parts": digests}
+    return {"release_id": bundle.release_id_of(RECORD, digests), "parts": digests}
 
 
 RELEASE = manifest_of(parts_of(PROMISED))["release_id"]

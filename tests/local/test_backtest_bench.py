@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 from rich.console import Console
 from rich.progress import Progress
-from shelfcast.training.backtest_steps import STEPS
 from typer.testing import CliRunner
 
 from shelfcast.training.backtest import run as backtest
+from shelfcast.training.backtest.run import STEPS
 from shelfcast_local import backtest_command, bench_backtest
 from shelfcast_local.backtest_command import StepsShown
 from shelfcast_local.bench_backtest import Cost, Meter
@@ -107,7 +107,7 @@ def test_segments_are_summed_up_over_the_cutoffs(tmp_path):
     plan = backtest.plan("demand", "2023-05-02,2023-05-09", 14, baselines=False)
     found = backtest_command.run(tmp_path, tmp_path / "out.parquet", plan, console=console).scores
     shown = console.export_text().partition("Mean over the cutoffs")[2]
-    for segment in ("all", "week 2", "no promotion"):
+    for segment in ("all", "week 2 ahead", "without promotion"):
         (line,) = [line for line in shown.splitlines() if line.strip().startswith(f"{segment} ")]
         assert f"{found.loc[found['segment'] == segment, 'wape'].mean():.2%}" in line
         assert line.strip().endswith(f"{found.loc[found['segment'] == segment, 'ratio'].mean():.3f}")
