@@ -32,7 +32,7 @@ from typing import Any
 
 from airflow.sdk import DAG, Asset, AssetOrTimeSchedule, AssetWatcher, CronTriggerTimetable, Param, task
 
-from shelfcast.ingestion.batch import landing_arguments
+from shelfcast.ingestion.spark_job import landing_job
 from shelfcast.settings import Settings
 from shelfcast_provider.assets import SALES_CHANGES
 from shelfcast_provider.cold_store.announcement import announce_in_order, due_dates
@@ -42,7 +42,7 @@ from shelfcast_provider.ingestion.check_batch_operator import CheckBatchOperator
 from shelfcast_provider.ingestion.drain_operator import DrainChangeLogOperator
 from shelfcast_provider.schedules import COLD_STORE_WRITERS, dag_settings
 from shelfcast_provider.sources.business_day_trigger import BusinessDayClosedTrigger
-from shelfcast_provider.spark_job_operator import SparkJobOperator
+from shelfcast_provider.spark.spark_job_operator import SparkJobOperator
 
 SETTINGS = Settings.from_environment()
 DAY_CLOSED = Asset("shop_day_closed", watchers=[AssetWatcher(name="day_closed", trigger=BusinessDayClosedTrigger())])
@@ -67,9 +67,8 @@ with DAG(
     drain = DrainChangeLogOperator(task_id="drain", loaded=loaded.output, take_snapshot="{{ params.take_snapshot }}")
     land = SparkJobOperator(
         task_id="land",
-        job="ingestion/landing_job",
-        arguments=landing_arguments(
-            landing=SETTINGS.landing,
+        job=landing_job(
+            landing=str(SETTINGS.landing),
             generation="{{ ti.xcom_pull('drain').generation }}",
             after_drain="{{ ti.xcom_pull('drain').after_drain }}",
             batch_id=BATCH_ID,

@@ -22,12 +22,12 @@ edited; remove it and clear the run. `train`: read the end of its log; *too few 
 
 from airflow.sdk import DAG, CronTriggerTimetable, Param
 
-from shelfcast.model import candidate as candidate_parts
 from shelfcast.model import declaration
 from shelfcast.settings import Settings
+from shelfcast.training.spark_job import training_job
 from shelfcast_provider.assets import candidate
 from shelfcast_provider.schedules import COLD_STORE_WRITERS, dag_settings
-from shelfcast_provider.spark_job_operator import Exchange, SparkJobOperator
+from shelfcast_provider.spark.spark_job_operator import SparkJobOperator
 from shelfcast_provider.training.freeze_frame_operator import FreezeFrameOperator
 from shelfcast_provider.training.register_candidate_operator import RegisterCandidateOperator
 
@@ -70,25 +70,8 @@ for model in declaration.names():
         freeze = FreezeFrameOperator(task_id="freeze", model=model, pool=COLD_STORE_WRITERS)
         train = SparkJobOperator(
             task_id="train",
-            job="training/training_job",
-            arguments=[
-                "--frame",
-                FOLDER,
-                "--out",
-                f"{FOLDER}/{candidate_parts.FOLDER}",
-                "--releases",
-                str(RELEASES / model),
-            ],
+            job=training_job(frame=FOLDER, releases=str(RELEASES / model)),
             connection_id=SETTINGS.training_connection,
-            exchange=Exchange(
-                reads=(
-                    f"{FOLDER}/frame.*",
-                    f"{RELEASES / model}/current.json",
-                    *(f"{RELEASES / model}/*/{part}" for part in candidate_parts.CHAMPION),
-                ),
-                writes=f"{FOLDER}/{candidate_parts.FOLDER}",
-                last=candidate_parts.WRITTEN_LAST,
-            ),
         )
         register = RegisterCandidateOperator(task_id="register", model=model, folder=FOLDER, outlets=[candidate(model)])
 

@@ -1,27 +1,36 @@
-"""A frame to train on, an exchange on moto's S3, and the connection that says where on EMR; for the tests of both."""
+"""A training job with its artifacts on moto's S3, and the connection that says where on EMR; for the tests of both."""
 
 import json
 
 import boto3
 import pytest
+from s3_world import BUCKET
 
-from shelfcast_provider.spark_job_operator import Exchange, SparkJobOperator
+from shelfcast.spark_job import SparkJob
+from shelfcast.training.spark_job import training_job
+from shelfcast_provider.spark import spark_job_operator
+from shelfcast_provider.spark.spark_job_operator import SparkJobOperator
 
-BUCKET, PREFIX, REGION = "shelfcast-exchange", "staging", "eu-central-1"
-RUN = "training/demand/weekly"
-ROLE = "arn:aws:iam::123456789012:role/training"
-STEP_WAIT, JOB_RUN_WAIT = "shelfcast_provider.emr_step.wait", "airflow.providers.amazon.aws.operators.emr.wait"
+REGION, ROLE = "us-east-1", "arn:aws:iam::123456789012:role/training"
+FRAME = f"s3://{BUCKET}/artifacts/training/demand/weekly"
+JOB = training_job(frame=FRAME, releases=f"s3://{BUCKET}/artifacts/releases/demand")
+NAME = "shelfcast.adhoc_airflow.train.weekly"
 
 
-def make_bucket():
-    boto3.client("s3", REGION).create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
+class TaskStates(dict):
+    """Airflow's store of a task's states, which its tries share."""
+
+    def set(self, key, value):
+        self[key] = value
+
+    def delete(self, key):
+        self.pop(key, None)
 
 
 def connect(monkeypatch, *, connection_id="emr", **extras):
     extras = {
         "region_name": REGION,
         "entry_points": "s3://code/shelfcast/",
-        "exchange": f"s3://{BUCKET}/{PREFIX}/",
         "spark_submit_parameters": "--conf spark.executor.instances=2",
         **extras,
     }
@@ -29,58 +38,27 @@ def connect(monkeypatch, *, connection_id="emr", **extras):
     monkeypatch.setenv(f"AIRFLOW_CONN_{connection_id.upper()}", json.dumps(given))
 
 
-@pytest.fixture
-def artifacts(tmp_path, monkeypatch):
-    monkeypatch.setenv("SHELFCAST_ARTIFACTS", str(tmp_path))
-    for name in (f"{RUN}/frame.parquet", f"{RUN}/frame.json", f"{RUN}/plots/other.png", "releases/demand/3/model.txt"):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text(name)
-    return tmp_path
+def task(*, connection_id="emr", job: SparkJob = JOB, **given):
+    return SparkJobOperator(task_id="train", job=job, connection_id=connection_id, **given)
 
 
-@pytest.fixture
-def train(artifacts):
-    return task(artifacts)
+def context(states=None, *, run_id="weekly"):
+    return {"run_id": run_id, "task_state_store": TaskStates() if states is None else states}
 
 
-def task(artifacts, *, connection_id="emr", has_exchange=True):
-    folder = artifacts / RUN
-    exchange = Exchange(
-        reads=(
-            f"{folder}/frame.*",
-            f"{artifacts}/releases/demand/current.json",
-            f"{artifacts}/releases/demand/*/model.txt",
-        ),
-        writes=f"{folder}/candidate",
-        last="training.json",
-    )
-    return SparkJobOperator(
-        task_id="train",
-        job="training/training_job",
-        arguments=["--frame", str(folder), "--out", f"{folder}/candidate"],
-        connection_id=connection_id,
-        exchange=exchange if has_exchange else None,
-    )
+def write_candidate(*names):
+    for name in names or ("training.json",):
+        key = f"artifacts/training/demand/weekly/candidate/{name}"
+        boto3.client("s3", REGION).put_object(Bucket=BUCKET, Key=key, Body=b"{}")
 
 
-def candidate_in_bucket(*names):
-    for name in names:
-        boto3.client("s3", REGION).put_object(
-            Bucket=BUCKET, Key=f"{PREFIX}/{RUN}/candidate/{name}", Body=f"trained {name}".encode()
-        )
+def killed(operator, given):
+    """A task whose worker is gone while its job runs: nobody waits, nobody cancels."""
 
-
-def keys():
-    return {item["Key"] for item in boto3.client("s3", REGION).list_objects_v2(Bucket=BUCKET).get("Contents", [])}
-
-
-def killed(operator, *, waits=JOB_RUN_WAIT):
-    """A task whose worker is gone the moment that its job runs: nobody waits, nobody cancels."""
-
-    def gone(*_, **__):
+    def gone(*_):
         raise SystemExit
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(waits, gone)
+        patched.setattr(spark_job_operator.SparkJobOperator, "poll_until_complete", gone)
         with pytest.raises(SystemExit):
-            operator.execute({"run_id": "weekly"})
+            operator.execute(given)

@@ -3,6 +3,9 @@
 import boto3
 import pytest
 from moto.server import ThreadedMotoServer
+from s3fs import S3FileSystem
+
+from shelfcast import storage
 
 BUCKET = "shelfcast"
 
@@ -16,8 +19,18 @@ def bucket(monkeypatch):
     given = {"AWS_ENDPOINT_URL": f"http://{host}:{port}", "AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret"}
     for name, value in {**given, "AWS_DEFAULT_REGION": "us-east-1", "NO_PROXY": "127.0.0.1"}.items():
         monkeypatch.setenv(name, value)
+    S3FileSystem.clear_instance_cache()  # those of another test know another server
     made = boto3.resource("s3").Bucket(BUCKET)
     made.create()
     yield made
     made.objects.delete()
     server.stop()
+
+
+@pytest.fixture(params=["disk", "bucket"])
+def root(request, tmp_path):
+    """A location to read and write at, on a disk and in a bucket."""
+    if request.param == "disk":
+        return storage.location(str(tmp_path))
+    request.getfixturevalue("bucket")
+    return storage.location(f"s3://{BUCKET}/artifacts")

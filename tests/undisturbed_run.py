@@ -17,8 +17,8 @@ from shelfcast.cold_store import feature_views, load_batch
 from shelfcast.cold_store.duckdb_store import DuckDBStore
 from shelfcast.deployment import bundle
 from shelfcast.hot_store.generation import checksum
-from shelfcast.ingestion.batch import landing_arguments
 from shelfcast.ingestion.change_files import ChangeFolder
+from shelfcast.ingestion.spark_job import landing_job
 from shelfcast.model import declaration as declarations
 from shelfcast.serving.predictor import Predictor
 from shelfcast.serving.vintage import forecast_all
@@ -103,15 +103,18 @@ class UndisturbedRun:
 
 def land(landing, export, environment, *, generation):
     """Runs the landing job as the Spark operator does."""
-    from shelfcast_provider.spark_job_operator import DELTA, LAPTOP
+    from shelfcast_provider.spark.spark_submit import DELTA, LAPTOP
 
     conf = {**LAPTOP, **DELTA, "spark.driver.memory": "1g", "spark.jars": environment["SHELFCAST_SPARK_JARS"]}
     options = [part for name, value in conf.items() for part in ("--conf", f"{name}={value}")]
     job = Path(shelfcast.__file__).parent / "ingestion" / "landing_job.py"
-    told = landing_arguments(
+    told = landing_job(
         landing=str(landing), generation=str(generation), after_drain="0", batch_id=export.name, export=str(export)
     )
-    run([Path(sys.executable).parent / "spark-submit", "--master", "local[2]", *options, job, *told], environment)
+    run(
+        [Path(sys.executable).parent / "spark-submit", "--master", "local[2]", *options, job, *told.arguments],
+        environment,
+    )
 
 
 def run(command, environment):

@@ -1,7 +1,7 @@
 """`python -m forecaster`: serves forecasts until SIGTERM; settings come from the environment.
 
 SHELFCAST_HOT_STORE_URL          address of Redis, with password
-SHELFCAST_RELEASES               folder of the releases
+SHELFCAST_RELEASES               folder of the releases, or `s3://bucket/prefix`
 SHELFCAST_FORECASTER_TOKEN       bearer token, 16 characters or more
 SHELFCAST_FORECASTER_HOST, _PORT where to listen
 SHELFCAST_STALE_AFTER_DAYS       oldest age, in days, of what is known of a series or customer that is still served, or
@@ -11,12 +11,13 @@ SHELFCAST_STALE_AFTER_DAYS       oldest age, in days, of what is known of a seri
 import os
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
-from pathlib import Path
 
 import uvicorn
 from fastapi import FastAPI
 
 from forecaster.redis_reader import RedisReader
+from shelfcast import storage
+from shelfcast.errors import ConfigurationError
 from shelfcast.model import declaration
 from shelfcast.model.declaration import ModelDeclaration
 from shelfcast.serving.app import create_app
@@ -42,11 +43,18 @@ def app_of(environment: Mapping[str, str]) -> FastAPI:
     models = [declaration.load(model) for model in declaration.names()]
     return create_app(
         RedisReader(environment["SHELFCAST_HOT_STORE_URL"]),
-        Releases(Path(environment["SHELFCAST_RELEASES"]), [model.name for model in models]),
+        Releases(_releases(environment), [model.name for model in models]),
         models=models,
         token=token,
         freshness=_freshness(environment.get("SHELFCAST_STALE_AFTER_DAYS", ""), models),
     )
+
+
+def _releases(environment: Mapping[str, str]) -> storage.Location:
+    try:
+        return storage.location(storage.checked(environment["SHELFCAST_RELEASES"], "SHELFCAST_RELEASES"))
+    except ConfigurationError as error:
+        raise SystemExit(str(error)) from error
 
 
 def _freshness(limit: str, models: Sequence[ModelDeclaration]) -> Freshness | None:

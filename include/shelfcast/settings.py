@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from shelfcast import storage
 from shelfcast.errors import ConfigurationError
 
 PROFILES = ("laptop", "platform")
@@ -17,8 +18,8 @@ class Settings:
 
     Attributes:
         profile: `laptop` or `platform` (`SHELFCAST_PROFILE`).
-        landing: Folder or URI of change files and the Delta change log (`SHELFCAST_LANDING`).
-        artifacts: Folder for frozen frames, release bundles, exports and reports (`SHELFCAST_ARTIFACTS`).
+        landing: For change files and the Delta change log, a folder or `s3://` (`SHELFCAST_LANDING`).
+        artifacts: For frozen frames, release bundles, exports and reports, likewise (`SHELFCAST_ARTIFACTS`).
         alert_address: Where alert mails go (`SHELFCAST_ALERT_ADDRESS`).
         num_threads: Threads that one fit or query may use (`SHELFCAST_NUM_THREADS`), at least 1.
         query_memory_gib: GiB that one query of a backtest may hold before it spills to disk (`SHELFCAST_QUERY_MEMORY_GIB`),
@@ -27,8 +28,8 @@ class Settings:
     """
 
     profile: str
-    landing: str
-    artifacts: Path
+    landing: storage.Location
+    artifacts: storage.Location
     alert_address: str
     num_threads: int
     query_memory_gib: float
@@ -52,10 +53,14 @@ class Settings:
         home = Path(env.get("SHELFCAST_HOME", ".shelfcast")).absolute()
         return cls(
             profile=profile,
-            landing=env.get("SHELFCAST_LANDING", str(home / "landing")),
-            artifacts=Path(env.get("SHELFCAST_ARTIFACTS", str(home / "artifacts"))),
+            landing=_location(env, "SHELFCAST_LANDING", home / "landing"),
+            artifacts=_location(env, "SHELFCAST_ARTIFACTS", home / "artifacts"),
             alert_address=env.get("SHELFCAST_ALERT_ADDRESS", "forecast-oncall@shop.example"),
             num_threads=int(threads),
             query_memory_gib=float(memory),
             training_connection=env.get("SHELFCAST_TRAINING_CONNECTION", "spark_default"),
         )
+
+
+def _location(environment: Mapping[str, str], name: str, default: Path) -> storage.Location:
+    return storage.location(storage.checked(environment.get(name, str(default)), name))

@@ -109,7 +109,7 @@ def _beside_native(folder: Path, declaration: ModelDeclaration, master: str, *, 
         for _ in range(WARM_UP + REPEATS):
             turns.native.append(_cpu_of(lambda: _native(sample, settings, declaration)))
             turns.ours.append(
-                _cpu_of(lambda: train_on_cluster(context, str(folder), declaration, None, layout=layout, seed=SEED))
+                _cpu_of(lambda: train_on_cluster(context, folder, declaration, None, layout=layout, seed=SEED))
             )
     return Turns(ours=turns.ours[WARM_UP:], native=turns.native[WARM_UP:])
 

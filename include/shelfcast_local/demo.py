@@ -10,6 +10,7 @@ from typing import Any
 from rich.console import Console
 
 from shelfcast.errors import ShelfcastError
+from shelfcast.storage import Location
 from shelfcast_local import demo_report
 from shelfcast_local.airflow_client import AirflowClient
 from shelfcast_local.configuration import write_private
@@ -122,7 +123,7 @@ def run(dataset: Path | None = None, *, days: int = 2, home: Path | None = None)
         stack.up(say=loop.say)
         shop = open_shop(stack, dataset)
         loop.leave_out_the_past()
-        played = _play(loop, shop, days, stack.home / "artifacts")
+        played = _play(loop, shop, days, stack.artifacts)
         report = demo_report.collect(stack, played)
     report.wall_seconds = time.monotonic() - started
     report.peak_memory_bytes = memory.peak_bytes
@@ -131,7 +132,7 @@ def run(dataset: Path | None = None, *, days: int = 2, home: Path | None = None)
     demo_report.show(console, report)
 
 
-def _play(loop: Loop, shop: Shop, days: int, artifacts: Path) -> list[date]:
+def _play(loop: Loop, shop: Shop, days: int, artifacts: Location) -> list[date]:
     """Brings the loop to life and plays business days; answers the days played."""
     if shop.is_empty():
         loop.say("Writing the history into the shop's database.")
@@ -155,7 +156,7 @@ def _play(loop: Loop, shop: Shop, days: int, artifacts: Path) -> list[date]:
     return played
 
 
-def last_of_a_day(loop: Loop, artifacts: Path) -> str:
+def last_of_a_day(loop: Loop, artifacts: Location) -> str:
     """The DAG with which a business day ends: without a release nothing is forecast, and nothing can be watched."""
     if demo_report.release_pointer(artifacts).exists():
         return "drift_monitoring"

@@ -5,7 +5,6 @@ import logging
 import os
 from dataclasses import dataclass, field
 from datetime import date
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -13,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from shelfcast.model.candidate import FOLDER, METRICS, WRITTEN_LAST
+from shelfcast.storage import Location
 from shelfcast_local import airflow, cold_store, demo_stages, mlflow_server
 from shelfcast_local.configuration import HOST
 from shelfcast_local.mail import USER as MAIL_USER
@@ -88,7 +88,7 @@ def collect(stack: Stack, days_played: list[date]) -> Report:
     )
 
 
-def release_pointer(artifacts: Path) -> Path:
+def release_pointer(artifacts: Location) -> Location:
     """The file that names the release of `demand` which serves; not there before the first."""
     return artifacts / "releases" / MODEL / "current.json"
 
@@ -170,10 +170,10 @@ def _ask(stack: Stack, series_id: str) -> tuple[dict[str, Any], dict[str, Any]]:
 
 def _measured(stack: Stack) -> dict[str, Any]:
     """Fold metrics of the release that serves, or of the newest candidate while the gate holds."""
-    artifacts = stack.home / "artifacts"
+    artifacts = stack.artifacts
     pointer = release_pointer(artifacts)
     if pointer.exists():
-        folder = pointer.parent / json.loads(pointer.read_text())["current"]
+        folder = artifacts / "releases" / MODEL / str(json.loads(pointer.read_text())["current"])
     else:
         made = (artifacts / "training" / MODEL).glob(f"*/{FOLDER}/{WRITTEN_LAST}")
         folder = max(made, key=lambda path: path.stat().st_mtime).parent

@@ -3,12 +3,12 @@
 import gzip
 import json
 from datetime import date
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shelfcast.ingestion.change_files import ChangeFolder
 from shelfcast.model import declaration
 from shelfcast.model.candidate import FOLDER, WRITTEN_LAST
+from shelfcast.storage import Location
 from shelfcast_local import postgres
 from shelfcast_local.stack import Stack
 
@@ -34,9 +34,9 @@ def measure(stack: Stack, store: "ColdStore", latest: date | None) -> dict[str, 
     from shelfcast_provider.training.mlflow_hook import MLflowHook
 
     kept = cold_store_stages(store)
-    made = file_stages(stack.home / "artifacts")
+    made = file_stages(stack.artifacts)
     return {
-        "sources": counts(rows_in_shop(stack), captured_changes(stack.home / "landing")),
+        "sources": counts(rows_in_shop(stack), captured_changes(stack.landing)),
         "ingestion": kept["ingestion"],
         "cold_store": kept["cold_store"],
         "hot_store": hot_store_stage(store, HotStoreHook(), latest),
@@ -62,7 +62,7 @@ def rows_in_shop(stack: Stack) -> int:
         return sum(int(row[1]) for row in connection.execute(source_statement("count_rows")))
 
 
-def captured_changes(landing: Path) -> int:
+def captured_changes(landing: Location) -> int:
     """Changes that were read from the change log into files, one a line; those of a cut-off snapshot do not count."""
     folder = ChangeFolder(landing)
     complete = [folder.generation_folder(number) for number in folder.generations() if folder.is_complete(number)]
@@ -92,7 +92,7 @@ def registry_stage(registry: "MLflowHook") -> Counts:
     return counts(sum(candidates), sum(registry.version(model, CHAMPION) is not None for model in models))
 
 
-def file_stages(artifacts: Path) -> dict[str, Counts]:
+def file_stages(artifacts: Location) -> dict[str, Counts]:
     """The stages that leave files: frames become candidates, candidates become bundles."""
     frames = [json.loads(path.read_text())["rows"] for path in (artifacts / "training").glob("*/*/frame.json")]
     candidates = len(list((artifacts / "training").glob(f"*/*/{FOLDER}/{WRITTEN_LAST}")))
@@ -100,6 +100,6 @@ def file_stages(artifacts: Path) -> dict[str, Counts]:
     return {"training": counts(sum(frames), candidates), "deployment": counts(candidates, bundles)}
 
 
-def _lines(path: Path) -> int:
-    with gzip.open(path) as lines:
+def _lines(path: Location) -> int:
+    with path.open("rb") as file, gzip.open(file) as lines:
         return sum(1 for _ in lines)

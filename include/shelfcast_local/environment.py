@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from shelfcast.storage import is_in_bucket
 from shelfcast_local import cold_store, hot_store
 from shelfcast_local.configuration import HOST, Configuration
 from shelfcast_local.java import java_home
@@ -17,7 +18,7 @@ PRELOADED = (
     "airflow.executors.local_executor",
     "airflow.sdk.execution_time.task_runner",
     "airflow.sdk.execution_time.supervisor",
-    "airflow.providers.apache.spark.operators.spark_submit",
+    "airflow.providers.apache.spark.hooks.spark_submit",
 )
 """Loaded once in the process that all task processes are forked from, so that no task pays for them again."""
 
@@ -30,6 +31,13 @@ def virtual_environment_binary(name: str) -> str:
     return str(Path(sys.executable).parent / name)
 
 
+def locations(home: Path) -> dict[str, str]:
+    """Where files lie: below the state folder, or in the bucket that this process' environment names."""
+    places = {"SHELFCAST_LANDING": home / "landing", "SHELFCAST_ARTIFACTS": home / "artifacts"}
+    asked = {name: os.environ.get(name, "") for name in places}
+    return {name: asked[name] if is_in_bucket(asked[name]) else str(place) for name, place in places.items()}
+
+
 def environment(home: Path, configuration: Configuration, *, jars: list[Path]) -> dict[str, str]:
     """All variables; they hold passwords, so they go to child processes only, never to a log."""
     return {
@@ -39,8 +47,8 @@ def environment(home: Path, configuration: Configuration, *, jars: list[Path]) -
         **NO_TELEMETRY,
         "SHELFCAST_HOME": str(home),
         "SHELFCAST_PROFILE": "laptop",
-        "SHELFCAST_LANDING": str(home / "landing"),
-        "SHELFCAST_ARTIFACTS": str(home / "artifacts"),
+        **locations(home),
+        **{name: value for name, value in os.environ.items() if name.startswith("AWS_")},
         "SHELFCAST_ALERT_ADDRESS": ALERT_ADDRESS,
         "SHELFCAST_NUM_THREADS": "2",
         "SHELFCAST_SPARK_JARS": ",".join(str(jar) for jar in jars),
@@ -116,7 +124,7 @@ def forecaster_environment(home: Path, configuration: Configuration) -> dict[str
         "SHELFCAST_FORECASTER_PORT": str(configuration.ports["forecaster"]),
         "SHELFCAST_FORECASTER_TOKEN": configuration.passwords["forecaster"],
         "SHELFCAST_HOT_STORE_URL": hot_store.url(configuration),
-        "SHELFCAST_RELEASES": str(home / "artifacts" / "releases"),
+        "SHELFCAST_RELEASES": f"{locations(home)['SHELFCAST_ARTIFACTS']}/releases",
         # the days of a shop that is played lie years back, however new they are to it
         "SHELFCAST_STALE_AFTER_DAYS": os.environ.get("SHELFCAST_STALE_AFTER_DAYS", "any"),
         "OMP_NUM_THREADS": "1",

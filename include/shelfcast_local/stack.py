@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property, partial
 from pathlib import Path
 
+from shelfcast import storage
 from shelfcast.errors import ConfigurationError
 from shelfcast_local import (
     airflow,
@@ -21,7 +22,7 @@ from shelfcast_local import (
 )
 from shelfcast_local.airflow_client import AirflowClient
 from shelfcast_local.configuration import Configuration, is_taken
-from shelfcast_local.environment import environment
+from shelfcast_local.environment import environment, locations
 from shelfcast_local.supervisor import Service, Supervisor
 
 PORT_SECONDS = 3.0
@@ -116,6 +117,16 @@ class Stack:
         """The environment of a process that belongs to the loop; it holds passwords."""
         return environment(self.home, self.configuration, jars=sorted((self.home / "jars" / "jars").glob("*.jar")))
 
+    @property
+    def landing(self) -> storage.Location:
+        """Where change files and the change log lie."""
+        return storage.location(locations(self.home)["SHELFCAST_LANDING"])
+
+    @property
+    def artifacts(self) -> storage.Location:
+        """Where frames, releases, exports and reports lie."""
+        return storage.location(locations(self.home)["SHELFCAST_ARTIFACTS"])
+
     def airflow_client(self) -> AirflowClient:
         """A client of this stack's Airflow, logged in as its administrator."""
         password = self.configuration.passwords["airflow"]
@@ -161,7 +172,8 @@ class Stack:
     def _start_airflow(self, say: Callable[[str], None]) -> None:
         say("Preparing Airflow's database and Spark's packages.")
         with ThreadPoolExecutor() as pool:
-            resolved = pool.submit(jars.resolve, self.home)
+            packages = (*jars.DELTA, *(jars.S3 if storage.is_in_bucket(str(self.landing)) else ()))
+            resolved = pool.submit(jars.resolve, self.home, packages)
             if self._supervisor.process("airflow_api") is None:
                 airflow.prepare(self.home, self.configuration, self.environment())
             resolved.result()

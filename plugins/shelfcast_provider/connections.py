@@ -41,7 +41,6 @@ ALLOWED_EXTRAS: dict[str, frozenset[str]] = {
             "cluster_id",
             "execution_role_arn",
             "entry_points",
-            "exchange",
             "spark_submit_parameters",
             # of the AWS connection itself
             "region_name",

@@ -22,9 +22,10 @@ import shelfcast
 from shelfcast.cold_store import load_batch
 from shelfcast.cold_store.duckdb_store import DuckDBStore
 from shelfcast.cold_store.replay_quarantine import Replayed, replay
-from shelfcast.ingestion.batch import Batch, landing_arguments
+from shelfcast.ingestion.batch import Batch
 from shelfcast.ingestion.change_file_writer import ChangeFileWriter
 from shelfcast.ingestion.change_files import UNFINISHED, ChangeFolder
+from shelfcast.ingestion.spark_job import landing_job
 from shelfcast.sources.played_shop import played_shop
 from shelfcast.sources.shop_schema import TABLES
 from shelfcast.sources.simulation_settings import SimulationSettings
@@ -34,7 +35,7 @@ from shelfcast_local.java import java_home
 from shelfcast_local.simulator.simulator import Simulator
 from shelfcast_local.stack import Stack
 from shelfcast_provider.ingestion.change_log import ChangeLog
-from shelfcast_provider.spark_job_operator import DELTA, LAPTOP
+from shelfcast_provider.spark.spark_submit import DELTA, LAPTOP
 
 pytestmark = pytest.mark.integration
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -223,7 +224,7 @@ def failed_submit(landing, export, spark_jars):
 def submitted(landing, export, spark_jars, *, generation=1, after_drain=0):
     conf = {**LAPTOP, **DELTA, "spark.driver.memory": "1g", "spark.jars": ",".join(map(str, spark_jars))}
     options = [part for name, value in conf.items() for part in ("--conf", f"{name}={value}")]
-    told = landing_arguments(
+    told = landing_job(
         landing=str(landing),
         generation=str(generation),
         after_drain=str(after_drain),
@@ -231,7 +232,7 @@ def submitted(landing, export, spark_jars, *, generation=1, after_drain=0):
         export=str(export),
     )
     scripts = Path(sys.executable).parent
-    command = [scripts / "spark-submit", "--master", "local[2]", *options, LANDING_JOB, *told]
+    command = [scripts / "spark-submit", "--master", "local[2]", *options, LANDING_JOB, *told.arguments]
     environment = {**os.environ, "JAVA_HOME": str(java_home()), "PATH": f"{scripts}:{os.environ['PATH']}"}
     return subprocess.run(command, env=environment, check=False, capture_output=True, text=True, timeout=SUBMIT_SECONDS)
 

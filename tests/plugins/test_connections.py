@@ -18,10 +18,10 @@ from shelfcast_provider.connections import (
     WANDB,
     check_extras,
 )
-from shelfcast_provider.emr_target import EmrTarget
 from shelfcast_provider.hot_store.hot_store_hook import HotStoreHook
 from shelfcast_provider.ingestion.debezium_hook import DebeziumHook
 from shelfcast_provider.serving.forecaster_hook import ForecasterHook
+from shelfcast_provider.spark.emr_target import EmrTarget
 from shelfcast_provider.training.mlflow_hook import MLflowHook
 from shelfcast_provider.training.wandb_hook import WandbHook
 

@@ -1,18 +1,19 @@
 """Makes a release of a candidate: checked part by part, its models tried elsewhere first, written whole."""
 
 import json
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from shelfcast.deployment import durable, model_check, promise
+from shelfcast import storage
+from shelfcast.deployment import model_check, promise
 from shelfcast.deployment.bundle import MANIFEST, checked, digests_of, load, release_id_of
 from shelfcast.errors import BundleError, first_offenders
 from shelfcast.model import candidate
 from shelfcast.model.candidate import METRICS, MODELS, RELEASED
+from shelfcast.storage import Location
 
 
-def build(parts: Path, releases: Path) -> str:
+def build(parts: Path, releases: Location) -> str:
     """Makes a bundle of a candidate's files; answers its release id. The same files give the same release.
 
     The model is parsed in a process of its own first, so whatever has a release's digests is known to parse. The metrics
@@ -50,26 +51,19 @@ def _with_promise(parts: Path, contents: Mapping[str, bytes]) -> dict[str, bytes
     return {**contents, METRICS: json.dumps(metrics, indent=1).encode()}
 
 
-def _is_sound(folder: Path) -> bool:
-    """Whether the release is there already; what is damaged is moved aside, so that it can be built again."""
-    if not folder.exists():
+def _is_sound(folder: Location) -> bool:
+    """Whether the release is there already; what is damaged is removed, so that it can be built again."""
+    if not (folder / MANIFEST).exists():
         return False
     try:
         load(folder)
     except BundleError:
-        aside = folder.with_name(f".{folder.name}.damaged")
-        shutil.rmtree(aside, ignore_errors=True)
-        folder.rename(aside)
+        storage.remove(folder)
         return False
     return True
 
 
-def _write(folder: Path, contents: Mapping[str, bytes], manifest: Mapping[str, object]) -> None:
-    """Writes the folder whole: it has its name only when the disk has all of it."""
-    draft = folder.with_name(f".{folder.name}.part")
-    shutil.rmtree(draft, ignore_errors=True)
-    draft.mkdir(parents=True)
-    for name, content in {**contents, MANIFEST: json.dumps(manifest, indent=1).encode()}.items():
-        durable.write(draft / name, content)
-    draft.rename(folder)
-    durable.sync_folder(folder.parent)
+def _write(folder: Location, contents: Mapping[str, bytes], manifest: Mapping[str, object]) -> None:
+    with storage.publish(folder, last=MANIFEST) as draft:
+        for name, content in {**contents, MANIFEST: json.dumps(manifest, indent=1).encode()}.items():
+            (draft / name).write_bytes(content)

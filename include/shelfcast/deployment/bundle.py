@@ -14,10 +14,12 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from shelfcast import storage
 from shelfcast.errors import BundleError, first_offenders
 from shelfcast.model import candidate
 from shelfcast.model.candidate import RELEASED, Candidate, TrainingRecord
 from shelfcast.model.fitted_model import FittedModel
+from shelfcast.storage import Location
 
 MANIFEST = "manifest.json"
 RELEASE_ID = re.compile(r"[a-z][a-z0-9_]*-(\d{8})-[0-9a-f]{10}")
@@ -40,26 +42,31 @@ class Bundle:
     metrics: Mapping[str, Any]
 
 
-def load(folder: Path) -> Bundle:
+def load(folder: Location) -> Bundle:
     """Reads and verifies a bundle; raises `BundleError` for any that is not exactly what was released."""
-    digests = _manifest(folder)
+    with storage.local_copy(folder) as copy:
+        return _load(copy, folder.name)
+
+
+def _load(folder: Path, release_id: str) -> Bundle:
+    digests = _manifest(folder, release_id)
     present = {path.name for path in folder.iterdir()} - {MANIFEST}
     if present != set(RELEASED) or set(digests) != set(RELEASED):
         raise BundleError(
-            f"{folder.name} holds {first_offenders(sorted(present))}; a release is {', '.join(RELEASED)}, no more and no "
+            f"{release_id} holds {first_offenders(sorted(present))}; a release is {', '.join(RELEASED)}, no more and no "
             "less. Build it again."
         )
     contents = candidate.contents_of(folder)
     found = digests_of(contents)
     changed = [name for name in RELEASED if found[name] != digests[name]]
     if changed:
-        raise BundleError(f"{first_offenders(changed)} of {folder.name} is not what was released. Build it again.")
-    named = release_id_of(candidate.record_of(contents, folder.name), digests)
-    if named != folder.name:
+        raise BundleError(f"{first_offenders(changed)} of {release_id} is not what was released. Build it again.")
+    named = release_id_of(candidate.record_of(contents, release_id), digests)
+    if named != release_id:
         raise BundleError(
-            f"The parts in {folder.name} are those of {named}: parts and manifest were changed together. Build it again."
+            f"The parts in {release_id} are those of {named}: parts and manifest were changed together. Build it again."
         )
-    return checked(contents, folder.name, folder.name)
+    return checked(contents, release_id, release_id)
 
 
 def release_id_of(record: TrainingRecord, digests: Mapping[str, str]) -> str:
@@ -76,13 +83,13 @@ def cutoff_of(release_id: str) -> date:
     return date.fromisoformat(found[1])
 
 
-def _manifest(folder: Path) -> dict[str, str]:
+def _manifest(folder: Path, release_id: str) -> dict[str, str]:
     """Digests by part."""
-    if not RELEASE_ID.fullmatch(folder.name):
-        raise BundleError(f"{folder.name!r} is no release id.")
-    manifest = candidate.json_object(candidate.content(folder, MANIFEST), MANIFEST, folder.name)
-    if manifest.get("release_id") != folder.name or not isinstance(manifest.get("parts"), dict):
-        raise BundleError(f"The manifest in {folder.name} is of another release. Build it again.")
+    if not RELEASE_ID.fullmatch(release_id):
+        raise BundleError(f"{release_id!r} is no release id.")
+    manifest = candidate.json_object(candidate.content(folder, MANIFEST), MANIFEST, release_id)
+    if manifest.get("release_id") != release_id or not isinstance(manifest.get("parts"), dict):
+        raise BundleError(f"The manifest in {release_id} is of another release. Build it again.")
     return dict(manifest["parts"])
 
 

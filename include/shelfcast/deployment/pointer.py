@@ -2,11 +2,11 @@
 
 import json
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
-from shelfcast.deployment import durable
+from shelfcast import storage
 from shelfcast.deployment.bundle import RELEASE_ID
 from shelfcast.errors import ReleaseError
+from shelfcast.storage import Location
 
 POINTER = "current.json"
 
@@ -24,7 +24,7 @@ class Pointer:
     previous: str | None = None
 
 
-def read(releases: Path) -> Pointer:
+def read(releases: Location) -> Pointer:
     """The pointer of a model's releases folder.
 
     Raises:
@@ -45,7 +45,7 @@ def read(releases: Path) -> Pointer:
     return Pointer(**found)
 
 
-def swap(releases: Path, release_id: str) -> Pointer:
+def swap(releases: Location, release_id: str) -> Pointer:
     """Points at a release; does nothing the second time. Answers what the pointer says now."""
     before = read(releases)
     if before.current == release_id:
@@ -53,7 +53,7 @@ def swap(releases: Path, release_id: str) -> Pointer:
     return _write(releases, Pointer(current=release_id, previous=before.current))
 
 
-def roll_back(releases: Path, release_id: str) -> Pointer:
+def roll_back(releases: Location, release_id: str) -> Pointer:
     """Points back at the release before `release_id`, at none if there is none; does nothing if it does not serve.
 
     Answers what the pointer says now.
@@ -63,13 +63,12 @@ def roll_back(releases: Path, release_id: str) -> Pointer:
         return now
     if now.previous is not None:
         return _write(releases, Pointer(current=now.previous))
-    (releases / POINTER).unlink()
-    durable.sync_folder(releases)
+    storage.remove(releases / POINTER)
     return Pointer()
 
 
-def _write(releases: Path, pointer: Pointer) -> Pointer:
-    durable.write(releases / POINTER, json.dumps(asdict(pointer)).encode())
+def _write(releases: Location, pointer: Pointer) -> Pointer:
+    storage.write(releases / POINTER, json.dumps(asdict(pointer)).encode())
     return pointer
 
 
@@ -77,7 +76,7 @@ def _is_release_id(value: object) -> bool:
     return isinstance(value, str) and RELEASE_ID.fullmatch(value) is not None
 
 
-def _unreadable(path: Path, why: str) -> ReleaseError:
+def _unreadable(path: Location, why: str) -> ReleaseError:
     model = path.parent.name
     return ReleaseError(
         f"{path} does not say which release of {model} serves ({why}). Nothing was changed; a running forecaster goes on "

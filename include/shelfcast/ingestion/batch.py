@@ -6,10 +6,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
+from shelfcast import storage
 from shelfcast.errors import BatchRefused, IngestionError, PostConditionFailed, first_offenders
 from shelfcast.ingestion.change_files import ChangeFolder
 from shelfcast.ingestion.generations import SNAPSHOT_ADVICE
+from shelfcast.storage import Location
 
+BATCH = "batch.json"
 QUARANTINE = "quarantine"
 BAD_ROWS_ALLOWED = 0.05
 """Share of a batch's keys that may end with a bad version; more means that the source or the schema is wrong, not the row."""
@@ -46,26 +49,28 @@ class Batch:
         """Good and bad rows."""
         return sum(self.rows.values()) + sum(self.quarantined.values())
 
-    def save(self, export: Path) -> None:
+    def save(self, export: Location) -> None:
         """Writes `batch.json`, last of all: an export without it is not finished, and its files are sealed by it."""
-        draft = export / "batch.json.part"
-        draft.write_text(json.dumps(asdict(replace(self, checksum=checksum(export))), indent=1))
-        draft.rename(export / "batch.json")
+        with storage.local_copy(export) as copy:
+            sealed = replace(self, checksum=checksum(copy))
+        storage.write(export / BATCH, json.dumps(asdict(sealed), indent=1).encode())
 
     @classmethod
     def read(cls, export: Path) -> "Batch":
         """Reads `batch.json`; raises `IngestionError` if it is not there or the files are others than it was made for."""
-        path = export / "batch.json"
+        path = export / BATCH
         if not path.exists():
             raise IngestionError(
-                f"{path} is not there: the landing job has not finished. Clear its task and those after it."
+                f"The export {export.name} has no {BATCH}: the landing job has not finished. Clear its task and those after "
+                "it."
             )
         batch = cls(**json.loads(path.read_text()))
         found = checksum(export)
         if found != batch.checksum:
             raise IngestionError(
-                f"The files in {export} have checksum {found}, batch.json says {batch.checksum}: they were changed, lost or "
-                "mixed since the landing job wrote them. Nothing was loaded; clear its task and those after it."
+                f"The files of the export {export.name} have checksum {found}, {BATCH} says {batch.checksum}: they were "
+                "changed, lost or mixed since the landing job wrote them. Nothing was loaded; clear its task and those after "
+                "it."
             )
         return batch
 
@@ -94,19 +99,7 @@ def checksum(export: Path) -> int:
     return int(hashlib.sha256("\n".join(sorted(parts)).encode()).hexdigest()[:15], 16)
 
 
-def landing_arguments(*, landing: str, generation: str, after_drain: str, batch_id: str, export: str) -> list[str]:
-    """The landing job's command line."""
-    named = {
-        "landing": landing,
-        "generation": generation,
-        "after-drain": after_drain,
-        "batch-id": batch_id,
-        "export": export,
-    }
-    return [part for name, value in named.items() for part in (f"--{name}", value)]
-
-
-def drains(landing: Path, generation: int, *, after_drain: int) -> tuple[int, int]:
+def drains(landing: Location, generation: int, *, after_drain: int) -> tuple[int, int]:
     """First and last drain of a generation that wait to be loaded."""
     waiting = ChangeFolder(landing).waiting(generation, after_drain=after_drain)
     if not waiting:
@@ -114,7 +107,7 @@ def drains(landing: Path, generation: int, *, after_drain: int) -> tuple[int, in
     return waiting[0].drain, waiting[-1].drain
 
 
-def changes_written(landing: Path, generation: int, *, after_drain: int) -> dict[int, int]:
+def changes_written(landing: Location, generation: int, *, after_drain: int) -> dict[int, int]:
     """How many changes each drain that waits to be loaded wrote; drains with a file that nobody counted left out."""
     counts: dict[int, int | None] = {}
     for file in ChangeFolder(landing).waiting(generation, after_drain=after_drain):
@@ -123,7 +116,7 @@ def changes_written(landing: Path, generation: int, *, after_drain: int) -> dict
     return {drain: count for drain, count in counts.items() if count is not None}
 
 
-def check_landed(written: Mapping[int, int], landed: Mapping[int, int], *, checkpoint: Path) -> None:
+def check_landed(written: Mapping[int, int], landed: Mapping[int, int], *, checkpoint: Location) -> None:
     """Raises `PostConditionFailed` when the change log holds more or fewer changes of a drain than the drain wrote.
 
     Args:

@@ -3,17 +3,16 @@
 import base64
 import gzip
 import json
-import os
 import threading
 from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from shelfcast.errors import ChangeLogLost
-from shelfcast.ingestion.change_files import UNFINISHED, ChangeFile, ChangeFolder
+from shelfcast.ingestion.change_files import ChangeFile, ChangeFolder
 from shelfcast.ingestion.generations import SNAPSHOT_ADVICE
 from shelfcast.ingestion.row_checks import PLACEHOLDER
 from shelfcast.sources.shop_schema import SOURCE_SCHEMA, TABLES
+from shelfcast.storage import Draft
 
 ROLL_BYTES = 64 << 20
 MESSAGE = b'"op":"m"'
@@ -60,7 +59,7 @@ class ChangeFileWriter:
         self.lost: str | None = None
         self.is_done = threading.Event()
         self._mark = b""
-        self._file: IO[bytes] | None = None
+        self._draft: Draft | None = None
         self._zipped: gzip.GzipFile | None = None
         self._bytes = self._changes = 0
 
@@ -95,25 +94,20 @@ class ChangeFileWriter:
 
     def abandon(self) -> None:
         """Drops a file that was begun and not finished."""
-        if self._file is not None:
-            name = Path(self._file.name)
-            self._file.close()
-            name.unlink(missing_ok=True)
-            self._file = self._zipped = None
+        if self._draft is not None:
+            self._draft.discard()
+            self._draft = self._zipped = None
 
     def _open(self) -> None:
-        self._file = (self._folder / (self._name() + UNFINISHED)).open("wb")
-        self._zipped = gzip.GzipFile(fileobj=self._file, mode="wb", compresslevel=1, mtime=0)
+        self._draft = Draft(self._folder, self._name())
+        self._zipped = gzip.GzipFile(fileobj=self._draft.file, mode="wb", compresslevel=1, mtime=0)
 
     def _finish(self) -> None:
-        assert self._file is not None  # noqa: S101
+        assert self._draft is not None  # noqa: S101
         assert self._zipped is not None  # noqa: S101
         self._zipped.close()
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self._file.close()
-        Path(self._file.name).rename(self._folder / self._name(self._changes))
-        self._file = self._zipped = None
+        self._draft.publish(self._name(self._changes))
+        self._draft = self._zipped = None
         self.changes += self._changes
         self._bytes = self._changes = 0
         self.part += 1

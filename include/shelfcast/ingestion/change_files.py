@@ -1,7 +1,7 @@
 """The files between change capture and the landing job: where they lie, what their names say, which ones count.
 
     <landing>/changes/generation=0001/drain-000007-from-35440680-part-00000-changes-1200.jsonl.gz
-    <landing>/changes/generation=0001/COMPLETE
+    <landing>/changes/generation=0001/{BEGUN, COMPLETE}
 
 A *generation* begins with a snapshot. Until the snapshot is whole (`COMPLETE`), nothing of the generation counts: a
 snapshot that was cut off holds rows that may be gone from the source by now. A *drain* is one bounded read of the
@@ -12,12 +12,12 @@ change log; its number grows by one, `from` is the log position that the replica
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
 
+from shelfcast import storage
 from shelfcast.errors import IngestionError
+from shelfcast.storage import UNFINISHED, Location
 
-COMPLETE = "COMPLETE"
-UNFINISHED = ".part"
+BEGUN, COMPLETE = "BEGUN", "COMPLETE"
 _GENERATION = re.compile(r"generation=(\d{4,})")
 _FILE = re.compile(r"drain-(\d{6,})-from-(\d+)-part-(\d{5,})(?:-changes-(\d+))?\.jsonl\.gz")
 
@@ -63,10 +63,10 @@ class ChangeFolder:
         landing: The landing area.
     """
 
-    def __init__(self, landing: Path) -> None:
+    def __init__(self, landing: Location) -> None:
         self.path = landing / "changes"
 
-    def generation_folder(self, generation: int) -> Path:
+    def generation_folder(self, generation: int) -> Location:
         """Folder of a generation, whether it exists or not."""
         return self.path / f"generation={generation:04d}"
 
@@ -86,12 +86,12 @@ class ChangeFolder:
 
     def mark_complete(self, generation: int) -> None:
         """Makes the generation count; does nothing the second time."""
-        (self.generation_folder(generation) / COMPLETE).touch()
+        storage.write(self.generation_folder(generation) / COMPLETE, b"")
 
     def begin_generation(self, *, after: int = 0) -> int:
-        """Makes the folder of a new generation and answers its number, higher than any here and than `after`."""
+        """Makes the folder of a new generation; returns its number, higher than any here and than `after`."""
         number = max([after, *self.generations()]) + 1
-        self.generation_folder(number).mkdir(parents=True)
+        storage.write(self.generation_folder(number) / BEGUN, b"")
         return number
 
     def files(self, generation: int) -> list[ChangeFile]:

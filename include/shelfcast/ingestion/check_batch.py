@@ -8,9 +8,11 @@ from typing import Any
 
 import pandas as pd
 
+from shelfcast import storage
 from shelfcast.errors import BatchRefused, first_offenders
 from shelfcast.ingestion.batch import Batch
 from shelfcast.sources.shop_schema import TABLES, Table
+from shelfcast.storage import Location
 
 TECHNICAL = ("op", "position", "position_ordinal", "generation", "batch_id")
 OPERATIONS = ["r", "c", "u", "d"]
@@ -28,10 +30,10 @@ class CheckReport:
 
     checked: int
     failed: list[str]
-    path: Path
+    path: Location
 
 
-def check(export: Path, reports: Path) -> CheckReport:
+def check(export: Path, reports: Location) -> CheckReport:
     """Validates each table of a batch and writes a report.
 
     Raises:
@@ -40,9 +42,8 @@ def check(export: Path, reports: Path) -> CheckReport:
     batch = Batch.read(export)
     results = {name: _validate(export / name, TABLES[name], batch.rows[name]) for name in batch.rows}
     failed = [f"{name}.{label}" for name, found in results.items() for label, is_met in found.items() if not is_met]
-    reports.mkdir(parents=True, exist_ok=True)
     path = reports / f"{batch.batch_id}.json"
-    path.write_text(json.dumps({"batch_id": batch.batch_id, "results": results}, indent=1))
+    storage.write(path, json.dumps({"batch_id": batch.batch_id, "results": results}, indent=1).encode())
     if failed:
         raise BatchRefused(
             f"Batch {batch.batch_id} is not what a batch must be: {first_offenders(failed)}. Nothing was loaded. The "

@@ -7,22 +7,21 @@ anew from the Delta log each time. If the checkpoint is lost, the generation lan
 
 import argparse
 import json
-import shutil
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from pyspark.sql import Column, DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - PySpark's own name for it
 
+from shelfcast import storage
 from shelfcast.errors import IngestionError, first_offenders
 from shelfcast.ingestion.batch import QUARANTINE, Batch, changes_written, check_landed, drains
 from shelfcast.ingestion.change_files import ChangeFolder
 from shelfcast.ingestion.generations import SNAPSHOT_ADVICE
 from shelfcast.ingestion.row_checks import SPARK_TYPES, cast, reason
-from shelfcast.only_one import only_one
 from shelfcast.sources.shop_columns import missing_columns
 from shelfcast.sources.shop_schema import TABLES, Table
+from shelfcast.storage import Location
 
 APPLICATION = "shelfcast.landing"
 ENVELOPE = (
@@ -35,14 +34,14 @@ FILE_NAME = r"drain-(\d+)-from-(\d+)-part-\d+(?:-changes-\d+)?\.jsonl\.gz$"
 def main() -> None:
     """Reads the command line and runs the job."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--landing", type=Path, required=True)
+    parser.add_argument("--landing", type=storage.location, required=True)
     parser.add_argument("--generation", type=int, required=True)
     parser.add_argument("--after-drain", type=int, required=True)
     parser.add_argument("--batch-id", required=True)
-    parser.add_argument("--export", type=Path, required=True)
+    parser.add_argument("--export", type=storage.location, required=True)
     options = parser.parse_args()
     spark = SparkSession.builder.appName(APPLICATION).getOrCreate()
-    with only_one(options.landing / "landing.lock"):
+    with storage.one_writer(options.landing / "landing.lock"):
         written = changes_written(options.landing, options.generation, after_drain=options.after_drain)
         land(spark, options.landing, options.generation)
         landed = changes_landed(spark, options.landing, options.generation, after_drain=options.after_drain)
@@ -54,7 +53,7 @@ def main() -> None:
     spark.stop()
 
 
-def land(spark: SparkSession, landing: Path, generation: int) -> None:
+def land(spark: SparkSession, landing: Location, generation: int) -> None:
     """Streams change files that have not landed yet into the Delta change log."""
     folder = ChangeFolder(landing).generation_folder(generation)
     stream = spark.readStream.format("text").option("pathGlobFilter", "*.jsonl.gz").load(str(folder))
@@ -74,7 +73,7 @@ def land(spark: SparkSession, landing: Path, generation: int) -> None:
     started.option("checkpointLocation", str(checkpoint)).trigger(availableNow=True).start().awaitTermination()
 
 
-def checkpoint_of(landing: Path, generation: int) -> Path:
+def checkpoint_of(landing: Location, generation: int) -> Location:
     """Folder in which the stream of a generation remembers what has landed."""
     return landing / "checkpoints" / f"generation={generation:04d}"
 
@@ -103,14 +102,14 @@ def parsed(lines: DataFrame, generation: int) -> DataFrame:
     ).where(F.col("op").isin("r", "c", "u", "d") & F.col("table_name").isin(*TABLES))
 
 
-def changes_landed(spark: SparkSession, landing: Path, generation: int, *, after_drain: int) -> dict[int, int]:
+def changes_landed(spark: SparkSession, landing: Location, generation: int, *, after_drain: int) -> dict[int, int]:
     """Rows of the Delta change log by drain, of later drains than the last one loaded."""
     log = spark.read.format("delta").load(str(landing / "delta" / "changes"))
     later = log.where((F.col("generation") == generation) & (F.col("drain") > after_drain))
     return {row["drain"]: row["count"] for row in later.groupBy("drain").count().collect()}
 
 
-def unloaded(spark: SparkSession, landing: Path, generation: int, after_drain: int) -> DataFrame:
+def unloaded(spark: SparkSession, landing: Location, generation: int, after_drain: int) -> DataFrame:
     """Changes of later drains than the last one loaded, each once however often it was delivered."""
     log = spark.read.format("delta").load(str(landing / "delta" / "changes"))
     return (
@@ -121,10 +120,9 @@ def unloaded(spark: SparkSession, landing: Path, generation: int, after_drain: i
     )
 
 
-def export(changes: DataFrame, folder: Path, batch: Batch) -> None:
+def export(changes: DataFrame, folder: Location, batch: Batch) -> None:
     """Writes one folder of Parquet a table, one for the quarantine, and `batch.json` at the end."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    storage.remove(folder)
     kept = changes.persist()
     tables = _tables_of(kept)
     measured = {table.name: _export_table(kept, table, folder, batch) for table in tables}
@@ -160,7 +158,7 @@ def _counted(measured: dict[str, dict[str, Any]], what: str) -> dict[str, int]:
     return {name: counts[what] for name, counts in measured.items() if counts.get(what)}
 
 
-def _export_table(changes: DataFrame, table: Table, folder: Path, batch: Batch) -> dict[str, Any]:
+def _export_table(changes: DataFrame, table: Table, folder: Location, batch: Batch) -> dict[str, Any]:
     """Writes a table's rows; the counts are taken in passing, so a table costs one pass over its changes."""
     typed = _typed(changes.where(F.col("table_name") == table.name), table, batch.batch_id)
     measured = Observation()
@@ -216,7 +214,7 @@ def _row_key(table: Table) -> Column:
     return F.concat_ws("/", *(F.get_json_object("row_json", f"$.{name}") for name in table.key))
 
 
-def _write(rows: DataFrame, folder: Path) -> None:
+def _write(rows: DataFrame, folder: Location) -> None:
     rows.coalesce(1).write.mode("overwrite").parquet(str(folder))
 
 

@@ -2,15 +2,18 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pandas as pd
 
+from shelfcast import storage
 from shelfcast.monitoring.drift import FEWEST_WINDOWS, DriftRules, Sample
 from shelfcast.monitoring.drift_inputs import DriftSamples
+from shelfcast.storage import Location
 
 
-def write_page(samples: DriftSamples, folder: Path, *, rules: DriftRules) -> Path | None:
+def write_page(samples: DriftSamples, folder: Location, *, rules: DriftRules) -> Location | None:
     """Writes `<folder>/<business date>.html`, whole or not at all.
 
     Quantities that cannot be compared (missing, or the same value everywhere) are left out, as the check does. The
@@ -29,11 +32,11 @@ def write_page(samples: DriftSamples, folder: Path, *, rules: DriftRules) -> Pat
     if reference is None:
         return None
     columns = _comparable(samples.newest, reference)
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{samples.business_date}.html"
-    unfinished = path.with_suffix(".unfinished")
-    _evidently(_frame(samples.newest, columns), _frame(reference, columns), unfinished, rules)
-    unfinished.replace(path)
+    with TemporaryDirectory() as made:
+        page = Path(made) / path.name
+        _evidently(_frame(samples.newest, columns), _frame(reference, columns), page, rules)
+        storage.write(path, page.read_bytes())
     return path
 
 

@@ -8,7 +8,6 @@ promised by its folds for the same days ahead.
 from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 from enum import StrEnum
-from pathlib import Path
 
 import pandas as pd
 
@@ -18,6 +17,7 @@ from shelfcast.deployment import bundle
 from shelfcast.deployment.promise import Expectation, promised
 from shelfcast.errors import PostConditionFailed
 from shelfcast.serving.vintage import prepare_ledger
+from shelfcast.storage import Location
 
 NEXT_DAY = (1, 1)
 NEXT_WEEK = (1, 7)
@@ -73,7 +73,7 @@ class Score:
     expected_bias: float | None = None
 
 
-def expectation_of(release_id: str | None, releases: Path, *, horizon: tuple[int, int]) -> Expectation | None:
+def expectation_of(release_id: str | None, releases: Location, *, horizon: tuple[int, int]) -> Expectation | None:
     """What a release promised; `None` if its bundle is not there any more or does not say.
 
     Args:
@@ -91,7 +91,7 @@ def expectation_of(release_id: str | None, releases: Path, *, horizon: tuple[int
     return promised(bundle.load(folder).metrics, first_day=first, last_day=last)
 
 
-def score_vintages(store: ColdStore, scored_on: date, *, releases: Path) -> list[Score]:
+def score_vintages(store: ColdStore, scored_on: date, *, releases: Location) -> list[Score]:
     """Scores the vintages whose last day is `scored_on` and replaces that date's rows in `FORECASTS.SCORES`.
 
     Args:
@@ -120,7 +120,9 @@ def score_vintages(store: ColdStore, scored_on: date, *, releases: Path) -> list
     return scores
 
 
-def _score(store: ColdStore, scored_on: date, horizon: tuple[int, int], known_until: object, releases: Path) -> Score:
+def _score(
+    store: ColdStore, scored_on: date, horizon: tuple[int, int], known_until: object, releases: Location
+) -> Score:
     first, last = horizon
     vintage = scored_on - timedelta(days=last)
     keys = {"business_date": vintage, "scored_on": scored_on, "horizon_from": first, "horizon_to": last}

@@ -2,11 +2,11 @@
 
 import logging
 from collections.abc import Iterable
-from pathlib import Path
 
 from shelfcast.deployment import bundle, pointer
 from shelfcast.errors import BundleError, ReleaseError
 from shelfcast.serving.predictor import Predictor
+from shelfcast.storage import Location
 
 LOOK_EVERY_SECONDS = 1.0
 LOGGER = logging.getLogger(__name__)
@@ -23,7 +23,7 @@ class Releases:
         models: The models' names, ascending.
     """
 
-    def __init__(self, folder: Path, models: Iterable[str]) -> None:
+    def __init__(self, folder: Location, models: Iterable[str]) -> None:
         self.models = tuple(sorted(models))
         self._folder = folder
         self._loaded: dict[str, Predictor] = {}

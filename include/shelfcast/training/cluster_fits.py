@@ -15,17 +15,17 @@ from typing import Any
 import numpy as np
 from pyspark import BarrierTaskContext, SparkContext
 
+from shelfcast import storage
 from shelfcast.errors import TrainingError
 from shelfcast.model.declaration import ModelDeclaration
 from shelfcast.model.lightgbm_fit import parameters, train
 from shelfcast.model.matrix import Sample, reference_step
+from shelfcast.storage import Location
 from shelfcast.training.fit_cache import FitCache, what_decides
 from shelfcast.training.folds import Fold, fold_at
-from shelfcast.training.frame import FRAME, MANIFEST, FrozenFrame, verify
-from shelfcast.training.places import local_copy
+from shelfcast.training.frame import FRAME_FILES, FrozenFrame, verify
 from shelfcast.training.worker_layout import WorkerLayout
 
-FRAME_FILES = (FRAME, MANIFEST)
 COLLECTIVE_MINUTES = 5
 """How long a worker waits for the others before it gives up."""
 
@@ -36,14 +36,14 @@ class Fits:
 
     Attributes:
         context: Of the application.
-        place: Folder of the frozen frame, readable by every worker.
+        frame: Folder of the frozen frame, readable by every worker.
         frame_digest: Of the frame.
         layout: How many tasks, and their threads.
         seed: Of every fit.
     """
 
     context: SparkContext
-    place: str
+    frame: Location
     frame_digest: str
     layout: WorkerLayout
     seed: int
@@ -60,18 +60,18 @@ class Fits:
         origin = str(fold.origin) if fold else None
 
         def fit() -> str:
-            return train_on_cluster(self.context, self.place, declaration, origin, layout=self.layout, seed=self.seed)
+            return train_on_cluster(self.context, self.frame, declaration, origin, layout=self.layout, seed=self.seed)
 
-        return FitCache(self.place, decided_by).get_or_fit(origin, fit)
+        return FitCache(self.frame, decided_by).get_or_fit(origin, fit)
 
     def clear(self) -> None:
         """Removes what was kept."""
-        FitCache(self.place, {}).clear()
+        FitCache(self.frame, {}).clear()
 
 
 def train_on_cluster(
     context: SparkContext,
-    place: str,
+    frame: Location,
     declaration: ModelDeclaration,
     origin: str | None,
     *,
@@ -82,7 +82,7 @@ def train_on_cluster(
 
     Args:
         context: Of the application.
-        place: Folder of the frozen frame, readable by every worker.
+        frame: Folder of the frozen frame, readable by every worker.
         declaration: The model.
         origin: Of the fold; `None` for all rows.
         layout: How many tasks, and their threads.
@@ -91,7 +91,7 @@ def train_on_cluster(
     tasks = (
         context.parallelize(range(layout.workers), layout.workers)
         .barrier()
-        .mapPartitions(_worker(place, declaration, origin, layout, seed))
+        .mapPartitions(_worker(str(frame), declaration, origin, layout, seed))
     )
     # the exchange behind the barrier makes its stage one that Spark can run again
     texts = [text for text in tasks.repartition(1).collect() if text]
@@ -103,14 +103,14 @@ def train_on_cluster(
 
 
 def _worker(
-    place: str, declaration: ModelDeclaration, origin: str | None, layout: WorkerLayout, seed: int
+    uri: str, declaration: ModelDeclaration, origin: str | None, layout: WorkerLayout, seed: int
 ) -> Callable[[Iterable[int]], Iterator[str]]:
     """What each barrier task does; everything it needs travels by value."""
 
     def task(_: Iterable[int]) -> Iterator[str]:
         context = BarrierTaskContext.get()
         rank = context.partitionId()
-        with local_copy(place, FRAME_FILES) as folder:
+        with storage.local_copy(storage.location(uri), FRAME_FILES) as folder:
             sample, reference = _share(folder, declaration, origin, rank=rank, workers=layout.workers)
         with socket.socket() as held:
             held.bind(("", 0))

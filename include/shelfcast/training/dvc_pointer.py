@@ -5,6 +5,7 @@ from pathlib import Path
 
 import yaml
 
+from shelfcast import storage
 from shelfcast.errors import FrameChanged
 
 
@@ -16,9 +17,7 @@ def point_at(path: Path) -> Path:
     """
     pointer, found = path.with_name(f"{path.name}.dvc"), _entry(path)
     if not pointer.exists():
-        draft = path.with_name(f"{pointer.name}.part")
-        draft.write_text(yaml.safe_dump({"outs": [found]}, sort_keys=False))
-        draft.rename(pointer)
+        storage.write(pointer, yaml.safe_dump({"outs": [found]}, sort_keys=False).encode())
     told = yaml.safe_load(pointer.read_text())
     if told != {"outs": [found]}:
         raise FrameChanged(

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
-from shelfcast import model
+from shelfcast import model, storage
 from shelfcast.model.declaration import ModelDeclaration
-from shelfcast.training.places import filesystem_of
+from shelfcast.storage import Location
 
 FOLDER = "finished_fits"
 LIBRARIES = ("lightgbm", "numpy", "pandas")
@@ -44,51 +44,42 @@ class FitCache:
     """The finished fits of one job.
 
     Args:
-        frame_place: Path or URI of the frozen frame's folder; the fits lie below it.
+        frame: The frozen frame's folder; the fits lie below it.
         decided_by: See `what_decides`.
     """
 
-    def __init__(self, frame_place: str, decided_by: dict[str, object]) -> None:
-        self._filesystem, root = filesystem_of(frame_place)
-        self._folder = f"{root}/{FOLDER}"
+    def __init__(self, frame: Location, decided_by: dict[str, object]) -> None:
+        self._folder = frame / FOLDER
         self._decided_by = decided_by
 
     def get_or_fit(self, origin: str | None, fit: Callable[[], str]) -> str:
         """The kept text of a fold's model (`None`: of the final one), or else the fitted one, which is kept."""
         path = self._path(origin)
-        kept = self._read(path)
+        kept = _read(path)
         if kept is not None:
             print(f"{origin or 'final model'}: found, fitted by an earlier try", flush=True)  # noqa: T201
             return kept
         text = fit()
-        self._write(path, text)
+        storage.write(path, f"{_digest(text)}\n{text}".encode())
         return text
 
     def clear(self) -> None:
         """Removes all fits below the frame, once the candidate is written."""
-        self._filesystem.create_dir(self._folder)
-        self._filesystem.delete_dir(self._folder)
+        storage.remove(self._folder)
 
-    def _path(self, origin: str | None) -> str:
+    def _path(self, origin: str | None) -> Location:
         asked = json.dumps({**self._decided_by, "origin": origin}, sort_keys=True)
-        return f"{self._folder}/{hashlib.sha256(asked.encode()).hexdigest()}.txt"
-
-    def _write(self, path: str, text: str) -> None:
-        """Digest, then text, under its name only when it is written."""
-        self._filesystem.create_dir(self._folder)
-        draft = f"{path}.part"
-        with self._filesystem.open_output_stream(draft) as file:
-            file.write(f"{_digest(text)}\n{text}".encode())
-        self._filesystem.move(draft, path)
-
-    def _read(self, path: str) -> str | None:
-        """The text; `None` if there is no file or it is not whole."""
-        if not self._filesystem.get_file_info(path).is_file:
-            return None
-        with self._filesystem.open_input_stream(path) as file:
-            digest, _, text = file.read().decode(errors="replace").partition("\n")
-        return text if digest == _digest(text) else None
+        return self._folder / f"{hashlib.sha256(asked.encode()).hexdigest()}.txt"
 
 
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _read(path: Location) -> str | None:
+    """The text; `None` if there is no file or it is not whole."""
+    try:
+        digest, _, text = path.read_bytes().decode(errors="replace").partition("\n")
+    except FileNotFoundError:
+        return None
+    return text if digest == _digest(text) else None

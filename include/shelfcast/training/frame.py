@@ -24,6 +24,7 @@ from shelfcast.training.dvc_pointer import point_at
 
 FRAME = "frame.parquet"
 MANIFEST = "frame.json"
+FRAME_FILES = (FRAME, MANIFEST)
 FEWEST_ROWS = 500
 
 DECIDING = ("business_date", "sales_date", "ordered_at", "is_countable")

@@ -2,7 +2,7 @@
 
     spark-submit training_job.py --frame FOLDER --out FOLDER [--releases FOLDER] [--workers N] [--seed N]
 
-A folder is a path that all machines see, or an `s3://` URI.
+FOLDER is a path that all machines see, or an `s3://` URI.
 
 A finished fit is kept beside the frame until the candidate is written: a lost worker costs the fit that it was in, a lost
 driver too, and never those before it.
@@ -10,7 +10,7 @@ driver too, and never those before it.
 
 import argparse
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from datetime import date
 from pathlib import Path
 
@@ -27,14 +27,13 @@ from shelfcast.model.declaration import ModelDeclaration
 from shelfcast.model.features import Floats
 from shelfcast.model.fitted_model import mean_of
 from shelfcast.model.matrix import Sample
-from shelfcast.only_one import only_one
+from shelfcast.storage import Location, checked, local_copy, location, one_writer, publish
 from shelfcast.training.champion import Champion, Matter, champion_of, digest_of, matter_of, taken_over
-from shelfcast.training.cluster_fits import FRAME_FILES, Fits
+from shelfcast.training.cluster_fits import Fits
 from shelfcast.training.evaluation import evaluate, fold_rows, forecast_rows, telling
 from shelfcast.training.fit_cache import code_digest
 from shelfcast.training.folds import Fold, folds_of, folds_since, search_folds
-from shelfcast.training.frame import FrozenFrame, columns_of, verify
-from shelfcast.training.places import is_remote, local_copy, written_to
+from shelfcast.training.frame import FRAME_FILES, FrozenFrame, columns_of, verify
 from shelfcast.training.progress import printed
 from shelfcast.training.recipe import FoldForecast, train_by_folds
 from shelfcast.training.search import Trial, search
@@ -59,29 +58,32 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=None, help="one a machine, or a slot of a cluster, unless told")
     parser.add_argument("--seed", type=int, default=7)
     options = parser.parse_args()
-    with _alone_at(options.frame):
+    frame, out = location(checked(options.frame, "--frame")), location(checked(options.out, "--out"))
+    releases = location(checked(options.releases, "--releases")) if options.releases else None
+    with one_writer(frame / LOCK):
         spark = SparkSession.builder.appName(APPLICATION).config(map=FAIL_RATHER_THAN_WAIT).getOrCreate()
         layout = layout_of(spark.sparkContext, options.workers)
-        run(spark.sparkContext, options.frame, options.out, options.releases, layout=layout, seed=options.seed)
+        run(spark.sparkContext, frame, out, releases, layout=layout, seed=options.seed)
         spark.stop()
 
 
-def _alone_at(frame: str) -> AbstractContextManager[None]:
-    """Waits for a job that a killed task left at work on the frame; on EMR the task takes that job up instead."""
-    return nullcontext() if is_remote(frame) else only_one(Path(frame) / LOCK)
-
-
 def run(
-    context: SparkContext, place: str, out: str, releases: str | None, *, layout: WorkerLayout, seed: int = 7
+    context: SparkContext,
+    place: Location,
+    out: Location,
+    releases: Location | None,
+    *,
+    layout: WorkerLayout,
+    seed: int = 7,
 ) -> None:
-    """Trains on the frozen frame in `place` and writes the candidate's files to `out`."""
+    """Trains on the frozen frame in the folder `place` and publishes the candidate as the folder `out`."""
     with local_copy(place, FRAME_FILES) as folder:
         manifest = verify(folder)
         frame = FrozenFrame(folder, manifest, declarations.load(manifest.model))
         with local_copy(releases) if releases else nullcontext() as releases_folder:
             champion = champion_of(releases_folder, frame.manifest.model)
-        fits = Fits(context=context, place=place, frame_digest=frame.manifest.digest, layout=layout, seed=seed)
-        with written_to(out, last=WRITTEN_LAST) as draft:
+        fits = Fits(context=context, frame=place, frame_digest=frame.manifest.digest, layout=layout, seed=seed)
+        with publish(out, last=WRITTEN_LAST) as draft:
             train(frame, champion, fits, draft)
     fits.clear()
 

@@ -145,10 +145,10 @@ class Loop:
 
         params = {"cutoff": cutoff.isoformat(), "folds": declarations.load(MODEL).folds, "trials": 0}
         context = _context(run_id, {**params, "reason": reason, "force": False, "horizon_days": None})
-        folder = FreezeFrameOperator(task_id="freeze", model=MODEL).execute(context)["folder"]
-        candidate = Path(folder) / FOLDER
+        folder = Path(FreezeFrameOperator(task_id="freeze", model=MODEL).execute(context)["folder"])
+        candidate = folder / FOLDER
         layout = WorkerLayout(workers=1, num_threads=1)
-        training_job.run(spark, folder, str(candidate), str(self.releases), layout=layout)
+        training_job.run(spark, folder, candidate, self.releases, layout=layout)
         self.registry.register(candidate)
         try:
             gate = GateOperator(task_id="gate", model=MODEL).execute(context)

@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException
 
+from shelfcast import storage
 from shelfcast.errors import BatchRefused
 
 if TYPE_CHECKING:
@@ -52,9 +52,9 @@ class LoadBatchOperator(BaseOperator):
         from shelfcast.cold_store.load_batch import load
         from shelfcast_provider.cold_store.cold_store_hook import ColdStoreHook
 
-        with ColdStoreHook() as store:
+        with ColdStoreHook() as store, storage.local_copy(storage.location(self.export)) as export:
             try:
-                loaded = load(store, Path(self.export))
+                loaded = load(store, export)
             except BatchRefused as error:
                 raise AirflowFailException(str(error)) from error
         dates = [day.isoformat() for day in loaded.business_dates]

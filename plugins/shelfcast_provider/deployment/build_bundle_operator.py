@@ -13,8 +13,10 @@ from shelfcast.settings import Settings
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from shelfcast.storage import Location
 
-def releases_folder(model: str) -> Path:
+
+def releases_folder(model: str) -> "Location":
     """Folder of a model's releases."""
     return Settings.from_environment().artifacts / "releases" / model
 
@@ -46,7 +48,6 @@ class BuildBundleOperator(BaseOperator):
         from shelfcast_provider.training.mlflow_hook import MLflowHook
 
         releases = releases_folder(self.model)
-        releases.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory() as folder:
             parts = Path(MLflowHook().download(self.mlflow_run_id, FOLDER, folder))
             try:

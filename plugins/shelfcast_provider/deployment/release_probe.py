@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 from shelfcast.errors import HotStoreError, ReleaseError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from shelfcast.serving.predictor import Predictor
+    from shelfcast.storage import Location
 
 PROBES = 5
 PROBE_TRIES = 5
@@ -31,7 +30,7 @@ def wait_until_it_serves(model: str, release_id: str) -> None:
         time.sleep(PAUSE_SECONDS / 2)
 
 
-def probe(folder: "Path") -> int:
+def probe(folder: "Location") -> int:
     """Asks online for a few entities and compares with the same release in this process.
 
     Args:

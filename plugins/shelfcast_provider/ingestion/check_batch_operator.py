@@ -1,12 +1,12 @@
 """Checks a batch with Great Expectations before it is loaded."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException
 
+from shelfcast import storage
 from shelfcast.errors import BatchRefused
 from shelfcast.settings import Settings
 
@@ -34,8 +34,10 @@ class CheckBatchOperator(BaseOperator):
         """Validates each table of the batch."""
         from shelfcast.ingestion.check_batch import check
 
+        reports = Settings.from_environment().artifacts / "reports" / "batches"
         try:
-            report = check(Path(self.export), Settings.from_environment().artifacts / "reports" / "batches")
+            with storage.local_copy(storage.location(self.export)) as export:
+                report = check(export, reports)
         except BatchRefused as error:
             raise AirflowFailException(str(error)) from error
         return {"expectations": report.checked, "report": str(report.path)}

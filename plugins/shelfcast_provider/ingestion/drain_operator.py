@@ -1,7 +1,6 @@
 """Reads the shop's change log into change files."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
@@ -42,7 +41,7 @@ class DrainChangeLogOperator(BaseOperator):
         """Drains the log; what a mending hand must do first is no case for a retry."""
         from shelfcast_provider.ingestion.debezium_hook import DebeziumHook
 
-        folder = ChangeFolder(Path(Settings.from_environment().landing))
+        folder = ChangeFolder(Settings.from_environment().landing)
         is_new_snapshot = str(self.take_snapshot).lower() == "true"
         loaded = int(self.loaded["generation"]), int(self.loaded["drain"])
         try:

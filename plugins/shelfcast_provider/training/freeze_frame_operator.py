@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from datetime import date, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
+from shelfcast import storage
 from shelfcast.errors import FrameChanged, NothingToDo
 from shelfcast.model import declaration as declarations
 from shelfcast.settings import Settings
@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 
     from shelfcast.cold_store.cold_store import ColdStore
     from shelfcast.model.declaration import ModelDeclaration
+    from shelfcast.training.frame import FrameManifest
 
 
-def run_folder(artifacts: Path, model: str, run_id: str) -> Path:
+def run_folder(artifacts: storage.Location, model: str, run_id: str) -> storage.Location:
     """Where a training run keeps its frame and its candidate."""
     safe = "".join(character if character.isalnum() or character in "-_." else "_" for character in run_id)
     return artifacts / "training" / model / safe
@@ -46,19 +47,21 @@ class FreezeFrameOperator(BaseOperator):
 
     def execute(self, context: "Context") -> dict[str, Any]:
         """Freezes the frame once a run; a retry gets the same one."""
-        from shelfcast.training.frame import MANIFEST, freeze, verify
-
         folder = run_folder(Settings.from_environment().artifacts, self.model, context["run_id"])
         try:
-            manifest = verify(folder) if (folder / MANIFEST).exists() else None
-            if manifest is None:
-                frame, cutoff, about = self._frame(context)
-                manifest = freeze(frame, folder, model=self.model, cutoff=cutoff, **about)
+            manifest = _frozen(folder) or self._freeze(folder, context)
         except NothingToDo as reason:
             raise AirflowSkipException(str(reason)) from reason
         except FrameChanged as error:
             raise AirflowFailException(str(error)) from error
         return {"folder": str(folder), "digest": manifest.digest, "rows": manifest.rows, "cutoff": manifest.cutoff}
+
+    def _freeze(self, folder: storage.Location, context: "Context") -> "FrameManifest":
+        from shelfcast.training.frame import MANIFEST, freeze
+
+        frame, cutoff, about = self._frame(context)
+        with storage.publish(folder, last=MANIFEST) as draft:
+            return freeze(frame, draft, model=self.model, cutoff=cutoff, **about)
 
     def _frame(self, context: "Context") -> "tuple[pd.DataFrame, date, dict[str, Any]]":
         from shelfcast.cold_store.feature_views import latest_business_date
@@ -81,6 +84,16 @@ class FreezeFrameOperator(BaseOperator):
             if cutoff > latest:
                 raise NothingToDo(f"Cutoff {cutoff} lies after the latest complete business date, {latest}.")
             return read_frame(store, declaration, cutoff, horizon_days=horizon), cutoff, about
+
+
+def _frozen(folder: storage.Location) -> "FrameManifest | None":
+    """The manifest of a frame that an earlier try has frozen; `None` if none has."""
+    from shelfcast.training.frame import FRAME_FILES, MANIFEST, verify
+
+    if not (folder / MANIFEST).exists():
+        return None
+    with storage.local_copy(folder, FRAME_FILES) as copy:
+        return verify(copy)
 
 
 def read_frame(

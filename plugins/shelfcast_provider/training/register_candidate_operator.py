@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException
 
+from shelfcast import storage
 from shelfcast.errors import ConfigurationError
 from shelfcast_provider.links import CANDIDATE_LINKS, GATE_DECISION, leave_candidate_pages
 
@@ -44,15 +45,22 @@ class RegisterCandidateOperator(BaseOperator):
 
     def execute(self, context: "Context") -> dict[str, str]:
         """Logs and registers; a retry finds the run and the version it made."""
+        from shelfcast_provider.training.mlflow_hook import MLflowHook
+
+        wandb = _wandb_if_connected()
+        hook = MLflowHook()
+        hook.get_conn()
+        with storage.local_copy(storage.location(self.folder)) as folder:
+            return self._register(context, hook, wandb, folder)
+
+    def _register(
+        self, context: "Context", hook: "MLflowHook", wandb: "WandbHook | None", folder: Path
+    ) -> dict[str, str]:
         import mlflow
 
         from shelfcast.model.candidate import FOLDER, Candidate
         from shelfcast_provider.training.candidate_run import log_candidate
-        from shelfcast_provider.training.mlflow_hook import MLflowHook
 
-        wandb = _wandb_if_connected()
-        hook, folder = MLflowHook(), Path(self.folder)
-        hook.get_conn()
         record = Candidate.read(folder / FOLDER).record
         with hook.run_for(self.model, context["run_id"]) as run_id:
             log_candidate(hook, run_id, folder)

@@ -1,11 +1,8 @@
 """The pointer at the release that serves."""
 
-import os
-from pathlib import Path
-
 import pytest
 
-from shelfcast.deployment import durable, pointer
+from shelfcast.deployment import pointer
 from shelfcast.errors import ReleaseError
 
 FIRST, SECOND = "demand-20240630-0123456789", "demand-20240707-0123456789"
@@ -58,12 +55,3 @@ def test_a_file_that_cannot_be_read_is_an_error_with_advice(tmp_path):
     (tmp_path / pointer.POINTER).mkdir()
     with pytest.raises(ReleaseError, match="does not say which release"):
         pointer.read(tmp_path)
-
-
-def test_a_name_is_given_only_to_what_the_disk_has(tmp_path, monkeypatch):
-    steps = []
-    monkeypatch.setattr(os, "fsync", lambda handle: steps.append(f"sync {Path(f'/proc/self/fd/{handle}').readlink()}"))
-    replace = Path.replace
-    monkeypatch.setattr(Path, "replace", lambda self, to: (steps.append(f"name {to}"), replace(self, to)))
-    durable.write(tmp_path / "a.json", b"{}")
-    assert steps == [f"sync {tmp_path}/.a.json.part", f"name {tmp_path}/a.json", f"sync {tmp_path}"]

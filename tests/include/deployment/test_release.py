@@ -11,7 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from shelfcast.deployment import model_check
+from shelfcast import storage
+from shelfcast.deployment import model_check, pointer
 from shelfcast.deployment.build_bundle import build
 from shelfcast.deployment.bundle import MANIFEST, cutoff_of, load
 from shelfcast.errors import BundleError
@@ -38,6 +39,41 @@ def test_the_same_candidate_gives_the_same_release(parts, release, tmp_path):
     assert bundle.model.declaration.name == "demand"
     assert bundle.record.seed == 7
     assert bundle.metrics["level"] == "item × store × day"
+
+
+def test_a_release_is_built_followed_and_loaded_wherever_it_lies(parts, built, root):
+    releases = root / "releases" / "demand"
+    assert pointer.read(releases).current is None
+    release_id = build(parts, releases)
+    assert release_id == built.name
+    pointer.swap(releases, release_id)
+    assert pointer.read(releases).current == release_id
+    assert load(releases / release_id).model.mean_text == load(built).model.mean_text
+    storage.write(releases / release_id / "metrics.json", b"{}")
+    with pytest.raises(BundleError, match="is not what was released"):
+        load(releases / release_id)
+    assert build(parts, releases) == release_id
+    assert load(releases / release_id).record.seed == 7
+    assert pointer.roll_back(releases, release_id).current is None
+    assert pointer.read(releases).current is None
+
+
+def test_a_release_whose_writing_was_cut_off_is_no_release(parts, root, monkeypatch):
+    put = storage._put
+
+    def cut_off(file, target):
+        if target.name == MANIFEST:
+            raise SystemExit
+        put(file, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(storage, "_put", cut_off)
+        with pytest.raises(SystemExit):
+            build(parts, root)
+    (left,) = [path for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")]
+    with pytest.raises(BundleError, match=r"no readable manifest\.json"):
+        load(left)
+    assert load(root / build(parts, root)).release_id == left.name
 
 
 def test_an_incomplete_candidate_does_not_become_a_release(parts, tmp_path):

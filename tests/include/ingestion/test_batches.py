@@ -10,11 +10,12 @@ import pandas as pd
 import pytest
 
 from shelfcast.errors import BatchRefused, ChangeLogLost, IngestionError, PostConditionFailed
-from shelfcast.ingestion.batch import Batch, changes_written, check_landed, drains, landing_arguments
+from shelfcast.ingestion.batch import Batch, changes_written, check_landed, drains
 from shelfcast.ingestion.change_files import ChangeFile, ChangeFolder
 from shelfcast.ingestion.check_batch import check
 from shelfcast.ingestion.generations import ChangeLogState, generation_to_go_on, lost_slot
 from shelfcast.ingestion.row_checks import DUCKDB_TYPES, SPARK_TYPES, cast, reason
+from shelfcast.ingestion.spark_job import landing_job
 from shelfcast.sources.shop_schema import NUMBER, TABLES
 
 
@@ -317,8 +318,10 @@ def test_versions_that_were_mended_since_are_no_reason_to_refuse():
 
 
 def test_the_landing_job_is_told_by_name():
-    told = landing_arguments(landing="l", generation="1", after_drain="0", batch_id="b", export="e")
-    assert told == ["--landing", "l", "--generation", "1", "--after-drain", "0", "--batch-id", "b", "--export", "e"]
+    job = landing_job(landing="l", generation="1", after_drain="0", batch_id="b", export="e")
+    told = ("--landing", "l", "--generation", "1", "--after-drain", "0", "--batch-id", "b", "--export", "e")
+    assert job.arguments == told
+    assert (job.inputs, job.outputs, job.written_last) == (("l",), ("l", "e"), "e/batch.json")
 
 
 def export(folder, **changes):

@@ -16,8 +16,8 @@ LINE = b'{"op":"c","after":{"id":1}}\n'
 
 
 @pytest.fixture
-def folder(tmp_path):
-    made = ChangeFolder(tmp_path)
+def folder(root):
+    made = ChangeFolder(root / "landing")
     made.begin_generation()
     return made
 
@@ -71,7 +71,7 @@ def test_nothing_is_taken_after_the_mark_and_a_begun_file_is_dropped(folder):
     assert other.drain == 2
     other.take(LINE, 1, lambda: None)
     other.abandon()
-    assert len(list(folder.generation_folder(1).iterdir())) == 1
+    assert [path.name for path in folder.generation_folder(1).glob("drain*")] == [folder.files(1)[0].name]
 
 
 def test_a_truncation_is_refused_and_nothing_of_it_confirmed(folder):
@@ -127,3 +127,19 @@ def test_what_nobody_reads_may_be_left_out(folder, line):
 
 def test_drains_go_on_behind_what_is_loaded_when_the_files_are_gone(folder):
     assert writer(folder, after_drain=4).drain == 5
+
+
+def test_a_generation_counts_when_its_snapshot_is_whole(folder):
+    assert (folder.generations(), folder.last_complete()) == ([1], None)
+    folder.mark_complete(1)
+    folder.mark_complete(1)
+    assert folder.begin_generation() == 2
+    assert (folder.generations(), folder.last_complete()) == ([1, 2], 1)
+
+
+def test_what_a_killed_drain_left_is_no_change_file(folder):
+    made = writer(folder)
+    made.take(LINE, 1, lambda: None)
+    assert folder.files(1) == []
+    folder.discard_unfinished(1)
+    assert [path.name for path in folder.generation_folder(1).iterdir()] == ["BEGUN"]

@@ -4,7 +4,7 @@ from unittest.mock import patch
 
 import pytest
 
-from shelfcast import model
+from shelfcast import model, storage
 from shelfcast.training import fit_cache
 from shelfcast.training.fit_cache import FOLDER, FitCache, what_decides
 
@@ -17,7 +17,7 @@ def never():
 
 
 def kept(folder, declaration, **changed):
-    return FitCache(str(folder), what_decides(declaration, **{**FACTS, **changed}))
+    return FitCache(folder, what_decides(declaration, **{**FACTS, **changed}))
 
 
 def test_a_finished_fit_is_found_by_the_next_try(tmp_path, demand, capsys):
@@ -74,3 +74,12 @@ def test_a_fit_that_fails_leaves_nothing_and_a_written_candidate_needs_none(tmp_
     kept(tmp_path, demand).clear()
     kept(tmp_path, demand).clear()
     assert not (tmp_path / FOLDER).exists()
+
+
+def test_finished_fits_are_kept_beside_a_frame_in_a_bucket(bucket):
+    frame = storage.location(f"s3://{bucket.name}/run")
+    assert FitCache(frame, FACTS).get_or_fit(None, lambda: "text") == "text"
+    assert FitCache(frame, FACTS).get_or_fit(None, never) == "text"
+    assert FitCache(frame, {"seed": 8}).get_or_fit(None, lambda: "other") == "other"
+    FitCache(frame, FACTS).clear()
+    assert [item.key for item in bucket.objects.all() if FOLDER in item.key] == []

@@ -1,34 +1,24 @@
 """Where on EMR a job runs: what an AWS connection's extras say."""
 
-from collections.abc import Mapping, Sequence
+import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from enum import StrEnum
+from typing import Any, TypeVar
+
+from airflow.sdk.exceptions import AirflowException
 
 from shelfcast.errors import ConfigurationError
 from shelfcast_provider.connections import EMR, check_extras
+from shelfcast_provider.spark.cluster import Application
 
-POLL_SECONDS = 30
-LONGEST_MINUTES = 120
+State = TypeVar("State", bound=StrEnum)
+
+POLL_SECONDS = 30.0
 BARRIER = "--conf spark.dynamicAllocation.enabled=false"
 """Spark refuses barrier stages where executors come and go."""
 PLACES = ("application_id", "cluster_id")
 HELP = "docs/how-to/train-on-a-cluster.md says what each one means."
-
-
-@dataclass(frozen=True, kw_only=True)
-class SparkSubmission:
-    """What spark-submit is given, wherever it runs.
-
-    Attributes:
-        entry_point: Path or URI of the Python file.
-        arguments: Its command line.
-        parameters: Options of spark-submit, as one line of a shell.
-    """
-
-    entry_point: str
-    arguments: list[str]
-    parameters: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,9 +29,8 @@ class EmrTarget:
         connection_id: Of the AWS connection that all is done with.
         application_id: Of an EMR Serverless application.
         cluster_id: Of a running EMR cluster on EC2 (`j-…`).
-        execution_role_arn: Role of the job, which reads and writes below `exchange`; a cluster has its own unless told.
+        execution_role_arn: Role of the job, which reads and writes artifacts and landing; a cluster has its own unless told.
         entry_points: Folder or URI that holds `shelfcast`'s own files where the job runs.
-        exchange: `s3://bucket/prefix` that mirrors the artifacts folder.
         spark_submit_parameters: Cores, memory and Python of the job, as spark-submit takes them.
     """
 
@@ -50,7 +39,6 @@ class EmrTarget:
     cluster_id: str = ""
     execution_role_arn: str = ""
     entry_points: str
-    exchange: str
     spark_submit_parameters: str = ""
 
     @classmethod
@@ -58,7 +46,7 @@ class EmrTarget:
         """Reads the extras; raises `ConfigurationError` that names those that are missing or exclude each other."""
         check_extras(EMR, extras)
         place = _place(extras, connection_id)
-        needed = [place, *(["execution_role_arn"] if place == "application_id" else []), "entry_points", "exchange"]
+        needed = [place, *(["execution_role_arn"] if place == "application_id" else []), "entry_points"]
         missing = [name for name in needed if not extras.get(name)]
         if missing:
             raise ConfigurationError(
@@ -67,15 +55,16 @@ class EmrTarget:
             )
         optional = ("execution_role_arn", "spark_submit_parameters")
         given = {name: str(extras[name]) for name in {*needed, *optional} if extras.get(name)}
-        return cls(connection_id=connection_id, **{**given, "exchange": given["exchange"].rstrip("/")})
+        return cls(connection_id=connection_id, **given)
 
-    def submission(self, entry_point: str, arguments: Sequence[str], artifacts: Path) -> SparkSubmission:
-        """Of an entry point below `entry_points`; paths below `artifacts` become URIs below `exchange`."""
-        return SparkSubmission(
-            entry_point=f"{self.entry_points.rstrip('/')}/{entry_point}",
-            arguments=[argument.replace(str(artifacts), self.exchange) for argument in arguments],
-            parameters=f"{self.spark_submit_parameters} {BARRIER}".strip(),
-        )
+    def entry_point(self, application: Application) -> str:
+        """Path or URI of an application's Python file where the job runs."""
+        return f"{self.entry_points.rstrip('/')}/{application.entry_point}"
+
+    def parameters(self, application: Application) -> str:
+        """Options of spark-submit, as one line of a shell."""
+        conf = (f"--conf {shlex.quote(f'{name}={value}')}" for name, value in application.conf.items())
+        return " ".join(part for part in (self.spark_submit_parameters, BARRIER, *conf) if part)
 
 
 def _place(extras: Mapping[str, Any], connection_id: str) -> str:
@@ -87,3 +76,14 @@ def _place(extras: Mapping[str, Any], connection_id: str) -> str:
             f"cluster_id to run as a step of a cluster on EC2; {HELP}"
         )
     return given[0]
+
+
+def known_state(states: type[State], found: str, what: str) -> State:
+    """The state that AWS names; raises `AirflowException` for one that is not known here, which is not the same as active."""
+    try:
+        return states(found)
+    except ValueError as error:
+        raise AirflowException(
+            f"AWS says that {what} is {found}, which is none of {', '.join(states)}: whether it has ended is not known. See "
+            "in the console what became of it, and clear the task then."
+        ) from error

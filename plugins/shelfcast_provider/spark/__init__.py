@@ -1,0 +1,1 @@
+"""Where a Spark job runs, and the operator that runs it there."""
