@@ -18,8 +18,10 @@ from functools import cache
 from math import isfinite
 
 import numpy as np
+import numpy.typing as npt
+from scipy.stats import false_discovery_control, ks_2samp
 
-from shelfcast.monitoring.two_sample import Floats, adjusted_p_values, ks_distance, ks_p_value
+Floats = npt.NDArray[np.float64]
 
 Sample = Mapping[str, Floats]
 """One window: feature name to values, shape (rows,); NaN where unknown."""
@@ -154,7 +156,7 @@ def check_drift(
     rules = rules or DriftRules()
     found = [_nearest(name, values, references, rules) for name, values in newest.items()]
     tested = [position for position, feature in enumerate(found) if np.isfinite(feature.p_value)]
-    q_values = adjusted_p_values(np.array([found[position].p_value for position in tested]))
+    q_values = false_discovery_control([found[position].p_value for position in tested])  # Benjamini and Hochberg
     for position, q_value in zip(tested, q_values.tolist(), strict=True):
         measured = replace(found[position], q_value=q_value)
         found[position] = replace(measured, state=_judgement(measured, rules))
@@ -194,13 +196,13 @@ def _compared(measured: FeatureDrift, known: Floats, name: str, windows: Sequenc
     measured = replace(measured, reference=name, reference_rows=len(other), reference_windows=len(windows))
     if known.min() == known.max() == other.min() == other.max():
         return replace(measured, state=FeatureState.CONSTANT, distance=0.0, shift=0.0)
-    distance = ks_distance(known, other)
+    test = ks_2samp(known, other, method="asymp")  # ties make its p-value too large, never too small
     return replace(
         measured,
-        distance=distance,
+        distance=float(test.statistic),
         shift=_standardised_shift(known, other),
         departure=_departure(float(np.mean(known)), [float(np.mean(window)) for window in windows]),
-        p_value=ks_p_value(distance, len(known), len(other)),
+        p_value=float(test.pvalue),
     )
 
 

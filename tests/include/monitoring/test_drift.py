@@ -1,5 +1,6 @@
 """What is drift, what is not, and what cannot be judged."""
 
+from dataclasses import replace
 from datetime import date
 
 import numpy as np
@@ -36,6 +37,38 @@ def test_a_shift_is_found_with_its_size():
     assert found.distance == pytest.approx(0.38, abs=0.08)
     assert found.q_value <= 0.01
     assert (found.rows, found.reference_rows, found.reference) == (200, 1600, "reference_0")
+
+
+values = st.integers(-5, 5).map(float) | st.floats(-1e6, 1e6).map(lambda value: round(value, 3))
+NO_FLOORS = DriftRules(minimum_distance=0, minimum_shift=0, minimum_departure=0, minimum_rows=2)
+
+
+@given(st.lists(values, min_size=2, max_size=40).map(np.array), st.lists(values, min_size=8, max_size=40).map(np.array))
+def test_the_distance_is_the_largest_gap_between_the_shares_below_a_value(newest, reference):
+    by_counting = max(abs(np.mean(newest <= x) - np.mean(reference <= x)) for x in [*newest, *reference])
+    assert check_one(newest, reference, rules=NO_FLOORS).distance == pytest.approx(by_counting, abs=1e-12)
+
+
+def test_p_values_of_samples_of_one_kind_are_spread_evenly():
+    """Shuffling instead of theory: the share below 5 % is 5 %."""
+    rng = np.random.default_rng(0)
+    samples = [rng.normal(size=300) for _ in range(400)]
+    below = sum(check_one(both[:100], both[100:]).p_value < 0.05 for both in samples)
+    assert 0.02 <= below / 400 <= 0.085
+
+
+@pytest.mark.parametrize("rate", [0.01, 0.05, 0.2, 0.5])
+@pytest.mark.parametrize("features", [1, 2, 20])
+def test_features_beyond_chance_are_those_that_stepping_up_rejects(features, rate):
+    """Benjamini and Hochberg as written: the largest k with p(k) <= k/m · rate, and all below it."""
+    rng = np.random.default_rng(features)
+    newest = {f"f{number}": rng.normal(number / 20, size=100) for number in range(features)}
+    reference = weeks({name: rng.normal(size=300) for name in newest})
+    rules = replace(NO_FLOORS, false_discovery_rate=rate)
+    report = check_drift(newest, {"recent": reference}, business_date=DAY, rules=rules)
+    ordered = sorted(found.p_value for found in report.features)
+    limit = max((p for k, p in enumerate(ordered, 1) if p <= k / features * rate), default=-1.0)
+    assert report.drifted == tuple(found.feature for found in report.features if found.p_value <= limit)
 
 
 MISSING = np.full(200, np.nan)
