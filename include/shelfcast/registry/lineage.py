@@ -1,18 +1,17 @@
 """Where each of a model's features comes from: columns of the frame, their table, the statement that makes it, raw tables."""
 
-import re
 from dataclasses import dataclass
 from functools import cache
 
-from shelfcast.cold_store.statements import SQL_FOLDER
+from shelfcast.cold_store.statements import statement
 from shelfcast.model.declaration import LOG_BASELINE, Feature, ModelDeclaration
 from shelfcast.model.features import BASELINE
 
 ORIGIN = ("horizon_days", "sales_date")
 """Columns that say which day a row is about."""
 
-_READ = re.compile(r"\b(?:FROM|JOIN)\s+((?:RAW|FEATURES)\.[A-Z_]+)")
-_INCLUDED = re.compile(r'{%-? include "([\w/]+)\.sql" -?%}')
+SCHEMAS = ("RAW", "FEATURES")
+"""Of the tables that features come from."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +80,8 @@ def _upstream(table: str) -> frozenset[str]:
 
 
 def _tables_read(name: str) -> set[str]:
-    text = (SQL_FOLDER / f"{name}.sql").read_text()
-    included = [_tables_read(other) for other in _INCLUDED.findall(text)]
-    return set(_READ.findall(text)).union(*included)
+    from sqlglot import exp, parse_one
+
+    insert = parse_one(statement(name), dialect="snowflake")
+    read = insert.expression.find_all(exp.Table)
+    return {f"{table.db}.{table.name}" for table in read if table.db in SCHEMAS}

@@ -16,7 +16,7 @@ from shelfcast.model.segments import store_groups_of
 from shelfcast.registry import card_scores, model_card
 from shelfcast.registry.card_scores import scores, shown_segments_of
 from shelfcast.registry.card_text import interval, percent, purpose
-from shelfcast.registry.lineage import BASELINE, lineage, raw_tables
+from shelfcast.registry.lineage import BASELINE, lineage
 from shelfcast.training.explanation import explain, summary
 from shelfcast.training.folds import held_out
 from shelfcast.training.frame import columns_of, digest, freeze
@@ -224,12 +224,3 @@ def changed(rows, column):
         return rows.assign(sales_date=pd.to_datetime(rows["sales_date"]) + pd.Timedelta(days=3))
     value = 1 - rows[column] if column == "on_promotion" else rows[column] * 1.5 + 1
     return rows.assign(**{column: value})
-
-
-def test_lineage_goes_back_to_the_shops_tables():
-    assert {"RAW.ORDERS_CHANGES", "RAW.ORDER_LINES_CHANGES", "RAW.STOCK_LEVELS_CHANGES"} <= set(
-        raw_tables("FEATURES.DEMAND")
-    )
-    assert "RAW.WEATHER_FORECASTS_CHANGES" not in raw_tables("FEATURES.DEMAND")
-    assert "RAW.WEATHER_FORECASTS_CHANGES" in raw_tables("FEATURES.DEMAND_AHEAD")
-    assert raw_tables("FEATURES.ORDER_TOTAL") == ("RAW.ORDERS_CHANGES",)
