@@ -21,6 +21,8 @@ HEAVY = {
     "great_expectations",
     "redis",
     "duckdb",
+    "scipy",
+    "sqlglot",
     "wandb",
 }
 STAGES = {

@@ -19,7 +19,7 @@ from shelfcast.cold_store.cold_store import ColdStore
 from shelfcast.cold_store.load_batch import check_versions
 from shelfcast.cold_store.raw_tables import changes_of, current_of, definitions_of, landed_of
 from shelfcast.cold_store.statements import Names
-from shelfcast.ingestion.row_checks import DUCKDB_TYPES, cast, reason
+from shelfcast.ingestion.row_checks import cast, in_duckdb, reason
 from shelfcast.sources.shop_schema import TABLES, Table
 
 LOG_COLUMNS = {
@@ -85,6 +85,6 @@ def passing_rows(rows: pd.DataFrame, table: Table) -> duckdb.DuckDBPyRelation:
     texts = [json.loads(text, parse_int=str, parse_float=str, parse_constant=str) for text in rows["row_json"]]
     columns = {name: pa.array([text.get(name) for text in texts], pa.string()) for name in table.column_names}
     log = {name: pa.array(rows[name], type, from_pandas=True) for name, type in LOG_COLUMNS.items()}
-    typed = [f"{cast(column, DUCKDB_TYPES)} AS {column.name}" for column in table.columns]
+    typed = [f"{in_duckdb(cast(column))} AS {column.name}" for column in table.columns]
     came = duckdb.connect().from_arrow(pa.table({**columns, **log}))
-    return came.filter(f"({reason(table, DUCKDB_TYPES)}) IS NULL").project(", ".join([*typed, *LOG_COLUMNS]))
+    return came.filter(f"({in_duckdb(reason(table))}) IS NULL").project(", ".join([*typed, *LOG_COLUMNS]))

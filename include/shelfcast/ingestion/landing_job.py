@@ -18,7 +18,7 @@ from shelfcast.errors import IngestionError, first_offenders
 from shelfcast.ingestion.batch import QUARANTINE, Batch, changes_written, check_landed, drains
 from shelfcast.ingestion.change_files import ChangeFolder
 from shelfcast.ingestion.generations import SNAPSHOT_ADVICE
-from shelfcast.ingestion.row_checks import SPARK_TYPES, cast, reason
+from shelfcast.ingestion.row_checks import cast, reason
 from shelfcast.sources.shop_columns import missing_columns
 from shelfcast.sources.shop_schema import TABLES, Table
 from shelfcast.storage import Location
@@ -188,10 +188,10 @@ def _typed(changes: DataFrame, table: Table, batch_id: str) -> DataFrame:
         *("op", "position", "position_ordinal", "generation", "committed_at", "row_json"),
     )
     return texts.select(
-        *(F.expr(cast(column, SPARK_TYPES)).alias(column.name) for column in table.columns),
+        *(F.expr(cast(column)).alias(column.name) for column in table.columns),
         *("op", "position", "position_ordinal", "generation", "committed_at", "row_json"),
         F.lit(batch_id).alias("batch_id"),
-        F.expr(reason(table, SPARK_TYPES)).alias("quarantine_reason"),
+        F.expr(reason(table)).alias("quarantine_reason"),
     )
 
 

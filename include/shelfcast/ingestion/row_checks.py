@@ -1,6 +1,6 @@
-"""When a row of the shop is bad, and what its columns become: SQL expressions made of the declared schema.
+"""When a row of the shop is bad, and what its columns become: Spark's SQL expressions, made of the declared schema.
 
-The expressions hold for Spark and for DuckDB alike, so they can be tested without a cluster.
+`in_duckdb` gives the twin of each, which takes rows out of quarantine and is tested without a cluster.
 """
 
 from shelfcast.sources.shop_schema import DATE, INTEGER, MONEY, NUMBER, TEXT, TIMESTAMP, Column, Table
@@ -20,33 +20,38 @@ INFINITY = ("+292278994-08-16Z", "-5877611-06-21Z")
 OPEN_END = "9999-12-31"
 """The end of what has none, where NULL is refused."""
 FOUR_DIGIT_YEAR = "'____-%'"
-DUCKDB_TYPES = {**SPARK_TYPES, TEXT: "VARCHAR", TIMESTAMP: "TIMESTAMP"}
 
 
-def cast(column: Column, types: dict[str, str]) -> str:
+def cast(column: Column) -> str:
     """The expression that turns the column's text into its type, NULL where it cannot.
 
     Dates and timestamps come with a trailing `Z`: the change capture writes all of them in UTC.
     """
     given = _given(column)
-    text = f"rtrim('Z', {given})" if types is SPARK_TYPES else f"rtrim({given}, 'Z')"
-    source = text if column.type in (DATE, TIMESTAMP) else given
-    return source if column.type == TEXT else f"try_cast({source} AS {types[column.type]})"
+    source = f"rtrim('Z', {given})" if column.type in (DATE, TIMESTAMP) else given
+    return source if column.type == TEXT else f"try_cast({source} AS {SPARK_TYPES[column.type]})"
 
 
-def reason(table: Table, types: dict[str, str]) -> str:
+def reason(table: Table) -> str:
     """The expression of the first reason why a row is bad, NULL for a good one.
 
     Args:
         table: Whose columns are in scope as text; `op` too. A deleted row needs its key only.
-        types: `SPARK_TYPES` or `DUCKDB_TYPES`.
     """
     cases = [
         f"WHEN {condition} THEN '{column.name}: {text}'"
         for column in table.columns
-        for condition, text in _faults(table, column, types)
+        for condition, text in _faults(table, column)
     ]
     return f"CASE {' '.join(cases)} END"
+
+
+def in_duckdb(expression: str) -> str:
+    """The same expression in DuckDB's words."""
+    import sqlglot
+
+    (translated,) = sqlglot.transpile(expression, read="spark", write="duckdb")
+    return translated
 
 
 def _given(column: Column) -> str:
@@ -57,8 +62,8 @@ def _given(column: Column) -> str:
     return f"CASE WHEN {column.name} IN ({listed}) THEN {end} ELSE {column.name} END"
 
 
-def _faults(table: Table, column: Column, types: dict[str, str]) -> list[tuple[str, str]]:
-    value = cast(column, types)
+def _faults(table: Table, column: Column) -> list[tuple[str, str]]:
+    value = cast(column)
     kept = "" if column.name in table.key else "op <> 'd' AND "
     faults = []
     if column.required:

@@ -14,7 +14,7 @@ from shelfcast.ingestion.batch import Batch, changes_written, check_landed, drai
 from shelfcast.ingestion.change_files import ChangeFile, ChangeFolder
 from shelfcast.ingestion.check_batch import check
 from shelfcast.ingestion.generations import ChangeLogState, generation_to_go_on, lost_slot
-from shelfcast.ingestion.row_checks import DUCKDB_TYPES, SPARK_TYPES, cast, reason
+from shelfcast.ingestion.row_checks import cast, in_duckdb, reason
 from shelfcast.ingestion.spark_job import landing_job
 from shelfcast.sources.shop_schema import NUMBER, TABLES
 
@@ -156,7 +156,7 @@ def judged(table, op="c", **changes):
     """The reason that the expressions give for a row of text."""
     row = {name: ORDER.get(name) for name in TABLES[table].column_names} | changes
     texts = ", ".join(f"CAST(? AS VARCHAR) AS {name}" for name in row)
-    text = f"SELECT {reason(TABLES[table], DUCKDB_TYPES)} FROM (SELECT '{op}' AS op, {texts})"
+    text = f"SELECT {in_duckdb(reason(TABLES[table]))} FROM (SELECT '{op}' AS op, {texts})"
     return answer(text, list(row.values()))
 
 
@@ -219,7 +219,7 @@ def test_an_infinite_end_is_an_open_one(text):
     assert judged("promotions", **PROMOTION | {"ends_on": text}) is None
     assert judged("items", **ITEM | {"discontinued_on": text}) is None
     answered = [
-        answer(f"SELECT {cast(TABLES[table].column(name), DUCKDB_TYPES)} FROM (SELECT ? AS {name})", [text])
+        answer(f"SELECT {in_duckdb(cast(TABLES[table].column(name)))} FROM (SELECT ? AS {name})", [text])
         for table, name in (("promotions", "ends_on"), ("items", "discontinued_on"), ("stores", "closed_on"))
     ]
     assert answered == [date(9999, 12, 31), None, None]
@@ -271,10 +271,10 @@ def test_a_deleted_row_needs_its_key_only():
 
 def test_text_becomes_what_the_column_holds():
     column = TABLES["orders"].column("ordered_at")
-    text = f"SELECT {cast(column, DUCKDB_TYPES)} FROM (SELECT '2024-01-01T10:00:00Z' AS ordered_at)"
+    text = f"SELECT {in_duckdb(cast(column))} FROM (SELECT '2024-01-01T10:00:00Z' AS ordered_at)"
     assert str(answer(text)) == "2024-01-01 10:00:00"
-    assert cast(column, SPARK_TYPES) == "try_cast(rtrim('Z', ordered_at) AS TIMESTAMP_NTZ)"
-    assert cast(TABLES["orders"].column("store_id"), SPARK_TYPES) == "store_id"
+    assert cast(column) == "try_cast(rtrim('Z', ordered_at) AS TIMESTAMP_NTZ)"
+    assert cast(TABLES["orders"].column("store_id")) == "store_id"
 
 
 BATCH = Batch(batch_id="b1", generation=1, first_drain=1, last_drain=2, rows={"orders": 2}, checksum=5)
