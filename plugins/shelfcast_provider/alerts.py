@@ -5,7 +5,6 @@ a run that ran out of time or is deadlocked mails once. The text is made here, n
 templates fail on what a run without a logical date does not have, and a mail that fails to render is a mail lost.
 """
 
-import html
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -168,10 +167,10 @@ def _text_of(error: object) -> str:
 
 
 def _paragraphs(markdown: str) -> Markup:
-    """The little Markdown that runbooks use: paragraphs, `code` and *emphasis*; the text is escaped before."""
-    text = re.sub(r"`([^`\n]+)`", r"<code>\1</code>", html.escape(markdown))
-    text = re.sub(r"\*([^*\n]+)\*", r"<em>\1</em>", text)
-    return Markup("".join(f"<p>{part}</p>" for part in re.split(r"\n\s*\n", text) if part.strip()))  # noqa: S704
+    """A runbook's Markdown as HTML; HTML in it is escaped."""
+    from markdown_it import MarkdownIt
+
+    return Markup(MarkdownIt("commonmark", {"html": False}).render(markdown))  # noqa: S704
 
 
 def _template() -> Any:

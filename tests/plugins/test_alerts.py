@@ -228,6 +228,18 @@ def test_a_section_ends_where_the_next_one_begins(runbook, found):
     assert section(runbook, "When it fails") == found
 
 
+def test_a_mail_shows_a_runbooks_markdown_and_none_of_its_html(dag, mails):
+    dag.doc_md = (
+        "### When it fails\nSee *fewer\ndays*, `a*b*c`:\n\n* clear **it**\n* [ask](javascript:alert(1)) <b>me</b>"
+    )
+    failure_notifier()(task_context(dag, error=ValueError("x")))
+    _, _, body = only(mails)
+    assert "See <em>fewer\ndays</em>, <code>a*b*c</code>:" in body
+    assert "<li>clear <strong>it</strong></li>" in body
+    assert "&lt;b&gt;me&lt;/b&gt;" in body
+    assert "<a href" not in body.partition("fewer")[2].partition("</ul>")[0]
+
+
 def test_a_dag_without_runbook_still_mails(dag, mails):
     dag.doc_md = None
     failure_notifier()(task_context(dag, error=ValueError("x")))
