@@ -1,10 +1,11 @@
 """The shop's change log as its database keeps it: publication, replication slot, marks."""
 
-import time
 from collections.abc import Sequence
 from itertools import groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
+
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from shelfcast.cold_store.statements import statement
 from shelfcast.errors import ConfigurationError, SourceError
@@ -78,17 +79,15 @@ class ChangeLog:
         """Drops the slot; a killed reader's connection may hold it for a moment longer."""
         import psycopg
 
-        deadline = time.monotonic() + limit_seconds
-        while True:
-            try:
-                self._ask("drop_slot", self.slot)
-                return
-            except psycopg.errors.ObjectInUse:
-                if time.monotonic() > deadline:
-                    raise SourceError(
-                        f"The replication slot {self.slot} is read by another process; only one may. End the other one."
-                    ) from None
-                time.sleep(0.5)
+        is_held = retry_if_exception_type(psycopg.errors.ObjectInUse)
+        try:
+            Retrying(retry=is_held, stop=stop_after_delay(limit_seconds), wait=wait_fixed(0.5), reraise=True)(
+                self._ask, "drop_slot", self.slot
+            )
+        except psycopg.errors.ObjectInUse:
+            raise SourceError(
+                f"The replication slot {self.slot} is read by another process; only one may. End the other one."
+            ) from None
 
     def confirmed(self) -> int:
         """Log position up to which the slot's reader has everything on disk, 0 if there is no slot."""
