@@ -171,17 +171,19 @@ def artifacts(tmp_path, monkeypatch):
 def forecaster(artifacts, hot_store, hot_store_server, monkeypatch):
     """The forecaster itself over the artifacts and the hot store; its application."""
     from forecaster.__main__ import app_of
+    from forecaster.settings import ForecasterSettings
     from shelfcast_local import hot_store as server
 
     monkeypatch.setattr(following, "LOOK_EVERY_SECONDS", 0.05)
     token = secrets.token_urlsafe(18)
     app = app_of(
-        {
-            "SHELFCAST_HOT_STORE_URL": server.url(hot_store_server),
-            "SHELFCAST_RELEASES": str(artifacts / "releases"),
-            "SHELFCAST_FORECASTER_TOKEN": token,
-            "SHELFCAST_STALE_AFTER_DAYS": "any",
-        }
+        ForecasterSettings(
+            hot_store_url=server.url(hot_store_server),
+            releases=artifacts / "releases",
+            forecaster_token=token,
+            forecaster_port=0,
+            stale_after_days="any",
+        )
     )
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))

@@ -26,8 +26,13 @@ UNFINISHED = ".part"
 """Ending of a file on a disk that is being written."""
 
 
-def checked(uri: str, name: str) -> str:
-    """The URI as `location` takes it: an absolute path, or `s3://bucket/prefix`; without a slash at its end.
+def is_in_bucket(uri: str) -> bool:
+    """Whether a URI is one of S3."""
+    return uri.startswith("s3://")
+
+
+def location(uri: str, name: str = "A location") -> Location:
+    """The path of a URI: an absolute path, or `s3://bucket/prefix`.
 
     Args:
         uri: As it was given.
@@ -37,25 +42,15 @@ def checked(uri: str, name: str) -> str:
         ConfigurationError: It is neither.
     """
     parts = urlsplit(uri)
-    path = parts.path if parts.scheme == "file" and not parts.netloc else uri
     if is_in_bucket(uri) and parts.netloc:
-        return uri.rstrip("/")
-    if (parts.scheme in ("", "file")) and path.startswith("/"):
-        return path.rstrip("/") or "/"
+        return UPath(uri.rstrip("/"), use_listings_cache=False)
+    path = parts.path if parts.scheme == "file" and not parts.netloc else uri
+    if parts.scheme in ("", "file") and path.startswith("/"):
+        return Path(path)
     raise ConfigurationError(
         f"{name} is {uri!r}: neither an absolute path nor s3://bucket/prefix, and what is written there would not be found "
         "again. Write one of the two; every machine that reads or writes there must reach it."
     )
-
-
-def is_in_bucket(uri: str) -> bool:
-    """Whether a URI is one of S3."""
-    return uri.startswith("s3://")
-
-
-def location(uri: str) -> Location:
-    """The path of a URI that was `checked`."""
-    return UPath(uri, use_listings_cache=False) if is_in_bucket(uri) else Path(uri)
 
 
 def write(path: Location, content: bytes) -> None:

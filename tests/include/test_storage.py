@@ -37,7 +37,7 @@ def names(folder):
     ],
 )
 def test_a_place_is_a_path_or_a_bucket(given, taken):
-    assert storage.checked(given, "SHELFCAST_LANDING") == taken
+    assert str(storage.location(given)) == taken
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_a_place_is_a_path_or_a_bucket(given, taken):
 )
 def test_any_other_place_is_refused_before_work_begins(given):
     with pytest.raises(ConfigurationError, match=r"SHELFCAST_LANDING is .*s3://bucket/prefix"):
-        storage.checked(given, "SHELFCAST_LANDING")
+        storage.location(given, "SHELFCAST_LANDING")
 
 
 def test_a_written_file_is_the_new_one(root):

@@ -27,7 +27,7 @@ from shelfcast.model.declaration import ModelDeclaration
 from shelfcast.model.features import Floats
 from shelfcast.model.fitted_model import mean_of
 from shelfcast.model.matrix import Sample
-from shelfcast.storage import Location, checked, local_copy, location, one_writer, publish
+from shelfcast.storage import Location, local_copy, location, one_writer, publish
 from shelfcast.training.champion import Champion, Matter, champion_of, digest_of, matter_of, taken_over
 from shelfcast.training.cluster_fits import Fits
 from shelfcast.training.evaluation import evaluate, fold_rows, forecast_rows, telling
@@ -58,8 +58,8 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=None, help="one a machine, or a slot of a cluster, unless told")
     parser.add_argument("--seed", type=int, default=7)
     options = parser.parse_args()
-    frame, out = location(checked(options.frame, "--frame")), location(checked(options.out, "--out"))
-    releases = location(checked(options.releases, "--releases")) if options.releases else None
+    frame, out = location(options.frame, "--frame"), location(options.out, "--out")
+    releases = location(options.releases, "--releases") if options.releases else None
     with one_writer(frame / LOCK):
         spark = SparkSession.builder.appName(APPLICATION).config(map=FAIL_RATHER_THAN_WAIT).getOrCreate()
         layout = layout_of(spark.sparkContext, options.workers)

