@@ -18,11 +18,11 @@ from shelfcast.errors import first_offenders
 from shelfcast.model.candidate import Question, TrainingRecord
 from shelfcast.model.declaration import GateRules, ModelDeclaration
 from shelfcast.model.metrics import Floats
-from shelfcast.registry.broken_rules import Limits, broken_rules, limits_of
 from shelfcast.registry.candidate_cost import CandidateCost
-from shelfcast.registry.measured import Measured, measure
+from shelfcast.registry.gate_metrics import GateMetrics, measure
 from shelfcast.registry.panel_test import FEWEST_BLOCKS
 from shelfcast.registry.refresh import SERVED, Comparison, Nearness, Verdict, compare
+from shelfcast.registry.rule_violations import Limits, limits_of, rule_violations
 from shelfcast.registry.store_breaks import LASTING_WEEKS, StoreBreak, store_breaks
 from shelfcast.training.evaluation import column, telling
 
@@ -41,14 +41,14 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Decision(Measured):
+class Decision(GateMetrics):
     """The gate's decision with all its numbers.
 
     Attributes:
         outcome: `release` or `hold`.
         reasons: Why, one sentence each; a hold names every rule that was not met.
         question: What was asked.
-        opponent: Whom the candidate had to beat on its folds: the champion's recipe, what was served, or the name of the
+        reference: Whom the candidate had to beat on its folds: the champion's recipe, what was served, or the name of the
             strongest simple method.
         changes: In what its recipe differs from the champion's.
         since_champion: Beside the champion's own forecasts since its cutoff; `None` without any.
@@ -62,7 +62,7 @@ class Decision(Measured):
     outcome: Outcome
     reasons: list[str]
     question: Question
-    opponent: str
+    reference: str
     changes: list[str]
     since_champion: Comparison | None
     served: Comparison | None
@@ -156,30 +156,32 @@ def decide(
         obstacle: Why it is held even then.
     """
     declared, rules = rules, telling(rules, column(rows, "actual"))
-    since = None if evidence.since_champion is None else compare(evidence.since_champion, rules, opponent=CHAMPION)
+    since = None if evidence.since_champion is None else compare(evidence.since_champion, rules, reference=CHAMPION)
     served = (
-        compare(rows, rules, opponent=SERVING) if "served" in rows and evidence.question is not Question.FIRST else None
+        compare(rows, rules, reference=SERVING)
+        if "served" in rows and evidence.question is not Question.FIRST
+        else None
     )
-    judged, opponent, other = _opponent(rows, evidence, served, strongest_simple)
-    measured, breaks = measure(judged, other, rules, cost), store_breaks(rows, rules)
-    broken = broken_rules(
-        rules, measured, opponent=opponent, served=_limits_of_both(rows, rules, cost, evidence, served)
+    judged, reference, other = _reference(rows, evidence, served, strongest_simple)
+    metrics, breaks = measure(judged, other, rules, cost), store_breaks(rows, rules)
+    violations = rule_violations(
+        rules, metrics, reference=reference, served=_limits_of_both(rows, rules, cost, evidence, served)
     )
-    against = [*broken.rules, *_breaks(breaks), *_age(evidence), *_unsound(since, served, evidence, rules)]
+    against = [*violations.rules, *_breaks(breaks), *_age(evidence), *_unsound(since, served, evidence, rules)]
     told = [
         *([MOSTLY_NOTHING] if rules.loss != declared.loss else []),
-        *([f"told, for what was served is no better: {'; '.join(broken.shared)}"] if broken.shared else []),
-        *_rests_on(evidence, since, served, opponent, strongest_simple),
+        *([f"told, for what was served is no better: {'; '.join(violations.shared)}"] if violations.shared else []),
+        *_rests_on(evidence, since, served, reference, strongest_simple),
     ]
     won = since is not None and since.verdict is Verdict.BETTER
-    outcome, reasons = _outcome(against, measured, since if won else None, opponent=opponent, is_forced=is_forced)
+    outcome, reasons = _outcome(against, metrics, since if won else None, reference=reference, is_forced=is_forced)
     if obstacle:
         outcome, reasons = Outcome.HOLD, [obstacle, *against]
     return Decision(
         outcome=outcome,
         reasons=[*reasons, *told],
         question=evidence.question,
-        opponent=opponent,
+        reference=reference,
         changes=list(evidence.changes),
         since_champion=since,
         served=served,
@@ -187,11 +189,11 @@ def decide(
         store_breaks=breaks,
         is_forced=is_forced,
         rules=rules.model_dump(mode="json"),
-        **vars(measured),
+        **vars(metrics),
     )
 
 
-def _opponent(
+def _reference(
     rows: pd.DataFrame, evidence: Evidence, served: Comparison | None, strongest_simple: str
 ) -> tuple[pd.DataFrame, str, Floats]:
     """The rows to judge by, and the name and forecasts of what the candidate must beat on them."""
@@ -213,7 +215,7 @@ def _limits_of_both(
     both = rows[rows["served"].notna()]
     as_served = both.assign(**{name: both[other] for name, other in SERVED.items()})
     own, other = (
-        limits_of(rules, measure(part, column(part, "strongest_simple"), rules, cost), opponent=SERVING)
+        limits_of(rules, measure(part, column(part, "strongest_simple"), rules, cost), reference=SERVING)
         for part in (both, as_served)
     )
     return Limits(own=own, served=other)
@@ -256,7 +258,7 @@ def _rests_on(
     evidence: Evidence,
     since: Comparison | None,
     served: Comparison | None,
-    opponent: str,
+    reference: str,
     strongest_simple: str,
 ) -> list[str]:
     """What the decision rests on, for whoever reads it."""
@@ -265,9 +267,9 @@ def _rests_on(
     changed = f" ({'; '.join(evidence.changes)})" if evidence.changes else ""
     told = [f"asked whether the {evidence.question.value} is {ASKED[evidence.question]}{changed}"]
     told += [f"beside {found.text()}" for found in (since, served) if found]
-    if evidence.question is Question.RECIPE and opponent == strongest_simple:
+    if evidence.question is Question.RECIPE and reference == strongest_simple:
         told.append(
-            f"the champion's recipe cannot be fitted by today's code and too little of what it said is scored: {opponent} "
+            f"the champion's recipe cannot be fitted by today's code and too little of what it said is scored: {reference} "
             "stands in"
         )
     if evidence.question is Question.REFRESH and (since is None or since.verdict is Verdict.TOO_FEW):
@@ -281,12 +283,12 @@ def _rests_on(
 
 
 def _outcome(
-    broken: list[str], measured: Measured, won: Comparison | None, *, opponent: str, is_forced: bool
+    violations: list[str], metrics: GateMetrics, won: Comparison | None, *, reference: str, is_forced: bool
 ) -> tuple[Outcome, list[str]]:
-    if not broken:
-        gain = f"{measured.gain:.1%}, at least by {measured.gain_low:.1%}"
+    if not violations:
+        gain = f"{metrics.gain:.1%}, at least by {metrics.gain_low:.1%}"
         better = [f"better than the champion since its cutoff, by {won.gain:.1%}"] if won else []
-        return Outcome.RELEASE, [*better, f"better than {opponent} by {gain}, and every other rule is met"]
+        return Outcome.RELEASE, [*better, f"better than {reference} by {gain}, and every other rule is met"]
     if is_forced:
-        return Outcome.RELEASE, ["released by force", *broken]
-    return Outcome.HOLD, broken
+        return Outcome.RELEASE, ["released by force", *violations]
+    return Outcome.HOLD, violations

@@ -43,7 +43,7 @@ class Panel:
 
     Attributes:
         own: Losses of the candidate, not negative.
-        other: Losses of its opponent.
+        other: Losses of its reference.
         clusters: A number a store, a series, a customer: by column, the widest first.
         block: A number for each stretch of days that is drawn whole.
         day: Day of the row, or its fold where no day is known.
@@ -84,7 +84,7 @@ class Panel:
 
     @property
     def gain(self) -> float:
-        """1 - candidate's loss / opponent's loss; above 0 is better, NaN where the opponent never errs."""
+        """1 - candidate's loss / reference's loss; above 0 is better, NaN where the reference never errs."""
         total = float(self.other.sum())
         return 1 - float(self.own.sum()) / total if total else float("nan")
 
@@ -95,7 +95,7 @@ class GainDraws:
 
     Attributes:
         gain: Of the panel as it is.
-        draws: Of each draw; NaN where the drawn opponent never errs.
+        draws: Of each draw; NaN where the drawn reference never errs.
         cluster: Column whose values were drawn.
         clusters: How many of them there are.
         blocks: How many stretches of days there are.
@@ -157,7 +157,7 @@ class TestOfMeans:
 
 
 def diebold_mariano(panel: Panel, *, minimum_effect: float) -> TestOfMeans:
-    """Tests the days' totals for a gain above `minimum_effect`, a share of the opponent's loss.
+    """Tests the days' totals for a gain above `minimum_effect`, a share of the reference's loss.
 
     Errors h days ahead are correlated over up to h - 1 days, which is the lag; rows that look nowhere ahead take the
     lag ⌊4 (T / 100)^(2/9)⌋ of Newey and West (1994).

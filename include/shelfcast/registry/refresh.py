@@ -45,18 +45,18 @@ class Comparison:
     """A candidate's fold models beside what was served, on days that neither had learned from.
 
     Attributes:
-        opponent: Who said the other forecasts.
+        reference: Who said the other forecasts.
         rows, series, origins, days: What both were measured on.
         first_day, last_day: Of the days, ISO text.
-        wape, opponent_wape: Of the two.
-        gain: 1 - candidate's loss / opponent's; above 0 is better.
+        wape, reference_wape: Of the two.
+        gain: 1 - candidate's loss / reference's; above 0 is better.
         gain_low: The least that it may be at a guard's error rate (`segment_alpha`); `None` if it cannot be told.
         diebold_mariano: Test of the days' totals for no rise above the margin.
         worse_segments: Those that are shown to be worse than by the margin, with their rise.
         verdict: See there.
     """
 
-    opponent: str
+    reference: str
     rows: int
     series: int
     origins: int
@@ -64,7 +64,7 @@ class Comparison:
     first_day: str
     last_day: str
     wape: float
-    opponent_wape: float
+    reference_wape: float
     gain: float
     gain_low: float | None
     diebold_mariano: TestOfMeans
@@ -75,7 +75,7 @@ class Comparison:
         """In a sentence, for the decision's reasons."""
         low = "" if self.gain_low is None else f", at least {self.gain_low:+.1%}"
         return (
-            f"{self.opponent}: error {self.wape:.1%} against {self.opponent_wape:.1%} ({self.gain:+.1%}{low}) on "
+            f"{self.reference}: error {self.wape:.1%} against {self.reference_wape:.1%} ({self.gain:+.1%}{low}) on "
             f"{self.rows:,} rows of {self.series:,} series, {self.origins} origins and the {self.days} days from "
             f"{self.first_day} to {self.last_day}, which neither side had seen"
         )
@@ -100,13 +100,13 @@ def beside_served(rows: pd.DataFrame, ledger: pd.DataFrame) -> pd.DataFrame:
     return joined.assign(business_date=rows["business_date"].to_numpy())
 
 
-def compare(rows: pd.DataFrame, rules: GateRules, *, opponent: str) -> Comparison | None:
+def compare(rows: pd.DataFrame, rules: GateRules, *, reference: str) -> Comparison | None:
     """Compares forecasts with those that were served on the same rows; `None` where nothing was, or nothing was sold.
 
     Args:
         rows: See `beside_served`.
         rules: The model's rules.
-        opponent: Who served, for the sentence.
+        reference: Who served, for the sentence.
     """
     rows = rows[rows["served"].notna()]
     if not column(rows, "actual").any():
@@ -120,7 +120,7 @@ def compare(rows: pd.DataFrame, rules: GateRules, *, opponent: str) -> Compariso
     no_worse = diebold_mariano(panel, minimum_effect=-rules.refresh_margin)
     dates = days.astype("datetime64[D]")
     return Comparison(
-        opponent=opponent,
+        reference=reference,
         rows=len(rows),
         series=int(rows["series_id"].nunique()),
         origins=drawn.blocks,
@@ -128,7 +128,7 @@ def compare(rows: pd.DataFrame, rules: GateRules, *, opponent: str) -> Compariso
         first_day=str(dates[0]),
         last_day=str(dates[-1]),
         wape=wape(actual, mean),
-        opponent_wape=wape(actual, served),
+        reference_wape=wape(actual, served),
         gain=panel.gain,
         gain_low=drawn.bound(rules.segment_alpha),
         diebold_mariano=no_worse,

@@ -1,4 +1,4 @@
-"""Segments in which a candidate must not be worse than its opponent, and what was found in each."""
+"""Segments in which a candidate must not be worse than its reference, and what was found in each."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class Segment:
     Attributes:
         name: Of the segment.
         rows: In it.
-        rise: Candidate's loss over opponent's loss, minus 1; above 0 is worse.
+        rise: Candidate's loss over reference's loss, minus 1; above 0 is worse.
         rise_low, rise_high: The least and the most that the rise may be, each at the rules' `segment_alpha`; `None` where
             no test can tell.
         judged_rise: Which of the three must not lie above the margin (see `judge`).
@@ -59,7 +59,7 @@ def judge(rows: pd.DataFrame, panel: Panel, rules: GateRules) -> list[Segment]:
 
 
 def parts_of(rows: pd.DataFrame, panel: Panel) -> Iterator[tuple[str, pd.DataFrame, Panel]]:
-    """Name, rows and panel of each segment that has enough rows, and in which the opponent errs at all."""
+    """Name, rows and panel of each segment that has enough rows, and in which the reference errs at all."""
     for name, chosen in segments_of(rows).items():
         if chosen.sum() >= FEWEST_ROWS and panel.other[chosen].sum() > 0:
             yield name, rows[chosen], panel.part(chosen)

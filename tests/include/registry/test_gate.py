@@ -24,7 +24,7 @@ def decide(rows, rules, *, strongest_simple, cost=COST, **options):
 
 
 def fold_forecasts(*, skill, seed=1, champion=None, stores=20, rows=4000):
-    """Rows of a candidate whose errors are `skill` times those of its opponent."""
+    """Rows of a candidate whose errors are `skill` times those of its reference."""
     rng = np.random.default_rng(seed)
     actual = rng.gamma(5, 4, rows)
     error = rng.normal(0, 4, rows)
@@ -51,7 +51,7 @@ def fold_forecasts(*, skill, seed=1, champion=None, stores=20, rows=4000):
 def test_a_clearly_better_first_candidate_is_released():
     decision = decide(fold_forecasts(skill=0.8), RULES, strongest_simple="weekday_mean_56")
     assert decision.outcome is Outcome.RELEASE
-    assert decision.opponent == "weekday_mean_56"
+    assert decision.reference == "weekday_mean_56"
     assert decision.gain == pytest.approx(0.2, abs=0.03)
     assert decision.gain_low < decision.gain
 
@@ -65,14 +65,14 @@ def test_a_first_candidate_that_does_not_beat_the_simple_method_is_held_back():
 def test_a_recipe_has_to_beat_the_champions_recipe():
     recipe = Evidence(question=Question.RECIPE, changes=["fit.num_leaves 31 → 63"])
     decision = decide(fold_forecasts(skill=0.8, champion=0.7), RULES, strongest_simple="x", evidence=recipe)
-    assert (decision.opponent, decision.question) == ("the champion's recipe", Question.RECIPE)
+    assert (decision.reference, decision.question) == ("the champion's recipe", Question.RECIPE)
     assert decision.outcome is Outcome.HOLD
     better = decide(fold_forecasts(skill=0.6, champion=0.8), RULES, strongest_simple="x", evidence=recipe)
     assert better.outcome is Outcome.RELEASE
     assert "asked whether the recipe is better than the champion's (fit.num_leaves 31 → 63)" in better.reasons
 
 
-def test_a_forced_release_says_so_and_keeps_the_broken_rules():
+def test_a_forced_release_says_so_and_keeps_the_rule_violations():
     decision = decide(fold_forecasts(skill=1.2), RULES, strongest_simple="x", is_forced=True)
     assert decision.outcome is Outcome.RELEASE
     assert decision.reasons[0] == "released by force"

@@ -144,7 +144,7 @@ def test_rows_without_days_are_tested_by_fold():
     assert (draw_gains(panel).blocks, diebold_mariano(panel, minimum_effect=0).observations) == (5, 5)
 
 
-def test_an_opponent_that_never_errs_cannot_be_beaten():
+def test_a_reference_that_never_errs_cannot_be_beaten():
     rows = simulate(SMALL, seed=1).assign(champion=lambda frame: frame["actual"])
     assert np.isnan(panel_of(rows).gain)
     assert draw_gains(panel_of(rows)).bound(0.05) is None

@@ -121,7 +121,7 @@ def test_a_champion_of_other_features_is_compared_by_what_it_said():
         return gate.decide(rows, RULES, strongest_simple="x", cost=COST, evidence=recipe)
 
     assert decided(0.08).outcome is Outcome.RELEASE
-    assert decided(0.08).opponent == "what was served at the folds' origins"
+    assert decided(0.08).reference == "what was served at the folds' origins"
     assert decided(0.0).outcome is Outcome.HOLD
 
 
@@ -130,7 +130,7 @@ def test_where_it_said_too_little_the_strongest_simple_method_stands_in_and_that
     rows.loc[rows["fold"] > 0, "served"] = np.nan
     recipe = Evidence(question=Question.RECIPE, changes=["features (+price_gap)"])
     decision = gate.decide(rows, RULES, strongest_simple="x", cost=COST, evidence=recipe)
-    assert decision.opponent == "x"
+    assert decision.reference == "x"
     assert "x stands in" in decision.reasons[-1]
 
 
@@ -147,7 +147,7 @@ def test_the_ledger_is_laid_beside_the_same_origin_series_and_day_only():
 
 
 def test_rows_without_a_sale_compare_nothing():
-    assert compare(refresh().assign(actual=0.0), RULES, opponent="x") is None
+    assert compare(refresh().assign(actual=0.0), RULES, reference="x") is None
 
 
 def test_how_near_two_models_are_is_told_by_total_and_by_the_furthest_store():

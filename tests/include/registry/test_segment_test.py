@@ -28,7 +28,7 @@ def test_an_order_has_no_segments():
     assert segments_of(pd.DataFrame({"customer_id": [1, 2], "actual": [3.0, 4.0]})) == {}
 
 
-def test_a_segment_of_few_rows_or_of_an_opponent_without_errors_is_left_out():
+def test_a_segment_of_few_rows_or_of_a_reference_without_errors_is_left_out():
     rows = simulate(PANEL, seed=1)
     assert "week 2 ahead" not in judged(rows[rows["horizon_days"] <= 7].head(3000))
     few = rows[(rows["on_promotion"] == 0) | (rows.index % 10 == 0)]

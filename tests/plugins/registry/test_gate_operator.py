@@ -67,7 +67,7 @@ def registry(tmp_path, monkeypatch, candidate):
 
 
 def register(registry, *, skill=0.7, **about):
-    """A candidate whose errors are `skill` times those of its opponent."""
+    """A candidate whose errors are `skill` times those of its reference."""
     rng = np.random.default_rng(1)
     actual = rng.gamma(5, 4, 4000)
     mean, other = actual + rng.normal(0, 4 * skill, 4000), actual + rng.normal(0, 4, 4000)
@@ -100,7 +100,7 @@ def test_a_better_candidate_is_released_and_the_decision_is_kept_once(cold_store
     assert gate()[0] == answer
     assert kept(cold_store) == [("gate__demand__v3", "gate", "demand", "2025-06-30", "release", answer["reason"])]
     assert registry.tags["demand", "3", "gate"] == "release"
-    assert registry.logged["abc", "gate_decision.json"]["opponent"] == "weekday_mean"
+    assert registry.logged["abc", "gate_decision.json"]["reference"] == "weekday_mean"
     assert registry.descriptions["demand", "3"] == f"release: {answer['reason']}"
     assert registry.metrics["abc", "gate_gain_low"] > 0.1
     sizes = [(registry.folder / name).stat().st_size for name in ("model.txt", "spread.txt")]

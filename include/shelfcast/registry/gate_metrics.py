@@ -1,4 +1,4 @@
-"""What the gate measures of a candidate beside its opponent."""
+"""What the gate measures of a candidate beside its reference."""
 
 from dataclasses import dataclass
 
@@ -13,13 +13,13 @@ from shelfcast.training.evaluation import column
 
 
 @dataclass(frozen=True, kw_only=True)
-class Measured:
+class GateMetrics:
     """What the gate measured.
 
     Attributes:
         wape: Of the candidate.
-        opponent_wape: Of the opponent on the same rows.
-        gain: 1 - candidate's loss / opponent's loss, in the rules' kind of loss; above 0 is better.
+        reference_wape: Of the reference on the same rows.
+        gain: 1 - candidate's loss / reference's loss, in the rules' kind of loss; above 0 is better.
         gain_low: The least that the gain may be at the rules' error rate, by the cluster bootstrap; `None` if it
             cannot tell.
         cluster: Column whose values the bootstrap drew.
@@ -32,13 +32,13 @@ class Measured:
             itself where no test can tell.
         coverage_90: Of the candidate.
         segments: What was found in each that has enough rows.
-        worst_segment: Segment with the largest relative loss against the opponent; `all` where there is none.
+        worst_segment: Segment with the largest relative loss against the reference; `all` where there is none.
         worst_segment_loss: That loss, above 0 is worse.
         cost: Size of the model and time of a prediction.
     """
 
     wape: float
-    opponent_wape: float
+    reference_wape: float
     gain: float
     gain_low: float | None
     cluster: str
@@ -55,15 +55,15 @@ class Measured:
     cost: CandidateCost
 
 
-def measure(rows: pd.DataFrame, other: Floats, rules: GateRules, cost: CandidateCost) -> Measured:
-    """Measures fold forecasts beside the opponent's, `other`, on the same rows."""
+def measure(rows: pd.DataFrame, other: Floats, rules: GateRules, cost: CandidateCost) -> GateMetrics:
+    """Measures fold forecasts beside the reference's, `other`, on the same rows."""
     actual, mean = column(rows, "actual"), column(rows, "mean")
     panel = Panel.of(rows, own=losses(actual - mean, rules.loss), other=losses(actual - other, rules.loss))
     drawn, segments = draw_gains(panel), judge(rows, panel, rules)
     worst_loss, worst = max(((segment.rise, segment.name) for segment in segments), default=(-panel.gain, "all"))
-    return Measured(
+    return GateMetrics(
         wape=wape(actual, mean),
-        opponent_wape=wape(actual, other),
+        reference_wape=wape(actual, other),
         gain=panel.gain,
         gain_low=drawn.bound(rules.alpha),
         cluster=drawn.cluster,
