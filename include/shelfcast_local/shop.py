@@ -8,7 +8,7 @@ from shelfcast.errors import SourceError
 from shelfcast.sources.dataset import find_declaration
 from shelfcast.sources.dataset_declaration import read_declaration
 from shelfcast.sources.ddl import connect
-from shelfcast.sources.played_shop import played_shop
+from shelfcast.sources.playback import read_playback
 from shelfcast.sources.shop_history import Written
 from shelfcast_local.configuration import HOST
 from shelfcast_local.simulator.command import load, next_day, simulate
@@ -41,7 +41,7 @@ class Shop:
         """
         connection = connect(self.address)
         try:
-            present = played_shop(connection)
+            present = read_playback(connection)
         finally:
             connection.close()
         if present is None or self.dataset is None:

@@ -26,7 +26,7 @@ from shelfcast.ingestion.batch import Batch
 from shelfcast.ingestion.change_file_writer import ChangeFileWriter
 from shelfcast.ingestion.change_files import UNFINISHED, ChangeFolder
 from shelfcast.ingestion.spark_job import landing_job
-from shelfcast.sources.played_shop import played_shop
+from shelfcast.sources.playback import read_playback
 from shelfcast.sources.shop_schema import TABLES
 from shelfcast.sources.simulation_settings import SimulationSettings
 from shelfcast_local import jars, postgres
@@ -102,7 +102,7 @@ def keys(landing, generation, table="orders", key="order_id"):
 
 def write_next_day(simulator, connection):
     """The tests share the shop and come in any order."""
-    day = played_shop(connection).last_date + timedelta(days=1)
+    day = read_playback(connection).last_date + timedelta(days=1)
     simulator.write_day(connection, day)
     return day
 

@@ -14,7 +14,7 @@ from shelfcast.sources import shop_history
 from shelfcast.sources.changes import Transaction
 from shelfcast.sources.dataset import Dataset
 from shelfcast.sources.ddl import Connection, connect, create_shop
-from shelfcast.sources.played_shop import played_shop
+from shelfcast.sources.playback import read_playback
 from shelfcast.sources.shop_schema import TABLES
 from shelfcast.sources.simulation_settings import SimulationSettings
 from shelfcast_local import postgres
@@ -129,7 +129,7 @@ def test_a_killed_history_leaves_nothing(shop: Connection) -> None:
 
     with pytest.raises(Killed):
         shop_history.write_history(shop, history_name="simulated", last_history_date=LAST, settings={}, tables=tables())
-    assert played_shop(shop) is None
+    assert read_playback(shop) is None
     assert not any(all_rows(shop).values())
 
 
@@ -252,7 +252,7 @@ def test_faults_are_remembered(address: str) -> None:
     simulate(address, faults=["distribution_shift=3"])
     simulate(address)
     with connect(address) as shop:
-        present = played_shop(shop)
+        present = read_playback(shop)
         assert present is not None
         assert [fault["kind"] for fault in present.settings["faults"]] == ["distribution_shift"]
         query = b"""SELECT avg(units) FROM (SELECT ordered_at::date AS day, sum(quantity) AS units
@@ -285,7 +285,7 @@ def test_a_fault_may_name_its_days_and_counts_once(address: str) -> None:
     for _ in range(4):
         shop_with_faults.write_day(shop_with_faults.next_day())
     with connect(address) as shop:
-        present = played_shop(shop)
+        present = read_playback(shop)
         assert present is not None
         assert len(present.settings["faults"]) == 1
         assert count(shop, b"SELECT count(*) FROM sales.orders WHERE status IS NULL") == 2 * SETTINGS.stores
@@ -367,7 +367,7 @@ def test_simulate_plays_its_days_with_a_fault_named_by_days(address: str, home: 
     for day in (first, last):
         assert f"The shop is written up to {day}, not closed" in answered.output
     with connect(address) as shop:
-        present = played_shop(shop)
+        present = read_playback(shop)
         assert present is not None
         assert [fault["kind"] for fault in present.settings["faults"]] == ["bad_rows", "outage"]
         assert count(shop, b"SELECT count(*) FROM sales.orders WHERE status IS NULL") == 2 * SETTINGS.stores
@@ -384,7 +384,7 @@ def test_load_takes_a_declaration_and_the_folder_of_its_files(address: str, home
     assert answered.exit_code == 0, answered.exception
     assert "The shop is written up to 2024-01-07" in answered.output
     with connect(address) as shop:
-        present = played_shop(shop)
+        present = read_playback(shop)
         assert present is not None
         assert (present.history_name, present.settings["data"]) == ("mine", str(data))
 

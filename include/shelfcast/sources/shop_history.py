@@ -17,7 +17,7 @@ from shelfcast.errors import ConfigurationError, NothingToDo, SourceError
 from shelfcast.sources.changes import Transaction, apply, copy_in, inserted
 from shelfcast.sources.closing_times import BEFORE_MIDNIGHT, closed_at
 from shelfcast.sources.ddl import Connection, create_shop, source_statement
-from shelfcast.sources.played_shop import newest_day, note_progress, played_shop, write_settings
+from shelfcast.sources.playback import newest_day, note_progress, read_playback, write_settings
 from shelfcast.sources.shop_schema import TABLES
 
 CLOSES_LATE_AT = time(5, 30)
@@ -162,7 +162,7 @@ def _close_open_days(connection: Connection) -> None:
 
 
 def _refuse_second_history(connection: Connection, history_name: str) -> None:
-    present = played_shop(connection)
+    present = read_playback(connection)
     if present is None:
         return
     if present.history_name == history_name:
@@ -178,7 +178,7 @@ def _refuse_second_history(connection: Connection, history_name: str) -> None:
 
 
 def _refuse_wrong_day(connection: Connection, business_date: date) -> None:
-    present = played_shop(connection)
+    present = read_playback(connection)
     if present is None:
         raise SourceError(f"Day {business_date} cannot be written: the shop has no history yet. Load one first.")
     expected = present.last_date + timedelta(days=1)

@@ -12,7 +12,7 @@ from shelfcast.errors import ConfigurationError, DatasetError
 from shelfcast.sources.dataset import SHIPPED, Dataset, find_declaration
 from shelfcast.sources.dataset_declaration import nearest, read_declaration
 from shelfcast.sources.ddl import Connection, connect
-from shelfcast.sources.played_shop import PlayedShop, played_shop, write_settings
+from shelfcast.sources.playback import Playback, read_playback, write_settings
 from shelfcast.sources.shop_history import ShopHistory, Written
 from shelfcast.sources.simulation_settings import DEFAULT_AMOUNTS, Fault, FaultKind, SimulationSettings
 from shelfcast_local.simulator.simulator import HISTORY_NAME, Simulator
@@ -88,10 +88,10 @@ def simulate(
         report: Called after the history, if it was written, and after each day.
     """
     with _opened(address) as connection:
-        present = played_shop(connection)
+        present = read_playback(connection)
         if present is None:
             report(open_history().write_history(connection))
-            present = played_shop(connection)
+            present = read_playback(connection)
         assert present is not None  # noqa: S101 - it was written two lines above
         first = present.last_date + timedelta(days=1)
         history = _history_of(connection, present, _parse_faults(faults, first=first, days=days))
@@ -105,11 +105,11 @@ def simulate(
 def next_day(address: str) -> date | None:
     """The business day that `simulate` would write next; `None` while the shop is empty."""
     with _opened(address) as connection:
-        present = played_shop(connection)
+        present = read_playback(connection)
         return None if present is None else present.last_date + timedelta(days=1)
 
 
-def _history_of(connection: Connection, present: PlayedShop, faults: list[Fault]) -> ShopHistory:
+def _history_of(connection: Connection, present: Playback, faults: list[Fault]) -> ShopHistory:
     """The history that the database holds, with the faults it already had and the ones asked for now."""
     if present.history_name != HISTORY_NAME:
         if faults:

@@ -11,7 +11,7 @@ from shelfcast.sources.ddl import Connection, source_statement
 
 
 @dataclass(frozen=True, kw_only=True)
-class PlayedShop:
+class Playback:
     """What a database says about the history that was written into it.
 
     Attributes:
@@ -29,7 +29,7 @@ class PlayedShop:
     is_within_a_day: bool
 
 
-def played_shop(connection: Connection) -> PlayedShop | None:
+def read_playback(connection: Connection) -> Playback | None:
     """The history that the database holds; `None` if none was written."""
     exists = connection.execute(source_statement("playback_exists")).fetchone()
     if not (exists and exists[0]):
@@ -40,7 +40,7 @@ def played_shop(connection: Connection) -> PlayedShop | None:
     newest = newest_day(connection)
     is_within_a_day = newest is not None and not newest[2]
     last = row[1] if newest is None else newest[0] - timedelta(days=int(is_within_a_day))
-    return PlayedShop(
+    return Playback(
         history_name=row[0],
         last_history_date=row[1],
         settings=row[2],
