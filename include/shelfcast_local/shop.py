@@ -55,7 +55,7 @@ class Shop:
         return False
 
     def write_history(self) -> str:
-        """Writes the past at once; answers a line that says what was written."""
+        """Writes the past at once; returns a line that says what was written."""
         return str(load(self.address, self.dataset, data=self.data))
 
     def next_day(self) -> date:
