@@ -115,6 +115,27 @@ def test_names_say_something(folder):
     assert not broken
 
 
+def silent_operators(source: str) -> Iterator[str]:
+    """Operators that do their work without a line in the task's log."""
+    for found in ast.walk(ast.parse(source)):
+        if isinstance(found, ast.ClassDef) and "def execute(" in ast.unparse(found):
+            logged = (node for node in ast.walk(found) if isinstance(node, ast.Call) and node.args)
+            if "self.log.info" not in {ast.unparse(call.func) for call in logged}:
+                yield found.name
+
+
+def test_every_operator_says_in_the_log_what_it_did():
+    operators = [
+        path for path in modules("plugins") if path.stem.endswith("_operator") and path.stem != "nested_operator"
+    ]
+    assert [name for path in operators for name in silent_operators(path.read_text())] == []
+
+
+def test_an_operator_that_says_nothing_is_found():
+    quiet = "class Quiet(BaseOperator):\n    def execute(self, context):\n        self.log.warning('no')"
+    assert list(silent_operators(quiet)) == ["Quiet"]
+
+
 @pytest.mark.parametrize("package", ["include/shelfcast", "plugins/shelfcast_provider"])
 def test_folders_are_named_by_the_stages(package):
     folders = {path.name for path in (REPOSITORY / package).iterdir() if path.is_dir()} - {"__pycache__"}

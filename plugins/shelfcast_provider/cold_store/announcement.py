@@ -40,3 +40,4 @@ def announce_in_order(event: Any, dates: Sequence[str]) -> None:
     """
     event.add_partitions(list(dates))
     event.partition_keys = dict.fromkeys(dates)  # Airflow's own is a set: it would emit them in any order
+    LOGGER.info("Announced %s business dates: %s.", len(dates), ", ".join(dates) or "none is complete")

@@ -42,4 +42,8 @@ class BuildFeaturesOperator(BaseOperator):
                 report = build_partitions(store, day, horizon_days=declarations.longest_horizon())
             except NothingToDo as reason:
                 raise AirflowSkipException(str(reason)) from reason
+        self.log.info(
+            "Built the features of %s business dates up to %s, which has %s series, %s of them active, and %s customers.",
+            report.dates_built, day, report.series, report.active_series, report.customers,
+        )  # fmt: skip
         return {**asdict(report), "business_date": self.business_date}

@@ -28,7 +28,12 @@ class LastDrainOperator(BaseOperator):
 
         with ColdStoreHook() as store:
             prepare(store)
-            return asdict(last_drain(store))
+            last = last_drain(store)
+        if last.generation:
+            self.log.info("Found drain %s of generation %s loaded last.", last.drain, last.generation)
+        else:
+            self.log.info("Found nothing loaded yet: the first snapshot is still to come.")
+        return asdict(last)
 
 
 class LoadBatchOperator(BaseOperator):
@@ -58,4 +63,8 @@ class LoadBatchOperator(BaseOperator):
             except BatchRefused as error:
                 raise AirflowFailException(str(error)) from error
         dates = [day.isoformat() for day in loaded.business_dates]
+        self.log.info(
+            "Merged %s versions of rows into RAW and put %s rows into quarantine. Business dates that are complete now: %s.",
+            loaded.rows, loaded.quarantined, ", ".join(dates) or "none",
+        )  # fmt: skip
         return {"rows": loaded.rows, "quarantined": loaded.quarantined, "business_dates": dates}

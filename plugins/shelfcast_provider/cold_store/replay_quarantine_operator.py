@@ -35,4 +35,6 @@ class ReplayQuarantineOperator(BaseOperator):
         if str(self.is_asked_for).lower() != "true":
             raise AirflowSkipException("Nobody asked for it: trigger the DAG with replay_quarantine.")
         with ColdStoreHook() as store:
-            return asdict(replay(store))
+            replayed = replay(store)
+        self.log.info("Merged %s rows out of quarantine; %s rows stay there.", replayed.merged, replayed.still_bad)
+        return asdict(replayed)

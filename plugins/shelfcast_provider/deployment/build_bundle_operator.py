@@ -48,8 +48,9 @@ class BuildBundleOperator(BaseOperator):
         from shelfcast_provider.training.mlflow_hook import MLflowHook
 
         releases = releases_folder(self.model)
+        hook = MLflowHook()
         with tempfile.TemporaryDirectory() as folder:
-            parts = Path(MLflowHook().download(self.mlflow_run_id, FOLDER, folder))
+            parts = Path(hook.download(self.mlflow_run_id, FOLDER, folder))
             try:
                 release_id = build(parts, releases)
             except BundleError as error:
@@ -59,4 +60,5 @@ class BuildBundleOperator(BaseOperator):
                 f"The MLflow run {self.mlflow_run_id} holds a candidate of another model: {release_id} is no release of "
                 f"{self.model}. Point the alias candidate of {self.model} at one of its own versions."
             )
+        self.log.info("Built %s in %s of the candidate at %s.", release_id, releases, hook.run_url(self.mlflow_run_id))
         return {"release_id": release_id}

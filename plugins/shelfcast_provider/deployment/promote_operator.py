@@ -72,6 +72,10 @@ class PromoteOperator(BaseOperator):
                 f"The champion of {self.model} is {found and found.version}, not version {self.version}. Clear this task."
             )
         self._record(context, previous=serving.previous)
+        self.log.info(
+            "Made version %s the champion of %s: %s followed %s. The gate's reason: %s.",
+            self.version, self.model, self.release_id, serving.previous or "no release", self.reason,
+        )  # fmt: skip
         return self.version
 
     def _record(self, context: "Context", *, previous: str | None) -> None:

@@ -68,6 +68,10 @@ class SwapReleaseOperator(BaseOperator):
             self._record_return(context, previous=now, reason=str(error))
             text = f"{self.release_id} was taken back, {now or 'no release'} serves now: {error}"
             raise AirflowFailException(text) from error
+        self.log.info(
+            "Pointed at %s in place of %s; the forecaster followed, and %s of its answers were the release's own.",
+            self.release_id, before or "no release", probes,
+        )  # fmt: skip
         return {"release_id": self.release_id, "previous": before, "probes": probes}
 
     def on_kill(self) -> None:

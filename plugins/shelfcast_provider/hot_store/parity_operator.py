@@ -35,9 +35,13 @@ class ParityOperator(BaseOperator):
     def execute(self, context: "Context") -> dict[str, int | None]:
         """Reads both sides and compares every number; where they differ, another try finds the same."""
         try:
-            return {model: self._compare(model) for model in self.models}
+            compared = {model: self._compare(model) for model in self.models}
         except PostConditionFailed as error:
             raise AirflowFailException(str(error)) from error
+        counts = ", ".join(f"{model} {count}" for model, count in compared.items() if count is not None)
+        if counts:
+            self.log.info("Compared vectors of %s with the cold store: %s; all are equal.", self.business_date, counts)
+        return compared
 
     def _compare(self, model: str) -> int | None:
         from shelfcast.hot_store.generation import refuse_older

@@ -64,4 +64,5 @@ class PublishGenerationOperator(BaseOperator):
         except NothingToDo as reason:
             self.log.info("Superseded: %s", reason)
             return {"outcome": "superseded", "generation": None, "vectors": 0}
+        self.log.info("Published %s vectors of %s as generation %s.", manifest.count, self.model, manifest.generation)
         return {"outcome": "published", "generation": manifest.generation, "vectors": manifest.count}

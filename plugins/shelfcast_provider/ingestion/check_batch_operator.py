@@ -40,4 +40,5 @@ class CheckBatchOperator(BaseOperator):
                 report = check(export, reports)
         except BatchRefused as error:
             raise AirflowFailException(str(error)) from error
+        self.log.info("Checked %s expectations; all were met. Report: %s", report.checked, report.path)
         return {"expectations": report.checked, "report": str(report.path)}

@@ -54,6 +54,10 @@ class DrainChangeLogOperator(BaseOperator):
         ]
         if not drained.changes and not waiting:
             raise AirflowSkipException("Nothing was changed in the shop since the last run.")
+        self.log.info(
+            "Read %s changes into %s files as drain %s of generation %s; %s earlier files wait to be loaded too.",
+            drained.changes, drained.files, drained.drain, drained.generation, len(waiting),
+        )  # fmt: skip
         return {
             "generation": drained.generation,
             "drain": drained.drain,

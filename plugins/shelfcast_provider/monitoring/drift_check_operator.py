@@ -51,7 +51,10 @@ class DriftCheckOperator(BaseOperator):
             report = check_drift(samples.newest, samples.references, business_date=day, rules=rules)
             checked = write_report(store, report)
         page = write_page(samples, Settings.from_environment().artifacts / "reports" / "drift", rules=rules)
-        self.log.info("Drifted: %s; judged: %s.", ", ".join(report.drifted) or "nothing", ", ".join(report.judged))
+        self.log.info(
+            "Checked %s quantities of %s and judged %s. Drifted: %s.",
+            checked, day, ", ".join(report.judged) or "none", ", ".join(report.drifted) or "none",
+        )  # fmt: skip
         return {
             "business_date": day.isoformat(),
             "drifted": list(report.drifted),

@@ -48,5 +48,7 @@ class LogReportOperator(BaseOperator):
         hook.get_conn()
         with hook.run_for(EXPERIMENT, context["run_id"]) as run_id:
             mlflow.log_artifact(str(path))
-        context["ti"].xcom_push(key=DriftReportLink.key, value=hook.artifact_url(run_id, path.name))
+        address = hook.artifact_url(run_id, path.name)
+        context["ti"].xcom_push(key=DriftReportLink.key, value=address)
+        self.log.info("Logged %s to MLflow: %s", path, address)
         return run_id

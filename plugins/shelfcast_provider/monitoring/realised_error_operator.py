@@ -14,6 +14,8 @@ from shelfcast_provider.connections import COLD_STORE
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from shelfcast.monitoring.realised_error import Score
+
 
 class RealisedErrorOperator(BaseOperator):
     """Scores the forecasts whose last day is the business date, against what was sold as known at its close.
@@ -62,5 +64,16 @@ class RealisedErrorOperator(BaseOperator):
             }
             for score in scores
         ]
-        self.log.info("Scores: %s", found)
+        for score in scores:
+            self.log.info("%s", _sentence(score))
         return {"business_date": day.isoformat(), "scores": found}
+
+
+def _sentence(score: "Score") -> str:
+    """What came of one vintage."""
+    days = f"the vintage of {score.business_date}, {score.horizon_from} to {score.horizon_to} days ahead"
+    if score.wape is None or score.bias is None:
+        return f"Did not score {days}: {score.state.value}."
+    simple = score.strongest_simple_wape
+    beside = "" if simple is None else f" (the strongest simple method: {simple:.1%})"
+    return f"Scored {score.row_count} rows of {days}: WAPE {score.wape:.1%}{beside}, bias {score.bias:+.1%}."

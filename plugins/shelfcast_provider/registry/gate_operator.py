@@ -54,6 +54,7 @@ class GateOperator(BaseOperator):
         for segment in decision.segments:
             self.log.info("%s", segment)
         self.log.info("%s", decision.figures())
+        self.log.info("Kept the decision beside the candidate: %s", hook.artifact_url(version.run_id, GATE_DECISION))
         answer = {"decision_id": decision_id, "outcome": str(decision.outcome), "reason": reason}
         context["ti"].xcom_push(key="decision", value=answer)
         leave_candidate_pages(context["ti"], hook, version.run_id)

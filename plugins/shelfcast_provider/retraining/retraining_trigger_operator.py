@@ -54,6 +54,7 @@ class RetrainingTriggerOperator(TriggerDagRunOperator):
         self.trigger_run_id = f"retraining_request__{decision['decision_id']}"
         reason = f"{decision['decision_id']}: {decision['reason']}"
         self.conf = {"reason": reason[:LONGEST_REASON]}
+        self.log.info("Asked for the run %s of %s: %s", self.trigger_run_id, self.trigger_dag_id, reason)
         super().execute(context)
 
 

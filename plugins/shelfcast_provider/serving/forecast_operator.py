@@ -60,6 +60,10 @@ class ForecastActiveSeriesOperator(BaseOperator):
             about = {"release_id": release_id, "generation": generation, "run_id": context["run_id"]}
             counts = self._write(store, rows.assign(**about, release_cutoff=cutoff), day)
         check_contract(active, **counts, horizon_days=predictor.declaration.horizon)
+        self.log.info(
+            "Forecast %s active series of %s with %s and the vectors of %s: %s forecasts, %s reasons, %s rows in the ledger.",
+            len(active), day, release_id, generation, counts["forecasts"], counts["reasons"], counts["rows"],
+        )  # fmt: skip
         return {"release_id": release_id, "generation": generation, **counts}
 
     def _serving(self, settings: Settings) -> "Predictor":

@@ -54,6 +54,10 @@ class FreezeFrameOperator(BaseOperator):
             raise AirflowSkipException(str(reason)) from reason
         except FrameChanged as error:
             raise AirflowFailException(str(error)) from error
+        self.log.info(
+            "Froze %s rows of %s as known at %s, digest %s, in %s.",
+            manifest.rows, self.model, manifest.cutoff, manifest.digest[:12], folder,
+        )  # fmt: skip
         return {"folder": str(folder), "digest": manifest.digest, "rows": manifest.rows, "cutoff": manifest.cutoff}
 
     def _freeze(self, folder: storage.Location, context: "Context") -> "FrameManifest":

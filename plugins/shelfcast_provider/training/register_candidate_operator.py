@@ -70,6 +70,10 @@ class RegisterCandidateOperator(BaseOperator):
         leave_candidate_pages(context["ti"], hook, run_id)
         if wandb:
             _log_to_wandb(wandb, hook, run_id, self.model, folder)
+        self.log.info(
+            "Registered version %s of %s as the candidate, trained on %s rows up to %s: %s",
+            version, self.model, record.rows, record.cutoff, hook.run_url(run_id),
+        )  # fmt: skip
         return {"mlflow_run_id": run_id, "version": version}
 
 

@@ -45,6 +45,9 @@ class Registry:
         found = self.aliases.get((model, alias))
         return found and SimpleNamespace(version=found)
 
+    def run_url(self, run_id):
+        return f"http://mlflow/{run_id}"
+
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):

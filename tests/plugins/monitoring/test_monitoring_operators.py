@@ -1,5 +1,6 @@
 """The operators of monitoring on the shipped fake of the cold store."""
 
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from urllib.parse import urlparse
 
@@ -11,6 +12,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from shelfcast.cold_store import feature_views
 from shelfcast.cold_store.duckdb_store import DuckDBStore
 from shelfcast.errors import BundleError
+from shelfcast.monitoring.realised_error import Score, ScoreState
 from shelfcast_provider.cold_store import cold_store_hook
 from shelfcast_provider.monitoring.drift_check_operator import DriftCheckOperator
 from shelfcast_provider.monitoring.realised_error_operator import RealisedErrorOperator
@@ -105,6 +107,24 @@ def test_before_the_first_release_the_scores_say_so(store):
     answer = error("2025-07-03")
     assert [score["state"] for score in answer["scores"]] == ["no_forecasts", "no_forecasts"]
     assert [score["vintage"] for score in answer["scores"]] == ["2025-07-02", "2025-06-26"]
+
+
+@pytest.mark.parametrize(
+    ("simple", "said"),
+    [(0.25, "WAPE 20.0% (the strongest simple method: 25.0%), bias -3.0%"), (None, "WAPE 20.0%, bias -3.0%")],
+)
+def test_the_log_says_of_each_vintage_what_came_of_it(store, monkeypatch, capsys, simple, said):
+    about = {"scored_on": LAST, "horizon_from": 1, "release_id": "demand-1", "coverage_90": None, "series_count": 40}
+    scored = Score(
+        business_date=date(2025, 7, 2), horizon_to=1, state=ScoreState.SCORED, wape=0.2, bias=-0.03, row_count=40,
+        strongest_simple_wape=simple, **about,
+    )  # fmt: skip
+    unsold = replace(scored, state=ScoreState.NO_SALES, wape=None, bias=None, horizon_to=7)
+    monkeypatch.setattr("shelfcast.monitoring.realised_error.score_vintages", lambda *_, **__: [scored, unsold])
+    error("2025-07-03")
+    log = capsys.readouterr().out
+    assert f"Scored 40 rows of the vintage of 2025-07-02, 1 to 1 days ahead: {said}." in log
+    assert "Did not score the vintage of 2025-07-02, 1 to 7 days ahead: no_sales." in log
 
 
 def test_a_damaged_release_fails_for_good(store, monkeypatch):
