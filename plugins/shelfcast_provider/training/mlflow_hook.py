@@ -41,8 +41,12 @@ class MLflowHook(BaseHook):
         self._client: MlflowClient | None = None
 
     def get_conn(self) -> "MlflowClient":
-        """The client; credentials go into this process' environment, where MLflow looks for them."""
+        """The client; credentials go into this process' environment, where MLflow looks for them.
+
+        What MLflow writes to stderr stands in a task's log as an error: its progress bars and its INFO lines are turned off.
+        """
         if self._client is None:
+            import logging
             import os
 
             import mlflow
@@ -50,6 +54,8 @@ class MLflowHook(BaseHook):
             os.environ["MLFLOW_TRACKING_USERNAME"] = self.connection.login or ""
             os.environ["MLFLOW_TRACKING_PASSWORD"] = self.connection.password or ""
             os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] = "false"
+            os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
+            logging.getLogger("mlflow").setLevel(logging.WARNING)
             mlflow.set_tracking_uri(self.url)
             self._client = mlflow.MlflowClient(tracking_uri=self.url, registry_uri=self.url)
         return self._client

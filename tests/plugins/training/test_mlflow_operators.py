@@ -58,6 +58,13 @@ def test_a_candidate_is_registered_once_with_what_it_was_made_of(hook, registere
     assert (parts / "model.txt").read_bytes() == (trained / "candidate" / "model.txt").read_bytes()
 
 
+def test_nothing_that_went_well_is_written_where_airflow_looks_for_errors(hook, registered, tmp_path, capfd):
+    with hook.run_for("never_heard_of", "first"):
+        mlflow.log_text("a", "a.txt")
+    hook.download(registered, "candidate", str(tmp_path))
+    assert capfd.readouterr().err == ""
+
+
 def test_without_a_connection_wandb_gets_nothing(hook, registered, trained):
     assert "wandb_run_url" not in hook.get_conn().get_run(registered).data.tags
     assert not (trained / "wandb").exists()
