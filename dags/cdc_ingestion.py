@@ -25,6 +25,7 @@ run or wait for the next one, which brings the same changes and the mended rows;
 names both numbers and the folder to delete before the task is cleared.
 `check` with *is not what a batch must be*: rows passed one by one and are wrong together, which no mending in the shop
 cures. Open the report that the error names, mend the landing job, clear `land`; nothing was loaded and nothing is lost.
+A mail *rows in quarantine* is no failure: more than 1 % of a batch's rows were bad one by one, and the rest is loaded.
 Rows that a row check refused by mistake: correct the check, then trigger this DAG with `replay_quarantine`.
 """
 

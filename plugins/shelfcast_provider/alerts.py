@@ -8,17 +8,14 @@ templates fail on what a run without a logical date does not have, and a mail th
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from airflow.providers.smtp.notifications.smtp import SmtpNotifier
+from airflow.sdk import BaseNotifier
 from airflow.sdk.configuration import conf
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from shelfcast.settings import Settings
-from shelfcast_provider.connections import SMTP
+from shelfcast_provider import mails
 
 LONGEST_ERROR = 4000
 """Characters of an error that a mail shows; the log has all of it."""
@@ -32,8 +29,6 @@ RUN_REASONS = {
     "timed_out": "The run took longer than its time limit; its unfinished tasks were stopped.",
     "all_tasks_deadlocked": "No task of the run can start: each waits for one that will never be done.",
 }
-SENDER = "shelfcast@localhost"
-"""Where mails come from if the connection names no `from_email`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,20 +95,18 @@ class Failure:
 
     def to_html(self) -> str:
         """The mail's body; everything that came from outside is escaped."""
-        return str(_template().render(failure=self, what_to_do=_paragraphs(self.what_to_do)))
+        return mails.body_of("alert.html", failure=self, what_to_do=_paragraphs(self.what_to_do))
 
 
-class FailureNotifier(SmtpNotifier):
-    """Mails a failure to the deployment's alert address over the connection `smtp_default`.
+class FailureNotifier(BaseNotifier):
+    """Mails a failure.
 
     Args:
         is_for_runs: Whether it is a DAG's callback; a task's otherwise.
     """
 
-    template_fields = ()  # type: ignore[assignment]
-
     def __init__(self, *, is_for_runs: bool = False) -> None:
-        super().__init__(to="", smtp_conn_id=SMTP)
+        super().__init__()
         self.is_for_runs = is_for_runs
 
     def render_template_fields(self, context: Any, jinja_env: Any = None) -> None:
@@ -124,13 +117,7 @@ class FailureNotifier(SmtpNotifier):
         if self.is_for_runs and context.get("reason") == REPORTED_BY_A_TASK:
             return
         failure = Failure.of_run(context) if self.is_for_runs else Failure.of_task(context)
-        with self.hook as smtp:
-            smtp.send_email_smtp(
-                to=Settings.from_environment().alert_address,
-                from_email=smtp.from_email or SENDER,
-                subject=failure.subject,
-                html_content=failure.to_html(),
-            )
+        mails.send(failure.subject, failure.to_html())
 
 
 def failure_notifier() -> FailureNotifier:
@@ -171,9 +158,3 @@ def _paragraphs(markdown: str) -> Markup:
     from markdown_it import MarkdownIt
 
     return Markup(MarkdownIt("commonmark", {"html": False}).render(markdown))  # noqa: S704
-
-
-def _template() -> Any:
-    folder = Path(__file__).parent
-    environment = Environment(loader=FileSystemLoader(folder), undefined=StrictUndefined, autoescape=True)
-    return environment.get_template("alert.html")

@@ -24,11 +24,15 @@ class CheckReport:
 
     Attributes:
         checked: Number of expectations.
+        rows: Good rows of the batch.
+        quarantined: Its bad rows, which are not looked at.
         failed: `table.expectation(column)` of each that failed.
         path: JSON report with every result.
     """
 
     checked: int
+    rows: int
+    quarantined: int
     failed: list[str]
     path: Location
 
@@ -49,7 +53,13 @@ def check(export: Path, reports: Location) -> CheckReport:
             f"Batch {batch.batch_id} is not what a batch must be: {first_offenders(failed)}. Nothing was loaded. The "
             f"report is {path}; mend the landing job or the source, then clear the run."
         )
-    return CheckReport(checked=sum(map(len, results.values())), failed=failed, path=path)
+    return CheckReport(
+        checked=sum(map(len, results.values())),
+        rows=sum(batch.rows.values()),
+        quarantined=sum(batch.quarantined.values()),
+        failed=failed,
+        path=path,
+    )
 
 
 def _validate(folder: Path, table: Table, rows: int) -> dict[str, bool]:

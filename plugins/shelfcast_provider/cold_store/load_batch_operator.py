@@ -13,6 +13,11 @@ from shelfcast.errors import BatchRefused
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from shelfcast_provider.cold_store.quarantined import Quarantined
+
+MAILED_SHARE = 0.01
+"""Share of a batch's rows in quarantine above which a mail tells of them; a batch with far more is refused."""
+
 
 class LastDrainOperator(BaseOperator):
     """Looks up the last drain that is loaded whole; makes the tables the first time.
@@ -37,10 +42,11 @@ class LastDrainOperator(BaseOperator):
 
 
 class LoadBatchOperator(BaseOperator):
-    """Merges a batch into RAW.
+    """Merges a batch into RAW, and mails if many of its rows went to quarantine.
 
     Args:
-        export: Folder that the landing job wrote (templated).
+        export: Folder that the landing job wrote, which is called as the batch is (templated).
+        mail_above: Share of the batch's rows, 0 to 1.
 
     Returns:
         `rows`, `quarantined`, and the `business_dates` that are complete now, ISO text.
@@ -48,23 +54,37 @@ class LoadBatchOperator(BaseOperator):
 
     template_fields: Sequence[str] = ("export",)
 
-    def __init__(self, *, export: str, **kwargs: Any) -> None:
+    def __init__(self, *, export: str, mail_above: float = MAILED_SHARE, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.export = export
+        self.mail_above = mail_above
 
     def execute(self, context: "Context") -> dict[str, Any]:
         """Loads the batch; one with too many bad rows is not tried again."""
         from shelfcast.cold_store.load_batch import load
         from shelfcast_provider.cold_store.cold_store_hook import ColdStoreHook
+        from shelfcast_provider.cold_store.quarantined import Quarantined
 
         with ColdStoreHook() as store, storage.local_copy(storage.location(self.export)) as export:
             try:
                 loaded = load(store, export)
             except BatchRefused as error:
                 raise AirflowFailException(str(error)) from error
+            counts = {"rows": loaded.quarantined, "rows_read": loaded.rows + loaded.quarantined}
+            quarantined = Quarantined.of(store, Path(self.export).name, **counts)
         dates = [day.isoformat() for day in loaded.business_dates]
         self.log.info(
-            "Merged %s versions of rows into RAW and put %s rows into quarantine. Business dates that are complete now: %s.",
-            loaded.rows, loaded.quarantined, ", ".join(dates) or "none",
+            "Merged %s versions of rows into RAW. Business dates that are complete now: %s.",
+            loaded.rows, ", ".join(dates) or "none",
         )  # fmt: skip
+        self.log.info("%s", quarantined)
+        if quarantined.share > self.mail_above:
+            self._mail(quarantined, context)
         return {"rows": loaded.rows, "quarantined": loaded.quarantined, "business_dates": dates}
+
+    def _mail(self, quarantined: "Quarantined", context: "Context") -> None:
+        """Mails; the batch is loaded, and a mail server that is away must not have it loaded again."""
+        try:
+            quarantined.mail(link=context["ti"].log_url)
+        except Exception:
+            self.log.exception("The mail about the quarantine could not be sent; the batch is loaded")

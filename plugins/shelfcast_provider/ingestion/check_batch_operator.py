@@ -21,7 +21,7 @@ class CheckBatchOperator(BaseOperator):
         export: Folder that the landing job wrote (templated).
 
     Returns:
-        `expectations` checked and the `report`'s path.
+        `expectations` checked, `rows` they were checked on, `quarantined` ones beside those, and the `report`'s path.
     """
 
     template_fields: Sequence[str] = ("export",)
@@ -40,5 +40,9 @@ class CheckBatchOperator(BaseOperator):
                 report = check(export, reports)
         except BatchRefused as error:
             raise AirflowFailException(str(error)) from error
-        self.log.info("Checked %s expectations; all were met. Report: %s", report.checked, report.path)
-        return {"expectations": report.checked, "report": str(report.path)}
+        self.log.info(
+            "Checked %s expectations on %s rows, and all were met; %s rows are set aside for the quarantine. Report: %s",
+            report.checked, report.rows, report.quarantined, report.path,
+        )  # fmt: skip
+        counts = {"expectations": report.checked, "rows": report.rows, "quarantined": report.quarantined}
+        return {**counts, "report": str(report.path)}

@@ -1,6 +1,7 @@
 """The operators of the cold store on its shipped fake: a shop of two days, loaded and made into features."""
 
 from datetime import date, datetime, time
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -12,6 +13,7 @@ from served_world import cold_store
 from shelfcast.errors import IngestionError, PostConditionFailed
 from shelfcast.ingestion.batch import Batch
 from shelfcast.sources.shop_schema import TABLES
+from shelfcast_provider import mails
 from shelfcast_provider.assets import SALES_CHANGES
 from shelfcast_provider.cold_store.announcement import announce_in_order, due_dates
 from shelfcast_provider.cold_store.build_features_operator import BuildFeaturesOperator
@@ -53,7 +55,7 @@ SHOP = {
 def write(tmp_path):
     """Writes an export of the landing job; answers its folder."""
 
-    def export(name, tables, *, drain, op, position, bad=0):
+    def export(name, tables, *, drain, op, position, bad=0, is_mended=False):
         folder = tmp_path / name
         for table, rows in tables.items():
             (folder / table).mkdir(parents=True)
@@ -79,7 +81,7 @@ def write(tmp_path):
             rows=counts,
             quarantined=of_orders,
             keys={name: count + of_orders.get(name, 0) for name, count in counts.items()} if bad else {},
-            bad_keys=of_orders,
+            bad_keys={} if is_mended else of_orders,
         ).save(folder)
         return str(folder)
 
@@ -97,8 +99,9 @@ def last_drain():
     return LastDrainOperator(task_id="loaded").execute({})
 
 
-def load(export):
-    return LoadBatchOperator(task_id="load", export=export).execute({})
+def load(export, **about):
+    context = {"ti": SimpleNamespace(log_url="http://127.0.0.1/log?a=1&b=2")}
+    return LoadBatchOperator(task_id="load", export=export, **about).execute(context)
 
 
 def build(business_date):
@@ -177,6 +180,53 @@ def test_a_batch_with_too_many_bad_rows_fails_for_good_and_is_not_the_last(loade
     with pytest.raises(AirflowFailException, match="b2"):
         load(write("b2", shop_day(SECOND, 2), drain=2, op="c", position=50, bad=4))
     assert last_drain() == {"generation": 1, "drain": 1}
+
+
+@pytest.fixture
+def sent(monkeypatch):
+    """Subject and body of each mail."""
+    kept = []
+    monkeypatch.setattr(mails, "send", lambda subject, body: kept.append((subject, body)))
+    return kept
+
+
+@pytest.fixture
+def some_bad(loaded, write):
+    """A batch of four good rows and two bad ones, which were mended in the shop later in the batch."""
+    return write("b2", shop_day(SECOND, 2), drain=2, op="c", position=50, bad=2, is_mended=True)
+
+
+def test_quarantined_rows_are_told_in_the_log_and_by_mail_with_their_reasons(some_bad, sent, capsys):
+    assert load(some_bad) == {"rows": 4, "quarantined": 2, "business_dates": ["2024-01-02"]}
+    assert "Put 2 of 6 rows (33.3%) into quarantine: orders 2 (status)." in capsys.readouterr().out
+    [(subject, body)] = sent
+    assert subject == "[shelfcast] 2 of 6 rows in quarantine, b2"
+    assert '<tr><td>orders</td><td>status</td><td align="right">2</td></tr>' in body
+    assert 'href="http://127.0.0.1/log?a=1&amp;b=2"' in body
+
+
+def test_up_to_the_declared_share_there_is_a_sentence_and_no_mail(some_bad, sent, capsys):
+    load(some_bad, mail_above=2 / 6)
+    assert "Put 2 of 6 rows (33.3%) into quarantine" in capsys.readouterr().out
+    assert sent == []
+
+
+def test_a_batch_without_bad_rows_sends_no_mail(loaded, write, sent, capsys):
+    load(write("b2", shop_day(SECOND, 2), drain=2, op="c", position=50), mail_above=0.0)
+    assert "Put 0 of 4 rows (0.0%) into quarantine." in capsys.readouterr().out
+    assert sent == []
+
+
+def test_a_mail_server_that_is_away_does_not_undo_a_load(some_bad, monkeypatch, capsys):
+    def refuse(*_):
+        raise ConnectionRefusedError("no mail server")
+
+    monkeypatch.setattr(mails, "send", refuse)
+    assert load(some_bad)["rows"] == 4
+    assert last_drain() == {"generation": 1, "drain": 2}
+    log = capsys.readouterr().out
+    assert "could not be sent; the batch is loaded" in log
+    assert "no mail server" in log
 
 
 def test_an_export_that_is_not_finished_is_no_case_for_the_gate_of_bad_rows(loaded, tmp_path):

@@ -114,13 +114,15 @@ def export(folder, amounts):
     rows = rows.assign(op="c", position=5, position_ordinal=rows["order_id"], generation=1, batch_id="b1")
     (folder / "orders").mkdir(parents=True)
     rows.to_parquet(folder / "orders" / "part.parquet")
-    Batch(batch_id="b1", generation=1, first_drain=1, last_drain=1, rows={"orders": len(rows)}).save(folder)
+    counts = {"rows": {"orders": len(rows)}, "quarantined": {"orders": 3}}
+    Batch(batch_id="b1", generation=1, first_drain=1, last_drain=1, **counts).save(folder)
     return CheckBatchOperator(task_id="check", export=str(folder)).execute({})
 
 
 def test_a_sound_batch_is_checked_and_has_a_report(log, tmp_path):
     answer = export(tmp_path / "export", [1.0, 2.0])
     assert answer["expectations"] >= 5
+    assert (answer["rows"], answer["quarantined"]) == (2, 3)
     assert answer["report"] == str(tmp_path / "artifacts" / "reports" / "batches" / "b1.json")
     assert json.loads(Path(answer["report"]).read_text())["batch_id"] == "b1"
 
