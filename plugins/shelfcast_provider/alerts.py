@@ -1,8 +1,9 @@
 """Mails about failures: one for a task that failed for good, one for a run that ended without any task saying why.
 
-A task with retries left does not mail. A run that fails because a task failed does not mail either, that task did;
-a run that ran out of time or is deadlocked mails once. The text is made here, not by Airflow's templating: its
-templates fail on what a run without a logical date does not have, and a mail that fails to render is a mail lost.
+A task with retries left does not mail, nor does one that fails of what another task of its run has mailed already. A run
+that fails because a task failed does not mail either, that task did; a run that ran out of time or is deadlocked mails once.
+The text is made here, not by Airflow's templating: its templates fail on what a run without a logical date does not have,
+and a mail that fails to render is a mail lost.
 """
 
 import re
@@ -16,6 +17,7 @@ from airflow.sdk.configuration import conf
 from markupsafe import Markup
 
 from shelfcast_provider import mails
+from shelfcast_provider.failure_causes import told_by
 
 LONGEST_ERROR = 4000
 """Characters of an error that a mail shows; the log has all of it."""
@@ -116,8 +118,19 @@ class FailureNotifier(BaseNotifier):
         """Sends the mail; one notifier serves many failures, so it keeps nothing of any."""
         if self.is_for_runs and context.get("reason") == REPORTED_BY_A_TASK:
             return
+        if not self.is_for_runs and (other := self._told_by(context)):
+            self.log.info("No mail is sent: %s failed of the same cause in this run, and its mail tells of it.", other)
+            return
         failure = Failure.of_run(context) if self.is_for_runs else Failure.of_task(context)
         mails.send(failure.subject, failure.to_html())
+
+    def _told_by(self, context: Mapping[str, Any]) -> str | None:
+        """The task that mails in place of this one; where nobody can tell, a mail too many is better than none."""
+        try:
+            return told_by(context)
+        except Exception:
+            self.log.warning("Could not see which other tasks failed, so this one mails.", exc_info=True)
+            return None
 
 
 def failure_notifier() -> FailureNotifier:

@@ -19,6 +19,7 @@ from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 from jinja2 import UndefinedError
 
 from shelfcast.errors import PostConditionFailed
+from shelfcast_provider import failure_causes
 from shelfcast_provider.alerts import NO_ERROR_KNOWN, failure_notifier, run_failure_notifier, section
 
 NOW = datetime(2025, 7, 4, 3, 0, tzinfo=UTC)
@@ -80,19 +81,20 @@ def dag():
     return made
 
 
-def run_of(dag, *, partition_key="2025-07-03", logical_date=None, run_id="asset_triggered__<1>"):
+def run_of(dag, *, partition_key="2025-07-03", logical_date=None, run_id="asset_triggered__<1>", clear_number=0):
     return DagRun(
         dag_id=dag.dag_id, run_id=run_id, logical_date=logical_date, data_interval_start=logical_date,
         data_interval_end=logical_date, run_after=NOW, start_date=NOW, end_date=None, run_type="asset_triggered",
         state="running", conf={}, consumed_asset_events=[], partition_key=partition_key,
+        clear_number=clear_number,
     )  # fmt: skip
 
 
-def task_context(dag, *, error=None, map_index=-1, **run):
+def task_context(dag, *, error=None, map_index=-1, task_id="build", **run):
     """What the task runner hands to a callback; `exception` is set by it after the task ended."""
     task_instance = RuntimeTaskInstance.model_construct(
-        id=uuid.uuid4(), task_id="build", dag_id=dag.dag_id, run_id=run.get("run_id", "asset_triggered__<1>"),
-        try_number=3, map_index=map_index, max_tries=2, task=dag.get_task("build"), start_date=NOW,
+        id=uuid.uuid4(), task_id=task_id, dag_id=dag.dag_id, run_id=run.get("run_id", "asset_triggered__<1>"),
+        try_number=3, map_index=map_index, max_tries=2, task=dag.get_task(task_id), start_date=NOW,
         _ti_context_from_server=TIRunContext(dag_run=run_of(dag, **run), max_tries=2),
     )  # fmt: skip
     context = task_instance.get_template_context()
@@ -145,6 +147,78 @@ def test_one_notifier_serves_two_failures_and_mixes_nothing(dag, mails):
         notify(task_context(dag, error=ValueError(key), partition_key=key))
     assert [str(mail["Subject"])[-10:] for _, mail in mails] == ["2025-07-03", "2025-07-04"]
     assert "ValueError: 2025-07-04" in mails[1][1].get_body().get_content()
+
+
+@pytest.fixture
+def xcoms(monkeypatch):
+    """What the tasks of a run leave for each other, at the edge of the SDK."""
+    kept = {}
+
+    def push(self, key, value):
+        kept[self.task_id, key] = value
+
+    def pull(self, task_ids=None, key=None, **_):
+        return [kept.get((task_id, key)) for task_id in task_ids]
+
+    monkeypatch.setattr(RuntimeTaskInstance, "xcom_push", push)
+    monkeypatch.setattr(RuntimeTaskInstance, "xcom_pull", pull)
+    return kept
+
+
+@pytest.fixture
+def two_tasks(dag):
+    with dag:
+        Task(task_id="publish")
+    return dag
+
+
+def refused(attempt):
+    return ConnectionRefusedError(f"Error 111 connecting to 127.0.0.1:{attempt}. Connection refused.")
+
+
+def test_of_two_tasks_that_fail_of_one_cause_the_first_mails(two_tasks, mails, xcoms, capsys):
+    failure_notifier()(task_context(two_tasks, error=refused(6379)))
+    failure_notifier()(task_context(two_tasks, task_id="publish", error=refused(6380)))
+    _, mail, body = only(mails)
+    assert "feature_views.build failed" in mail["Subject"]
+    assert "Another task of this run that fails of the same cause sends no mail of its own." in body
+    assert "build failed of the same cause in this run" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("error", [refused("another host"), OSError(str(refused(6379))), None])
+def test_of_two_causes_each_is_mailed(two_tasks, mails, xcoms, error):
+    """Another text, another type, and a process that was killed."""
+    failure_notifier()(task_context(two_tasks, error=refused(6379)))
+    failure_notifier()(task_context(two_tasks, task_id="publish", error=error))
+    assert len(mails) == 2
+
+
+def test_a_run_that_was_cleared_and_fails_again_is_mailed_again(two_tasks, mails, xcoms):
+    failure_notifier()(task_context(two_tasks, error=refused(6379)))
+    failure_notifier()(task_context(two_tasks, task_id="publish", error=refused(6379), clear_number=1))
+    assert len(mails) == 2
+
+
+def test_of_two_that_fail_at_the_same_moment_exactly_one_mails(two_tasks, mails, xcoms, monkeypatch):
+    """Both have written their cause before either looks."""
+    monkeypatch.setattr(failure_causes.time, "time", lambda: 1.0)
+    cause = failure_causes.cause_of(refused(6379))
+    xcoms["build", failure_causes.KEY] = [cause, 0, 1.0, "build"]
+    xcoms["publish", failure_causes.KEY] = [cause, 0, 1.0, "publish"]
+    for task_id in ("publish", "build"):
+        failure_notifier()(task_context(two_tasks, task_id=task_id, error=refused(6379)))
+    _, mail, _ = only(mails)
+    assert "feature_views.build failed" in mail["Subject"]
+
+
+def test_when_nobody_can_tell_the_task_mails(two_tasks, mails, monkeypatch, capsys):
+    def away(*_, **__):
+        raise ConnectionError("no API")
+
+    monkeypatch.setattr(RuntimeTaskInstance, "xcom_push", away)
+    failure_notifier()(task_context(two_tasks, error=refused(6379)))
+    only(mails)
+    assert "Could not see which other tasks failed" in capsys.readouterr().out
 
 
 def test_a_long_error_is_cut_and_says_so(dag, mails):
