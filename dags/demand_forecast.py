@@ -23,10 +23,13 @@ message names them; clear `feature_cache_refresh` of this date, then this run.
 from airflow.sdk import DAG
 
 from shelfcast_provider.assets import DEMAND_FEATURE_CACHE, DEMAND_FORECASTS
-from shelfcast_provider.schedules import BUSINESS_DATE, COLD_STORE_WRITERS, dag_settings, on_business_date
+from shelfcast_provider.business_date import BUSINESS_DATE
+from shelfcast_provider.schedules import COLD_STORE_WRITERS, daily_settings, on_business_date
 from shelfcast_provider.serving.forecast_operator import ForecastActiveSeriesOperator
 
-with DAG("demand_forecast", schedule=on_business_date(DEMAND_FEATURE_CACHE), **dag_settings(__doc__, tags=["serving"])):
+with DAG(
+    "demand_forecast", schedule=on_business_date(DEMAND_FEATURE_CACHE), **daily_settings(__doc__, tags=["serving"])
+):
     ForecastActiveSeriesOperator(
         task_id="forecast",
         model="demand",

@@ -21,17 +21,18 @@ failure; its reason is in `OPERATIONS.DECISIONS` and in the task's result.
 from airflow.sdk import DAG
 
 from shelfcast_provider.assets import DEMAND_FORECASTS, DRIFT_REPORT, SALES_CHANGES
+from shelfcast_provider.business_date import BUSINESS_DATE
 from shelfcast_provider.monitoring.drift_check_operator import DriftCheckOperator
 from shelfcast_provider.monitoring.log_report_operator import LogReportOperator
 from shelfcast_provider.monitoring.realised_error_operator import RealisedErrorOperator
 from shelfcast_provider.retraining.governor_operator import GovernorOperator
 from shelfcast_provider.retraining.retraining_trigger_operator import RetrainingTriggerOperator
-from shelfcast_provider.schedules import BUSINESS_DATE, COLD_STORE_WRITERS, dag_settings, on_business_date
+from shelfcast_provider.schedules import COLD_STORE_WRITERS, daily_settings, on_business_date
 
 with DAG(
     "drift_monitoring",
     schedule=on_business_date(DEMAND_FORECASTS & SALES_CHANGES),
-    **dag_settings(__doc__, tags=["monitoring"]),
+    **daily_settings(__doc__, tags=["monitoring"]),
 ):
     drift = DriftCheckOperator(
         task_id="drift", business_date=BUSINESS_DATE, pool=COLD_STORE_WRITERS, outlets=[DRIFT_REPORT]

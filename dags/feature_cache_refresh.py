@@ -25,12 +25,13 @@ from airflow.sdk import DAG
 
 from shelfcast.model import declaration
 from shelfcast_provider.assets import DEMAND_FEATURE_CACHE, DEMAND_FEATURES
+from shelfcast_provider.business_date import BUSINESS_DATE
 from shelfcast_provider.hot_store.parity_operator import ParityOperator
 from shelfcast_provider.hot_store.publish_generation_operator import PublishGenerationOperator
-from shelfcast_provider.schedules import BUSINESS_DATE, dag_settings, on_business_date
+from shelfcast_provider.schedules import daily_settings, on_business_date
 
 with DAG(
-    "feature_cache_refresh", schedule=on_business_date(DEMAND_FEATURES), **dag_settings(__doc__, tags=["hot_store"])
+    "feature_cache_refresh", schedule=on_business_date(DEMAND_FEATURES), **daily_settings(__doc__, tags=["hot_store"])
 ):
     parity = ParityOperator(
         task_id="parity", models=declaration.names(), business_date=BUSINESS_DATE, outlets=[DEMAND_FEATURE_CACHE]

@@ -10,7 +10,7 @@ store. Emits `demand_features` with the business date as partition.
 
 ### Re-running safely
 A partition is computed anew from what was known at that date's close and swapped in whole: the same rows come out.
-Emitting an old date again rebuilds that date, and so does a manual run with that date as partition key. A date that is
+Emitting an old date again rebuilds that date, and so does a manual run with that date in its form. A date that is
 closed behind a later one rebuilds that one too.
 
 ### When it fails
@@ -23,10 +23,11 @@ series*: a rebuild would forget sales that were known, and nothing was replaced;
 from airflow.sdk import DAG
 
 from shelfcast_provider.assets import DEMAND_FEATURES, SALES_CHANGES
+from shelfcast_provider.business_date import BUSINESS_DATE
 from shelfcast_provider.cold_store.build_features_operator import BuildFeaturesOperator
-from shelfcast_provider.schedules import BUSINESS_DATE, COLD_STORE_WRITERS, dag_settings, on_business_date
+from shelfcast_provider.schedules import COLD_STORE_WRITERS, daily_settings, on_business_date
 
-with DAG("feature_views", schedule=on_business_date(SALES_CHANGES), **dag_settings(__doc__, tags=["cold_store"])):
+with DAG("feature_views", schedule=on_business_date(SALES_CHANGES), **daily_settings(__doc__, tags=["cold_store"])):
     BuildFeaturesOperator(
         task_id="build", business_date=BUSINESS_DATE, pool=COLD_STORE_WRITERS, outlets=[DEMAND_FEATURES]
     )

@@ -17,6 +17,7 @@ from airflow.sdk.configuration import conf
 from markupsafe import Markup
 
 from shelfcast_provider import mails
+from shelfcast_provider.business_date import business_date_in
 from shelfcast_provider.failure_causes import told_by
 
 LONGEST_ERROR = 4000
@@ -40,7 +41,7 @@ class Failure:
     Attributes:
         dag_id: The DAG.
         run_id: Its run.
-        business_date: The run's partition key; `None` for a run that belongs to no date.
+        business_date: Of the run's form or its partition key; `None` for a run that belongs to no date.
         task: Task id, with `[index]` if mapped; `None` if the run failed as a whole.
         tries: Such as `3 of 3`; `None` for a run.
         error: Plain text.
@@ -65,7 +66,7 @@ class Failure:
         return cls(
             dag_id=ti.dag_id,
             run_id=ti.run_id,
-            business_date=_business_date(context),
+            business_date=business_date_in(context),
             task=ti.task_id if index is None else f"{ti.task_id}[{index}]",
             tries=f"{ti.try_number} of {(ti.max_tries or 0) + 1}",
             error=_text_of(context.get("exception")),
@@ -81,7 +82,7 @@ class Failure:
         return cls(
             dag_id=dag_id,
             run_id=run_id,
-            business_date=_business_date(context),
+            business_date=business_date_in(context),
             task=None,
             tries=None,
             error=RUN_REASONS.get(reason, f"The run failed; Airflow's reason is {reason}."),
@@ -151,11 +152,6 @@ def section(runbook: str, heading: str) -> str:
 
 def _runbook(context: Mapping[str, Any]) -> str:
     return getattr(context.get("dag"), "doc_md", None) or ""
-
-
-def _business_date(context: Mapping[str, Any]) -> str | None:
-    key = getattr(context.get("dag_run"), "partition_key", None)
-    return str(key) if key else None
 
 
 def _text_of(error: object) -> str:

@@ -6,15 +6,13 @@ from typing import Any
 from airflow.sdk import Asset, AssetAll, IdentityMapper, PartitionedAssetTimetable
 
 from shelfcast_provider.alerts import failure_notifier, run_failure_notifier
+from shelfcast_provider.business_date import FORM, emit_business_date
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 """Before every business date that is processed; no DAG catches up, so its distance to today does not matter."""
 
 COLD_STORE_WRITERS = "cold_store_writers"
 """Pool of one slot: a cold store table has one writer at a time."""
-
-BUSINESS_DATE = "{{ dag_run.partition_key }}"
-"""The business date of a daily DAG's run: the partition key that the asset event carried."""
 
 
 def on_business_date(assets: Asset | AssetAll) -> PartitionedAssetTimetable:
@@ -40,3 +38,9 @@ def dag_settings(runbook: str | None, **changes: Any) -> dict[str, Any]:
         },
         **changes,
     }
+
+
+def daily_settings(runbook: str | None, **changes: Any) -> dict[str, Any]:
+    """Arguments of a DAG whose run is about one business date: its form asks for it, and what it emits carries it."""
+    settings = dag_settings(runbook, params=FORM, **changes)
+    return {**settings, "default_args": {**settings["default_args"], "post_execute": emit_business_date}}

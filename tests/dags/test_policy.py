@@ -8,6 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from airflow.sdk import PartitionedAssetTimetable
+
+from shelfcast_provider.business_date import emit_business_date
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 HEADINGS = ["Purpose", "Reads → writes", "Re-running safely", "When it fails"]
@@ -64,6 +67,18 @@ def test_one_run_at_a_time_and_no_catch_up(bag):
     for dag in bag.dags.values():
         assert dag.max_active_runs == 1, dag.dag_id
         assert not dag.catchup, dag.dag_id
+
+
+DAILY = {"feature_views", "feature_cache_refresh", "demand_forecast", "drift_monitoring"}
+
+
+def test_a_daily_dag_asks_for_its_business_date_and_hands_it_on(bag):
+    """What waits for a business date, and nothing else: a run by hand is like one that was woken."""
+    assert {dag_id for dag_id, dag in bag.dags.items() if isinstance(dag.timetable, PartitionedAssetTimetable)} == DAILY
+    for dag_id, dag in bag.dags.items():
+        assert ("business_date" in dag.params) == (dag_id in DAILY), dag_id
+        emitting = [task for task in dag.tasks if task.outlets] if dag_id in DAILY else []
+        assert all(task._post_execute_hook is emit_business_date for task in emitting), dag_id
 
 
 def test_each_task_that_writes_features_takes_the_writers_slot(bag):

@@ -25,7 +25,7 @@ from shelfcast_local import postgres
 
 pytestmark = pytest.mark.e2e
 WHAT_TO_DO = (
-    "trigger it by hand with the date as partition key",
+    "trigger it by hand with a business date",
     "a missing business date is loaded by clearing <code>cdc_ingestion</code>, then this run.",
 )
 """The end of the error's own text, and of the runbook's section for a failure."""
