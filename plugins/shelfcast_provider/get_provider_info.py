@@ -1,6 +1,8 @@
-"""What Airflow asks of a provider package; read from the entry point, so it imports nothing else."""
+"""What Airflow asks of a provider package; read from the entry point, so it imports nothing heavy."""
 
 from typing import Any
+
+from shelfcast_provider.connection_types import connection_types
 
 
 def get_provider_info() -> dict[str, Any]:
@@ -9,24 +11,7 @@ def get_provider_info() -> dict[str, Any]:
         "package-name": "shelfcast",
         "name": "Shelfcast",
         "description": "Change capture, features, training, release and watching of demand forecasts.",
-        "connection-types": [
-            {
-                "connection-type": "shelfcast_debezium",
-                "hook-class-name": "shelfcast_provider.ingestion.debezium_hook.DebeziumHook",
-            },
-            {
-                "connection-type": "shelfcast_mlflow",
-                "hook-class-name": "shelfcast_provider.training.mlflow_hook.MLflowHook",
-            },
-            {
-                "connection-type": "shelfcast_wandb",
-                "hook-class-name": "shelfcast_provider.training.wandb_hook.WandbHook",
-            },
-            {
-                "connection-type": "shelfcast_forecaster",
-                "hook-class-name": "shelfcast_provider.serving.forecaster_hook.ForecasterHook",
-            },
-        ],
+        "connection-types": connection_types(),
         "extra-links": [
             "shelfcast_provider.links.MLflowRunLink",
             "shelfcast_provider.links.ModelCardLink",

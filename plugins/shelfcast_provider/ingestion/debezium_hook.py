@@ -44,8 +44,8 @@ class DebeziumHook(BaseHook):
         connection = self.get_connection(connection_id)
         self.address = ShopAddress.of(connection)
         extras = connection.extra_dejson
-        self.slot = extras.get("slot_name", "shelfcast")
-        self.publication = extras.get("publication_name", "shelfcast")
+        self.slot = extras.get("slot_name") or "shelfcast"
+        self.publication = extras.get("publication_name") or "shelfcast"
 
     def get_conn(self) -> "psycopg.Connection[Any]":
         """A connection to the shop with autocommit; raises `SourceUnavailable` when it does not answer."""
