@@ -113,7 +113,12 @@ def show(console: Console, report: Report) -> None:
     table = Table("what", "address", "user", "password", title="Left running; make stop ends it", title_justify="left")
     for name in ("airflow", "mlflow", "forecaster", "mail"):
         place = getattr(report, name)
-        table.add_row(name, place["url"], place.get("user", ""), place.get("password") or place.get("token", ""))
+        table.add_row(
+            name,
+            place.get("page") or place["url"],
+            place.get("user", ""),
+            place.get("password") or place.get("token", ""),
+        )
     console.print(table)
 
 
@@ -193,6 +198,7 @@ def _addresses(stack: Stack) -> dict[str, Any]:
         "airflow": {"url": airflow.url(stack.configuration), "user": airflow.USER, "password": passwords["airflow"]},
         "mlflow": {
             "url": mlflow_server.url(stack.configuration),
+            "page": mlflow_server.page(stack.configuration),
             "user": mlflow_server.USER,
             "password": passwords["mlflow"],
         },

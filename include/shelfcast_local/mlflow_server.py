@@ -48,6 +48,11 @@ def url(configuration: Configuration) -> str:
     return f"http://{HOST}:{configuration.ports['mlflow']}"
 
 
+def page(configuration: Configuration) -> str:
+    """Where a person begins: the experiments of training, for MLflow itself opens among those of language models."""
+    return f"{url(configuration)}/#/experiments?workflowType=machine_learning"
+
+
 def is_healthy(configuration: Configuration) -> bool:
     """Whether it serves those who have the password."""
     login = (USER, configuration.passwords["mlflow"])

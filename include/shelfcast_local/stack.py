@@ -108,7 +108,7 @@ class Stack:
         """What a person opens: address and user by name; the passwords are in `config.json`."""
         return {
             "airflow": (airflow.url(self.configuration), airflow.USER),
-            "mlflow": (mlflow_server.url(self.configuration), mlflow_server.USER),
+            "mlflow": (mlflow_server.page(self.configuration), mlflow_server.USER),
             "forecaster": (forecaster_server.url(self.configuration), "(bearer token)"),
             "mail": (mail.url(self.configuration), mail.USER),
         }

@@ -55,6 +55,7 @@ class MLflowHook(BaseHook):
             os.environ["MLFLOW_TRACKING_PASSWORD"] = self.connection.password or ""
             os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] = "false"
             os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
+            os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"  # its links lack what `WORKFLOW` is for
             logging.getLogger("mlflow").setLevel(logging.WARNING)
             mlflow.set_tracking_uri(self.url)
             self._client = mlflow.MlflowClient(tracking_uri=self.url, registry_uri=self.url)
