@@ -6,8 +6,8 @@ governor decide. At the third confirmed window it starts one `weekly_retraining_
 
 ### Reads → writes
 `FEATURES.DEMAND`, `FORECASTS.LEDGER`, `FEATURES.DAILY_SALES` → `FORECASTS.SCORES`, `OPERATIONS.DECISIONS` and an
-Evidently report, which the task `report` logs to MLflow and links to. Emits `drift_report` with the business date as
-partition.
+Evidently report. The task `report` logs the page and the date's metrics to MLflow and links there; the run *all business
+dates* has them as curves. Emits `drift_report` with the business date as partition.
 
 ### Re-running safely
 Scores and decisions are keyed by business date and replaced. The retraining run's id is the decision's id, so a
@@ -37,12 +37,11 @@ with DAG(
     drift = DriftCheckOperator(
         task_id="drift", business_date=BUSINESS_DATE, pool=COLD_STORE_WRITERS, outlets=[DRIFT_REPORT]
     )
-    report = LogReportOperator(task_id="report", page="{{ ti.xcom_pull('drift').page }}")
     error = RealisedErrorOperator(task_id="realised_error", business_date=BUSINESS_DATE, pool=COLD_STORE_WRITERS)
+    LogReportOperator(task_id="report", drift=drift.output, error=error.output)
     governor = GovernorOperator(
         task_id="governor", model="demand", business_date=BUSINESS_DATE, pool=COLD_STORE_WRITERS
     )
     retraining = RetrainingTriggerOperator(task_id="request_retraining", decision=governor.output)
 
     [drift, error] >> governor >> retraining
-    drift >> report

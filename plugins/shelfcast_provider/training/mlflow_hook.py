@@ -10,11 +10,13 @@ from shelfcast_provider.connections import MLFLOW, check_extras
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from datetime import date
 
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
 CANDIDATE, CHAMPION = "candidate", "champion"
+SECONDS_A_DAY = 24 * 60 * 60
 KIND = ("mlflow.experimentKind", "custom_model_development")
 """Makes the UI show training runs; it takes an experiment for one of language models otherwise."""
 WORKFLOW = "?workflowType=machine_learning"
@@ -103,6 +105,16 @@ class MLflowHook(BaseHook):
         client.log_batch(run.info.run_id, metrics=points, params=given)
         client.set_terminated(run.info.run_id)
         return str(run.info.run_id)
+
+    def log_day(self, run_id: str, day: "date", metrics: "Mapping[str, float]") -> None:
+        """Writes a date's metrics into a run, at that date whenever it is written: a second time adds no second point."""
+        from datetime import UTC, datetime, time
+
+        from mlflow.entities import Metric
+
+        at = int(datetime.combine(day, time(), UTC).timestamp())
+        points = [Metric(name, value, at * 1000, at // SECONDS_A_DAY) for name, value in metrics.items()]
+        self.get_conn().log_batch(run_id, metrics=points)
 
     def version(self, model: str, alias: str) -> "ModelVersion | None":
         """The version that an alias names; `None` if there is none."""

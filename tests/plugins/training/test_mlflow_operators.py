@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from datetime import UTC, date, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
 
@@ -182,20 +183,56 @@ def test_the_notebook_is_kept_without_what_it_printed():
     assert not any(cell.get("outputs") or cell.get("execution_count") for cell in cells)
 
 
+def report(
+    context, *, business_date="2025-01-01", page=None, judged=("price_level", "zero_share"), drifted=(), scores=None
+):
+    """What the tasks before it return, logged."""
+    drift = {"business_date": business_date, "judged": judged, "drifted": drifted, "page": page}
+    day = date.fromisoformat(business_date)
+    scored = {"wape": 0.2, "bias": -0.03, "strongest_simple_wape": 0.25}
+    found = [
+        {"vintage": str(day - timedelta(days=7)), **scored},
+        {"vintage": str(day - timedelta(days=1)), **dict.fromkeys(scored)},
+    ]
+    error = {"business_date": business_date, "scores": found if scores is None else scores}
+    return LogReportOperator(task_id="report", drift=drift, error=error).execute(context)
+
+
 def test_a_drift_report_is_logged_once_and_linked(hook, context, tmp_path):
     page = tmp_path / "of a day.html"
     page.write_text("<p>steady</p>")
-    runs = {LogReportOperator(task_id="report", page=page.as_uri()).execute(context) for _ in range(2)}
-    (run_id,) = runs
+    (run_id,) = {report(context, page=page.as_uri()) for _ in range(2)}
     assert [file.path for file in hook.get_conn().list_artifacts(run_id)] == ["of a day.html"]
     assert context["ti"].left[DriftReportLink.key].endswith(f"{run_id}/artifacts/of a day.html{WORKFLOW}")
 
 
 def test_without_a_report_there_is_nothing_to_log(context):
     with pytest.raises(AirflowSkipException, match="no reference"):
-        LogReportOperator(task_id="report", page="None").execute(context)
+        report(context, judged=[], scores=[])
     with pytest.raises(AirflowFailException, match="Clear the drift task"):
-        LogReportOperator(task_id="report", page="file:///nowhere/2025-01-01.html").execute(context)
+        report(context, page="file:///nowhere/2025-01-01.html")
+
+
+def test_before_there_is_a_page_the_errors_are_logged_and_the_button_leads_to_the_run(hook, context):
+    run_id = report(context, judged=[])
+    assert "drifted_share" not in hook.get_conn().get_run(run_id).data.metrics
+    assert context["ti"].left[DriftReportLink.key].endswith(f"/runs/{run_id}{WORKFLOW}")
+
+
+def test_each_date_is_one_point_of_a_curve_however_often_it_is_logged(hook, context):
+    for day, drifted in (("2025-07-04", []), ("2025-07-03", ["price_level"]), ("2025-07-04", [])):
+        run_id = report({**context, "run_id": day}, business_date=day, drifted=drifted)
+    of_date = hook.get_conn().get_run(run_id).data
+    assert of_date.tags["business_date"] == "2025-07-04"
+    assert of_date.metrics == {
+        "drifted_share": 0.0, "wape_7_days": 0.2, "bias_7_days": -0.03, "strongest_simple_wape_7_days": 0.25,
+    }  # fmt: skip
+    with hook.run_for("monitoring", "all business dates") as curves:
+        points = hook.get_conn().get_metric_history(curves, "drifted_share")
+    days = {date(1970, 1, 1) + timedelta(days=point.step): point.value for point in points}
+    assert len([point for point in points if point.step >= (date(2025, 7, 3) - date(1970, 1, 1)).days]) == 2
+    assert (days[date(2025, 7, 3)], days[date(2025, 7, 4)]) == (0.5, 0.0)
+    assert {datetime.fromtimestamp(point.timestamp / 1000, UTC).date() for point in points} == set(days)
 
 
 @pytest.mark.parametrize("link", [MLflowRunLink, ModelCardLink, GateDecisionLink, DriftReportLink])
