@@ -50,7 +50,7 @@ class DriftCheckOperator(BaseOperator):
                 raise AirflowSkipException(str(reason)) from reason
             report = check_drift(samples.newest, samples.references, business_date=day, rules=rules)
             checked = write_report(store, report)
-        page = write_page(samples, Settings.from_environment().artifacts / "reports" / "drift", rules=rules)
+        page = write_page(samples, report, Settings.from_environment().artifacts / "reports" / "drift", rules=rules)
         self.log.info(
             "Checked %s quantities of %s and judged %s. Drifted: %s.",
             checked, day, ", ".join(report.judged) or "none", ", ".join(report.drifted) or "none",

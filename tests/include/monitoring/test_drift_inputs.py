@@ -11,7 +11,7 @@ from shelfcast.cold_store import feature_views
 from shelfcast.cold_store.duckdb_store import DuckDBStore
 from shelfcast.errors import NothingToDo, PostConditionFailed
 from shelfcast.monitoring import drift_inputs
-from shelfcast.monitoring.drift import DriftRules, check_drift
+from shelfcast.monitoring.drift import DriftRules, FeatureState, check_drift
 from shelfcast.monitoring.drift_inputs import read_samples, write_report
 from shelfcast.monitoring.drift_page import write_page
 
@@ -146,6 +146,10 @@ def test_promotions_change_what_is_expected(store):
     assert not np.allclose(np.sort(plain), np.sort(read_samples(with_promotions(store), LAST).newest["demand_level"]))
 
 
+def checked(samples):
+    return check_drift(samples.newest, samples.references, business_date=samples.business_date)
+
+
 def test_a_doubled_day_is_found_and_kept_once(store):
     samples = read_samples(store, LAST)
     report = check_drift(samples.newest, samples.references, business_date=LAST)
@@ -182,7 +186,7 @@ def test_a_shop_without_a_past_has_samples_and_no_reference(store):
     samples = read_samples(store, LAST)
     report = check_drift(samples.newest, samples.references, business_date=LAST)
     assert {found.state.value for found in report.features} == {"no_reference"}
-    assert write_page(samples, folder=None, rules=DriftRules()) is None
+    assert write_page(samples, checked(samples), folder=None, rules=DriftRules()) is None
 
 
 @pytest.mark.parametrize("days_off", [1, 63, -300])
@@ -209,10 +213,24 @@ def test_a_large_shop_is_watched_by_the_same_choice_of_series_each_time(store, m
 
 def test_the_page_is_written_whole_and_again(store, tmp_path):
     samples = read_samples(store, LAST)
-    page = write_page(samples, tmp_path / "reports" / "drift", rules=DriftRules())
+    page = write_page(samples, checked(samples), tmp_path / "reports" / "drift", rules=DriftRules())
     assert page == tmp_path / "reports" / "drift" / "2025-07-03.html"
     text = page.read_text()
     assert "demand_level" in text
     assert "stockout_share" not in text
-    assert write_page(samples, page.parent, rules=DriftRules()) == page
+    assert write_page(samples, checked(samples), page.parent, rules=DriftRules()) == page
     assert [path.name for path in page.parent.iterdir()] == ["2025-07-03.html"]
+
+
+def test_the_page_shows_what_the_verdict_rests_on(store, tmp_path):
+    samples = read_samples(store, LAST)
+    text = write_page(samples, checked(samples), tmp_path, rules=DriftRules()).read_text()
+    tested = [found for found in checked(samples).features if np.isfinite(found.q_value)]
+    assert {found.reference for found in tested} == {"recent_weeks", "last_year"}
+    assert any(found.q_value != found.p_value for found in tested), "or the next lines could not tell them apart"
+    for found in tested:
+        verdict = "Detected" if found.state is FeatureState.DRIFTED else "Not Detected"
+        assert f'"data_drift": "{verdict}", "drift_score": {round(found.q_value, 6)}' in text
+        measures = f"(distance {found.distance:.2f}, shift {found.shift:+.2f}, departure {found.departure:+.1f})"
+        assert f"q-value of K-S against {found.reference.replace('_', ' ')} {measures}" in text
+    assert "K-S p_value" not in text, "a test of Evidently's own, against one reference for all"
