@@ -180,7 +180,7 @@ def _measured(stack: Stack) -> dict[str, Any]:
     if pointer.exists():
         folder = artifacts / "releases" / MODEL / str(json.loads(pointer.read_text())["current"])
     else:
-        made = (artifacts / "training" / MODEL).glob(f"*/{FOLDER}/{WRITTEN_LAST}")
+        made: list[Location] = list((artifacts / "training" / MODEL).glob(f"*/{FOLDER}/{WRITTEN_LAST}"))
         folder = max(made, key=lambda path: path.stat().st_mtime).parent
     return dict(json.loads((folder / METRICS).read_text()))
 

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from shelfcast.storage import is_in_bucket
+from shelfcast.storage import is_in_bucket, location
 from shelfcast_local import cold_store, hot_store
 from shelfcast_local.configuration import HOST, Configuration
 from shelfcast_local.java import java_home
@@ -124,7 +124,7 @@ def forecaster_environment(home: Path, configuration: Configuration) -> dict[str
         "SHELFCAST_FORECASTER_PORT": str(configuration.ports["forecaster"]),
         "SHELFCAST_FORECASTER_TOKEN": configuration.passwords["forecaster"],
         "SHELFCAST_HOT_STORE_URL": hot_store.url(configuration),
-        "SHELFCAST_RELEASES": f"{locations(home)['SHELFCAST_ARTIFACTS']}/releases",
+        "SHELFCAST_RELEASES": str(location(locations(home)["SHELFCAST_ARTIFACTS"]) / "releases"),
         # the days of a shop that is played lie years back, however new they are to it
         "SHELFCAST_STALE_AFTER_DAYS": os.environ.get("SHELFCAST_STALE_AFTER_DAYS", "any"),
         "OMP_NUM_THREADS": "1",

@@ -33,7 +33,7 @@ def names(folder):
         ("/var/lib/landing/", "/var/lib/landing"),
         ("file:///var/lib/landing", "/var/lib/landing"),
         ("s3://company/landing/", "s3://company/landing"),
-        ("s3://company", "s3://company"),
+        ("s3://company", "s3://company/"),
     ],
 )
 def test_a_place_is_a_path_or_a_bucket(given, taken):

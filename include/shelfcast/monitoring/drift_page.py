@@ -15,9 +15,7 @@ from shelfcast.monitoring.drift_inputs import DriftSamples
 from shelfcast.storage import Location
 
 
-def write_page(
-    samples: DriftSamples, report: DriftReport, folder: Location, *, rules: DriftRules
-) -> Location | None:
+def write_page(samples: DriftSamples, report: DriftReport, folder: Location, *, rules: DriftRules) -> Location | None:
     """Writes `<folder>/<business date>.html`, whole or not at all.
 
     Each quantity is shown beside the reference that it was judged by, with the check's q-value, its other measures and its

@@ -71,7 +71,7 @@ class LoadBatchOperator(BaseOperator):
             except BatchRefused as error:
                 raise AirflowFailException(str(error)) from error
             counts = {"rows": loaded.quarantined, "rows_read": loaded.rows + loaded.quarantined}
-            quarantined = Quarantined.of(store, Path(self.export).name, **counts)
+            quarantined = Quarantined.of(store, export.name, **counts)
         dates = [day.isoformat() for day in loaded.business_dates]
         self.log.info(
             "Merged %s versions of rows into RAW. Business dates that are complete now: %s.",
