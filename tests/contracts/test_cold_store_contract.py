@@ -82,6 +82,51 @@ def test_an_empty_result_keeps_its_columns(store):
     assert list(found.columns[:3]) == ["number", "found", "text"]
 
 
+def fill(store, folder, count):
+    """Rows of every type, in order, with nothing known of some."""
+    create(store, "number BIGINT", *(f"c{position} {name}" for position, name in enumerate(TYPES)))
+    columns = {f"c{position}": (type_, [values[row % len(values)] for row in range(count)])
+               for position, (type_, values, _) in enumerate(TYPES.values())}  # fmt: skip
+    load(store, folder, {"number": (pa.int64(), list(range(count))), **columns})
+
+
+def plain_rows(frames):
+    return [tuple(map(plain, row)) for frame in frames for row in frame.itertuples(index=False)]
+
+
+@pytest.mark.parametrize(("count", "sizes"), [(8, [3, 3, 2]), (6, [3, 3]), (1, [1]), (0, [])])
+def test_batches_are_the_rows_of_a_statement_in_order_and_in_pieces_of_the_size_asked_for(
+    store, tmp_path, count, sizes
+):
+    fill(store, tmp_path, count)
+    whole = store.fetch("contract/in_order", {"least": 0}, table=TABLE)
+    batches = list(store.batches("contract/in_order", {"least": 0}, rows=3, table=TABLE))
+    assert [len(batch) for batch in batches] == sizes
+    assert [list(batch.columns) for batch in batches] == [list(whole.columns)] * len(sizes)
+    assert plain_rows(batches) == plain_rows([whole])
+    assert len(whole) == count
+
+
+def test_batches_may_be_larger_than_what_the_server_sends_at_a_time(store, tmp_path):
+    """Of a result of more than 8 MiB the emulator sends a thousand rows, and the rest when they are asked for."""
+    create(store, "number BIGINT", "text VARCHAR")
+    texts = [f"{number:0500d}" for number in range(20_000)]
+    load(store, tmp_path, {"number": (pa.int64(), list(range(20_000))), "text": (pa.string(), texts)})
+    batches = list(store.batches("contract/in_order", {"least": 0}, rows=7_000, table=TABLE))
+    assert [len(batch) for batch in batches] == [7_000, 7_000, 6_000]
+    assert [text for batch in batches for text in batch["text"]] == texts
+
+
+def test_other_statements_run_while_batches_are_read(store, tmp_path):
+    fill(store, tmp_path, 8)
+    one, other = (store.batches("contract/in_order", {"least": least}, rows=3, table=TABLE) for least in (0, 4))
+    assert [next(one)["number"].tolist(), next(other)["number"].tolist()] == [[0, 1, 2], [4, 5, 6]]
+    assert store.run("contract/delete", {"number": 7}, table=TABLE) == 1
+    assert next(one)["number"].tolist() == [3, 4, 5]
+    other.close()
+    assert [batch["number"].tolist() for batch in one] == [[6, 7]]
+
+
 @pytest.mark.parametrize("text", TEXTS[:-1])
 def test_values_are_bound_and_come_back(store, text):
     moment = datetime(2025, 3, 30, 2, 30, 0, 123456)

@@ -1,12 +1,12 @@
 """What the rest of Shelfcast asks of a cold store, whichever server answers."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Protocol
 
 import pandas as pd
 
-from shelfcast.cold_store.statements import Names
+from shelfcast.cold_store.statements import BATCH_ROWS, Names
 
 Parameters = Mapping[str, object]
 
@@ -20,6 +20,15 @@ class ColdStore(Protocol):
 
     def fetch(self, name: str, parameters: Parameters | None = None, **names: Names) -> pd.DataFrame:
         """Runs `sql/<name>.sql` and answers its rows; column names are lower-case."""
+        ...
+
+    def batches(
+        self, name: str, parameters: Parameters | None = None, *, rows: int = BATCH_ROWS, **names: Names
+    ) -> Iterator[pd.DataFrame]:
+        """Runs `sql/<name>.sql` and answers its rows in order, `rows` of them at a time and the rest last.
+
+        Of an empty result there is no batch. Other statements may run, and other batches be read, in between.
+        """
         ...
 
     def load_parquet(self, folder: Path, *, table: str, batch_id: str) -> int:

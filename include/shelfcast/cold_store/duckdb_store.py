@@ -1,6 +1,6 @@
 """The cold store on DuckDB: runs the same SQL files in-process, for backtests, notebooks and tests."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
@@ -9,7 +9,7 @@ import pandas as pd
 import sqlglot
 
 from shelfcast.cold_store.cold_store import Parameters
-from shelfcast.cold_store.statements import BOUND_VALUE, Names, statement
+from shelfcast.cold_store.statements import BATCH_ROWS, BOUND_VALUE, Names, statement
 from shelfcast.duckdb_file import open_database
 
 SCHEMAS = ("RAW", "QUARANTINE", "FEATURES", "FORECASTS", "OPERATIONS")
@@ -39,6 +39,15 @@ class DuckDBStore:
         frame = self._execute(name, parameters, names).df()
         return frame.rename(columns=str.lower)
 
+    def batches(
+        self, name: str, parameters: Parameters | None = None, *, rows: int = BATCH_ROWS, **names: Names
+    ) -> Iterator[pd.DataFrame]:
+        """Runs `sql/<name>.sql`; answers its rows in order, `rows` of them at a time and the rest last."""
+        text, bound = _bound(name, parameters, names)
+        with self.connection.cursor() as reading:  # a statement on the connection itself would end what is read of it
+            for batch in reading.sql(text, params=bound).to_arrow_reader(rows):
+                yield batch.to_pandas(date_as_object=False).rename(columns=str.lower)
+
     def load_parquet(self, folder: Path, *, table: str, batch_id: str) -> int:  # noqa: ARG002
         """Appends the Parquet files in `folder` to `table` by column name; `batch_id` names no place here."""
         row = self.connection.execute(
@@ -50,9 +59,13 @@ class DuckDBStore:
     def _execute(
         self, name: str, parameters: Parameters | None, names: Mapping[str, Names]
     ) -> duckdb.DuckDBPyConnection:
-        text = statement(name, **names)
-        used = set(BOUND_VALUE.findall(text))
-        return self.connection.execute(translated(text), {key: (parameters or {})[key] for key in used})
+        return self.connection.execute(*_bound(name, parameters, names))
+
+
+def _bound(name: str, parameters: Parameters | None, names: Mapping[str, Names]) -> tuple[str, dict[str, object]]:
+    """A statement in DuckDB's words, and those of the values that it asks for."""
+    text = statement(name, **names)
+    return translated(text), {key: (parameters or {})[key] for key in set(BOUND_VALUE.findall(text))}
 
 
 @cache

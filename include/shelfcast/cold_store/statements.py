@@ -17,6 +17,9 @@ SQL_FOLDER = Path(__file__).resolve().parents[3] / "sql"
 BOUND_VALUE = re.compile(r"(?<![:\w]):([a-z_]\w*)")
 """A bound value in a statement; `::` is a cast."""
 
+BATCH_ROWS = 100_000
+"""Rows of a statement that are read at a time, unless its reader wants another number."""
+
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)?( [A-Z][A-Z0-9 (),]*)?")
 
 Names = str | Sequence[str]

@@ -1,19 +1,20 @@
 """The cold store behind the stock Snowflake provider."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseHook
 
-from shelfcast.cold_store.statements import BOUND_VALUE, Names, statement
+from shelfcast.cold_store.statements import BATCH_ROWS, BOUND_VALUE, Names, statement
 from shelfcast.errors import ConfigurationError
 from shelfcast_provider.connections import COLD_STORE, check_extras
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
     from snowflake.connector import SnowflakeConnection
     from snowflake.connector.cursor import SnowflakeCursor
 
@@ -70,6 +71,15 @@ class ColdStoreHook(BaseHook):
             self._execute(cursor, name, parameters, names)
             return cursor.fetch_pandas_all().rename(columns=str.lower)
 
+    def batches(
+        self, name: str, parameters: "Parameters | None" = None, *, rows: int = BATCH_ROWS, **names: Names
+    ) -> "Iterator[pd.DataFrame]":
+        """Runs `sql/<name>.sql`; answers its rows in order, `rows` of them at a time and the rest last."""
+        with self._cursor() as cursor:
+            self._execute(cursor, name, parameters, names)
+            for table in _cut(cursor.fetch_arrow_batches(), rows):
+                yield table.to_pandas().rename(columns=str.lower)
+
     def load_parquet(self, folder: Path, *, table: str, batch_id: str) -> int:
         """Uploads the Parquet files of `folder` and appends them to `table` by column name; answers the rows."""
         if any(character in str(folder) for character in "'*\\"):
@@ -101,3 +111,16 @@ class ColdStoreHook(BaseHook):
             yield cursor
         finally:
             cursor.close()
+
+
+def _cut(tables: "Iterable[pa.Table]", rows: int) -> "Iterator[pa.Table]":
+    """The rows of tables, whose sizes the server chooses, `rows` of them at a time and the rest last."""
+    import pyarrow as pa
+
+    waiting: list[pa.Table] = []
+    for table in tables:
+        joined = pa.concat_tables([*waiting, table], promote_options="permissive")
+        whole = joined.num_rows // rows * rows
+        yield from (joined.slice(start, rows) for start in range(0, whole, rows))
+        waiting = [joined.slice(whole)]
+    yield from (table for table in waiting if table.num_rows)

@@ -4,14 +4,10 @@ from collections.abc import Iterator
 from datetime import date, datetime
 from pathlib import Path
 
-import duckdb
 import pandas as pd
-import pyarrow as pa
 
 from shelfcast.cold_store import feature_views, load_batch
-from shelfcast.cold_store.cold_store import Parameters
-from shelfcast.cold_store.duckdb_store import DuckDBStore, translated
-from shelfcast.cold_store.statements import BOUND_VALUE, statement
+from shelfcast.cold_store.duckdb_store import DuckDBStore
 from shelfcast.sources.canonical_checks import RowCheck
 from shelfcast.sources.dataset_values import text_literal
 from shelfcast.sources.outliers import IS_OUTLIER, judged
@@ -31,7 +27,6 @@ WHOLE = "_WHOLE"
 OUTLIERS = "FEATURES.OUTLIERS"
 """Daily sales as they were told, of the days that are ignored."""
 
-BATCH_ROWS = 100_000
 FIRST_GENERATION = 1
 ANNOUNCED = "announced_at"
 END_OF_TIME = datetime(9999, 1, 1)
@@ -39,7 +34,7 @@ _VERSION = "'r' AS op, 0 AS position, 1 AS generation, NULL AS committed_at, 'ba
 
 
 class BacktestStore(DuckDBStore):
-    """A `ColdStore` that also reads a statement's rows part by part; spills to disk beside its file.
+    """A `ColdStore` that spills to disk beside its file.
 
     Args:
         path: Database file, to be made.
@@ -52,12 +47,6 @@ class BacktestStore(DuckDBStore):
         self.connection.execute("SET preserve_insertion_order = false")
         load_batch.prepare(self)
         feature_views.prepare(self)
-
-    def batches(self, name: str, parameters: Parameters) -> Iterator[pd.DataFrame]:
-        """Runs `sql/<name>.sql`; answers its rows in order, at most `BATCH_ROWS` at a time."""
-        reader: pa.RecordBatchReader = self._relation(name, parameters).to_arrow_reader(BATCH_ROWS)
-        for batch in reader:
-            yield batch.to_pandas(date_as_object=False).rename(columns=str.lower)
 
     def load_history(self, folder: Path) -> None:
         """Loads the shop's tables in `folder`, one sub-folder of Parquet files each, as a first snapshot.
@@ -158,11 +147,6 @@ class BacktestStore(DuckDBStore):
         ).fetchone()
         assert row is not None  # noqa: S101 - an aggregate answers one row
         return row[0], row[1]
-
-    def _relation(self, name: str, parameters: Parameters) -> duckdb.DuckDBPyRelation:
-        text = statement(name)
-        used = set(BOUND_VALUE.findall(text))
-        return self.connection.sql(translated(text), params={key: parameters[key] for key in used})
 
     def _load_table(self, table: Table, folder: Path) -> None:
         landed, changes = f"RAW.{table.name.upper()}_LANDED", f"RAW.{table.name.upper()}_CHANGES"
