@@ -30,14 +30,16 @@ class Watched(Connection):
 
 
 def generation(number, *, day=DAY, entities=ENTITIES, run="a run"):
-    """Manifest, entities and values of a generation whose numbers are all `number`."""
+    """Manifest and vectors of a generation whose numbers are all `number`, in pieces of three."""
     values = pack(np.full((len(entities), 2), number), business_date=day, fields=FIELDS)
-    return describe(values, model="demand", business_date=day, fields=FIELDS, run=run), entities, values
+    pairs = list(zip(entities, values, strict=True))
+    pieces = [dict(pairs[start : start + 3]) for start in range(0, len(pairs), 3)]
+    return describe(values, model="demand", business_date=day, fields=FIELDS, run=run), pieces
 
 
 def publish(hook, number, **about):
-    manifest, entities, values = generation(number, **about)
-    hook.publish(manifest, entities, values, entity_kind="series_id")
+    manifest, pieces = generation(number, **about)
+    hook.publish(manifest, pieces, entity_kind="series_id")
     return manifest
 
 

@@ -155,7 +155,7 @@ def publish(hook, declaration, rows, *, business_date=DAY, run="a run"):
         schema=schema_id(fields),
         checksum=checksum(values),
     )
-    hook.publish(manifest, list(rows), values, entity_kind=declaration.entity)
+    hook.publish(manifest, [dict(zip(rows, values, strict=True))], entity_kind=declaration.entity)
     return manifest.generation
 
 

@@ -17,6 +17,7 @@ from shelfcast.cold_store import feature_views, load_batch
 from shelfcast.cold_store.duckdb_store import DuckDBStore
 from shelfcast.deployment import bundle
 from shelfcast.hot_store.generation import checksum
+from shelfcast.hot_store.partition import packed
 from shelfcast.ingestion.change_files import ChangeFolder
 from shelfcast.ingestion.spark_job import landing_job
 from shelfcast.model import declaration as declarations
@@ -72,9 +73,7 @@ class UndisturbedRun:
 
     def vectors(self, model, business_date):
         """Packed vectors of the day by entity."""
-        from shelfcast_provider.hot_store.publish_generation_operator import packed
-
-        return dict(zip(*packed(self.store, declarations.load(model), business_date), strict=True))
+        return packed(self.store, declarations.load(model), business_date)
 
     def published(self, model, business_date):
         """Count and checksum that the hot store's manifest must name."""

@@ -82,9 +82,9 @@ class ReleaseError(ShelfcastError):
     """A release step failed; the release before it serves on."""
 
 
-def first_offenders(names: Iterable[object]) -> str:
-    """Joins at most ten names for a message and counts the rest."""
+def first_offenders(names: Iterable[object], *, total: int | None = None) -> str:
+    """Joins at most ten names for a message and counts the rest, of `total` where only the first ones are given."""
     listed = [str(name) for name in names]
     shown = ", ".join(listed[:OFFENDERS_SHOWN])
-    rest = len(listed) - OFFENDERS_SHOWN
+    rest = (len(listed) if total is None else total) - OFFENDERS_SHOWN
     return f"{shown} and {rest} more" if rest > 0 else shown

@@ -7,7 +7,7 @@ import pytest
 from exported_shop import DAYS, ExportedShop
 
 from shelfcast.cold_store import feature_views, load_batch, statements
-from shelfcast.hot_store.partition import read_partition
+from shelfcast.hot_store.partition import read_pieces
 from shelfcast.model import declaration as declarations
 from shelfcast.serving.vintage import prepare_ledger
 from shelfcast.sources.shop_schema import TABLES
@@ -118,7 +118,7 @@ def test_both_say_the_same_of_what_they_built(built, shop):
 def test_both_give_the_hot_store_the_same_vectors(built, shop, model):
     declaration = declarations.load(model)
     for day in shop.dates():
-        one, other = (read_partition(store, declaration, day) for store in built)
+        (one,), (other,) = (read_pieces(store, declaration, day) for store in built)
         assert one.entities == other.entities
         np.testing.assert_allclose(one.numbers, other.numbers, rtol=1e-6)
 

@@ -13,8 +13,7 @@ from shelfcast.cold_store import feature_views, load_batch
 from shelfcast.cold_store.duckdb_store import DuckDBStore
 from shelfcast.deployment import bundle
 from shelfcast.deployment.build_bundle import build
-from shelfcast.hot_store.partition import read_partition
-from shelfcast.hot_store.vector import pack
+from shelfcast.hot_store.partition import packed
 from shelfcast.monitoring.drift import check_drift
 from shelfcast.monitoring.drift_inputs import read_samples, write_report
 from shelfcast.monitoring.realised_error import score_vintages
@@ -62,10 +61,8 @@ class Watched:
 
     def forecast(self, day):
         """The vintage of a day, as the ledger holds it."""
-        partition = read_partition(self.store, self.demand, day)
-        packed = pack(partition.numbers, business_date=day, fields=self.demand.vector_fields)
         active = list(self.store.fetch("serving/active_series", {"business_date": day})["series_id"])
-        values = dict(zip(partition.entities, packed, strict=True))
+        values = packed(self.store, self.demand, day)
         vintage = forecast_all(self.predictor, active, values, business_date=day)
         self.store.run("serving/create_ledger")
         self.store.connection.register("vintage", vintage.assign(release_id=self.predictor.bundle.release_id))

@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 from shelfcast.cold_store import feature_views, load_batch, statements
 from shelfcast.deployment import pointer
 from shelfcast.deployment.build_bundle import build
-from shelfcast.hot_store.partition import read_partition
+from shelfcast.hot_store.partition import read_pieces
 from shelfcast.hot_store.vector import Vector
 from shelfcast.model import declaration as declarations
 from shelfcast.model.candidate import FOLDER, Candidate
@@ -145,7 +145,7 @@ def test_a_third_model_goes_from_the_cold_store_to_an_answer(declared, store, re
     releases = tmp_path / "releases" / "visit_units"
     release_id = build(candidate, releases)
     pointer.swap(releases, release_id)
-    partition = read_partition(store, declared, TODAY)
+    (partition,) = read_pieces(store, declared, TODAY)
     numbers = dict(zip(partition.entities, partition.numbers, strict=True))
 
     class Reader:

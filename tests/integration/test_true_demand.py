@@ -11,6 +11,7 @@ import pytest
 from shelfcast.cold_store.feature_views import closed_at
 from shelfcast.deployment.bundle import Bundle
 from shelfcast.errors import PostConditionFailed
+from shelfcast.hot_store.partition import packed
 from shelfcast.model import declaration as declarations
 from shelfcast.model.candidate import TrainingRecord
 from shelfcast.serving.predictor import Predictor, Reason
@@ -24,7 +25,6 @@ from shelfcast.training.backtest.store import BacktestStore
 from shelfcast.training.progress import silent
 from shelfcast_local.simulator.shop_files import SALES, TRUE_DEMAND, write_shop_files
 from shelfcast_local.simulator.simulator import Simulator
-from shelfcast_provider.hot_store.publish_generation_operator import packed
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 SETTINGS = SimulationSettings(stores=4, items=24, history_days=560, short_deliveries=0.2)
@@ -116,7 +116,7 @@ def served(folder, tmp_path_factory):
         fitted = fit(rows, model, seed=7, num_threads=1, progress=silent)
         record = TrainingRecord(model="demand", cutoff=cutoff)
         bundle = Bundle(release_id="demand-20250629-0123456789", model=fitted, record=record, metrics={})
-        return Predictor(bundle), dict(zip(*packed(store, model, cutoff), strict=True))
+        return Predictor(bundle), packed(store, model, cutoff)
 
 
 def test_every_item_in_a_stores_range_gets_a_forecast_or_a_reason(served):

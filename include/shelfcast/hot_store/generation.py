@@ -8,16 +8,18 @@ because one request reads it together.
 import hashlib
 import json
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
 
-from shelfcast.errors import HotStoreError, NothingToDo, first_offenders
-from shelfcast.hot_store.vector import identity, is_intact, schema_id
+from shelfcast.errors import HotStoreError, NothingToDo
+from shelfcast.hot_store.vector import schema_id
 
 PREFIX = "fs"
 SHARDS = 64
 """Shards of entities that have no store, such as customers."""
+
+CHECKSUMS = 1 << 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,51 +51,27 @@ class Manifest:
         """Reads `to_json`'s text."""
         return cls(**json.loads(text))
 
-    def verify(self, found: Mapping[str, bytes | None], *, remedy: str) -> dict[str, bytes]:
-        """Answers the vectors if they are exactly those that the manifest was made for.
 
-        Args:
-            found: Value of each entity that the generation lists, `None` where there is none.
-            remedy: Last sentence of the message: what it means for readers and what to do.
-
-        Raises:
-            HotStoreError: Names at most ten entities of each kind of fault.
-        """
-        values = {name: value for name, value in found.items() if value is not None}
-        sums = checksum(values.values())
-        head = identity(schema=self.schema, business_date=date.fromisoformat(self.business_date))
-        foreign = [name for name, value in values.items() if not value.startswith(head)]
-        if len(values) == self.count == len(found) and sums == self.checksum and not foreign:
-            return values
-        faults = {
-            "without a vector": sorted(set(found) - set(values)),
-            "damaged": [name for name, value in values.items() if not is_intact(value)],
-            f"of another business date, schema or format than that of {self.business_date}": foreign,
-        }
-        named = [f"{kind}: {first_offenders(names)}" for kind, names in faults.items() if names]
-        raise HotStoreError(
-            f"Generation {self.generation} of {self.model} holds {len(values)} of {self.count} vectors, checksum {sums} "
-            f"against {self.checksum}{''.join('; ' + each for each in named)}. {remedy}"
-        )
-
-
-def describe(values: Sequence[bytes], *, model: str, business_date: date, fields: Sequence[str], run: str) -> Manifest:
+def describe(values: Iterable[bytes], *, model: str, business_date: date, fields: Sequence[str], run: str) -> Manifest:
     """The manifest of a generation that is about to be written.
 
     Args:
-        values: Packed vectors.
+        values: Packed vectors; they are gone through once.
         model: Name of the model.
         business_date: At whose close they were known.
         fields: Names of the vectors' numbers.
         run: Names the try that writes it.
     """
-    sums = checksum(values)
+    count = total = 0
+    for value in values:
+        count, total = count + 1, total + zlib.crc32(value)
+    sums = total % CHECKSUMS
     return Manifest(
         model=model,
         # with the content in its name, a generation is never written over by another content
         generation=generation_name(business_date, f"{run}/{sums}"),
         business_date=business_date.isoformat(),
-        count=len(values),
+        count=count,
         schema=schema_id(fields),
         checksum=sums,
     )
@@ -101,7 +79,7 @@ def describe(values: Sequence[bytes], *, model: str, business_date: date, fields
 
 def checksum(values: Iterable[bytes]) -> int:
     """Sum of CRC-32 modulo 2^64."""
-    return sum(map(zlib.crc32, values)) % (1 << 64)
+    return sum(map(zlib.crc32, values)) % CHECKSUMS
 
 
 def generation_name(business_date: date, run_id: str) -> str:

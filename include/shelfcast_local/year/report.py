@@ -12,6 +12,7 @@ import pandas as pd
 
 from shelfcast.deployment import bundle
 from shelfcast.deployment.build_bundle import build
+from shelfcast.hot_store.partition import packed
 from shelfcast.hot_store.vector import Vector, unpack
 from shelfcast.model import declaration as declarations
 from shelfcast.model.booster import Booster
@@ -68,12 +69,10 @@ class Forecaster:
 
     def _read(self, week: int) -> tuple[list[Vector], Floats]:
         """Vectors at the close of the Sunday before a week, and what was sold in it, of shape (series, 7)."""
-        from shelfcast_provider.hot_store.publish_generation_operator import packed
-
         declaration, first = declarations.load(MODEL), (monday_of(week) - FIRST_DAY).days
-        entities, values = packed(self.loop.store, declaration, monday_of(week) - timedelta(days=1))
-        vectors = [unpack(value, fields=declaration.vector_fields) for value in values]
-        return vectors, np.stack([self._actuals[name][first : first + DAYS_AHEAD] for name in entities])
+        values = packed(self.loop.store, declaration, monday_of(week) - timedelta(days=1))
+        vectors = [unpack(value, fields=declaration.vector_fields) for value in values.values()]
+        return vectors, np.stack([self._actuals[name][first : first + DAYS_AHEAD] for name in values])
 
     def _predictor(self, candidate: Path) -> Predictor:
         if candidate not in self._predictors:

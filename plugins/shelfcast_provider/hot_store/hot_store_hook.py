@@ -1,6 +1,6 @@
 """The hot store: generations of packed vectors in Redis."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -18,6 +18,7 @@ from shelfcast.hot_store.generation import (
     shard,
     vector_key,
 )
+from shelfcast.hot_store.generation_reader import GenerationReader
 from shelfcast_provider.connections import HOT_STORE, check_extras
 
 if TYPE_CHECKING:
@@ -67,13 +68,16 @@ class HotStoreHook(BaseHook):
             )
         return self._client
 
-    def publish(
-        self, manifest: Manifest, entities: Sequence[str], values: Sequence[bytes], *, entity_kind: str
-    ) -> None:
+    def publish(self, manifest: Manifest, pieces: Iterable[Mapping[str, bytes]], *, entity_kind: str) -> None:
         """Writes a generation, verifies it and moves the pointer; older generations than the one before are retired.
 
         Killed anywhere, it can be called again; until the pointer moves, nobody reads what it wrote. Of two calls at a
         time, the one that loses says so and leaves nothing behind.
+
+        Args:
+            manifest: What the generation must hold.
+            pieces: Packed vectors by entity, a piece at a time; gone through again if what was written is taken back.
+            entity_kind: What an entity is.
 
         Raises:
             NothingToDo: A newer business date is served; the pointer was not moved.
@@ -83,15 +87,14 @@ class HotStoreHook(BaseHook):
         served = _served(self.get_conn(), manifest.model)
         refuse_older(served, business_date=date.fromisoformat(manifest.business_date), model=manifest.model)
         if served == manifest.generation:
-            self.read(manifest, entity_kind=entity_kind)  # a try that was cut off behind its last step
+            self.reader(manifest, entity_kind=entity_kind).finish()  # a try that was cut off behind its last step
             return
-        keys = _keys(manifest.model, manifest.generation, entities, entity_kind)
         try:
-            self._write(manifest, entities, keys, values)
-            self._verified(manifest, entity_kind, remedy=NOT_POINTED_AT)
+            self._write(manifest, pieces, entity_kind)
+            self.reader(manifest, entity_kind=entity_kind, remedy=NOT_POINTED_AT).finish()
             before = self._point(manifest)
         except (NothingToDo, HotStoreError):  # retired meanwhile, nobody else may know of what was written since
-            self._remove(manifest.model, manifest.generation, keys)
+            self._remove(manifest.model, manifest.generation, (name for piece in pieces for name in piece), entity_kind)
             raise
         self._retire(manifest, entity_kind, before=before)
 
@@ -114,15 +117,31 @@ class HotStoreHook(BaseHook):
         Raises:
             HotStoreError: Vectors are missing, damaged, too many, or of another business date; at most ten are named.
         """
-        return self._verified(manifest, entity_kind, remedy=NOT_READ)
+        reader = self.reader(manifest, entity_kind=entity_kind)
+        found = reader.take(sorted(reader.left))
+        reader.finish()
+        return found
 
-    def _write(self, manifest: Manifest, entities: Sequence[str], keys: Sequence[str], values: Sequence[bytes]) -> None:
+    def reader(self, manifest: Manifest, *, entity_kind: str, remedy: str = NOT_READ) -> GenerationReader:
+        """Reads a generation piece by piece; `remedy` ends the message if it is not what the manifest was made for."""
+        client: Any = self.get_conn()
+        model, generation = manifest.model, manifest.generation
+
+        def values_of(names: Sequence[str]) -> Iterator[bytes | None]:
+            for chunk in _chunks(names):
+                yield from client.mget(_keys(model, generation, chunk, entity_kind))
+
+        members = map(_text, client.smembers(members_key(model, generation)))
+        return GenerationReader(manifest, members, values_of, remedy=remedy)
+
+    def _write(self, manifest: Manifest, pieces: Iterable[Mapping[str, bytes]], entity_kind: str) -> None:
         """Each step names what the next one makes, so that whatever a kill leaves behind is found and retired."""
         client, model, generation = self.get_conn(), manifest.model, manifest.generation
         client.hset(generations_key(model), generation, OPEN)
-        for chunk in _chunks(zip(entities, keys, values, strict=True)):
-            client.sadd(members_key(model, generation), *(name for name, _, _ in chunk))
-            client.mset({key: value for _, key, value in chunk})
+        for chunk in _chunks(each for piece in pieces for each in piece.items()):
+            names, values = zip(*chunk, strict=True)
+            client.sadd(members_key(model, generation), *names)
+            client.mset(dict(zip(_keys(model, generation, names, entity_kind), values, strict=True)))
 
     def _point(self, manifest: Manifest) -> str | None:
         """Moves the pointer unless a newer date has taken it meanwhile; answers the generation it was moved from."""
@@ -162,23 +181,15 @@ class HotStoreHook(BaseHook):
             return stale
 
         for name in client.transaction(mark, pointer_key(model), generations, value_from_callable=True):
-            self._remove(model, name, _keys(model, name, self._members(model, name), entity_kind))
+            members = client.sscan_iter(members_key(model, name), count=KEYS_A_WRITE)
+            self._remove(model, name, map(_text, members), entity_kind)
 
-    def _remove(self, model: str, generation: str, keys: Sequence[str]) -> None:
+    def _remove(self, model: str, generation: str, entities: Iterable[str], entity_kind: str) -> None:
         client = self.get_conn()
-        for chunk in _chunks(keys):
-            client.unlink(*chunk)
+        for chunk in _chunks(entities):
+            client.unlink(*_keys(model, generation, chunk, entity_kind))
         client.unlink(members_key(model, generation), manifest_key(model, generation))
         client.hdel(generations_key(model), generation)
-
-    def _verified(self, manifest: Manifest, entity_kind: str, *, remedy: str) -> dict[str, bytes]:
-        names = self._members(manifest.model, manifest.generation)
-        keys = _keys(manifest.model, manifest.generation, names, entity_kind)
-        values: Any = (value for chunk in _chunks(keys) for value in self.get_conn().mget(chunk))
-        return manifest.verify(dict(zip(names, values, strict=True)), remedy=remedy)
-
-    def _members(self, model: str, generation: str) -> list[str]:
-        return sorted(_text(name) for name in self.get_conn().smembers(members_key(model, generation)))
 
 
 def _served(client: Any, model: str) -> str | None:

@@ -46,7 +46,7 @@ class ParityOperator(BaseOperator):
     def _compare(self, model: str) -> int | None:
         from shelfcast.hot_store.generation import refuse_older
         from shelfcast.hot_store.parity import check_parity
-        from shelfcast.hot_store.partition import read_partition
+        from shelfcast.hot_store.partition import read_pieces
         from shelfcast_provider.cold_store.cold_store_hook import ColdStoreHook
         from shelfcast_provider.hot_store.hot_store_hook import HotStoreHook
 
@@ -58,6 +58,10 @@ class ParityOperator(BaseOperator):
             self.log.info("Nothing is compared: %s", reason)
             return None
         with ColdStoreHook() as store:
-            cold = read_partition(store, declaration, day)
-        hot = hook.read(manifest, entity_kind=declaration.entity)
-        return check_parity(cold, hot, fields=declaration.vector_fields, business_date=day, model=model)
+            return check_parity(
+                read_pieces(store, declaration, day),
+                hook.reader(manifest, entity_kind=declaration.entity),
+                fields=declaration.vector_fields,
+                business_date=day,
+                model=model,
+            )

@@ -1,7 +1,8 @@
 """Publishes a business date's features as a generation of the hot store."""
 
 from collections.abc import Sequence
-from datetime import date
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
@@ -9,22 +10,15 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from shelfcast.errors import HotStoreError, NothingToDo
 from shelfcast.model import declaration as declarations
-from shelfcast.model.declaration import ModelDeclaration
 from shelfcast_provider.business_date import business_date_of
 
 if TYPE_CHECKING:
+    from datetime import date
+
     from airflow.sdk import Context
 
-    from shelfcast.cold_store.cold_store import ColdStore
-
-
-def packed(store: "ColdStore", declaration: ModelDeclaration, day: date) -> tuple[list[str], list[bytes]]:
-    """Entities of a business date and their vectors, out of the cold store; raises `HotStoreError` if it has not all."""
-    from shelfcast.hot_store.partition import read_partition
-    from shelfcast.hot_store.vector import pack
-
-    partition = read_partition(store, declaration, day)
-    return partition.entities, pack(partition.numbers, business_date=day, fields=declaration.vector_fields)
+    from shelfcast.hot_store.draft import Draft
+    from shelfcast.model.declaration import ModelDeclaration
 
 
 class PublishGenerationOperator(BaseOperator):
@@ -46,23 +40,32 @@ class PublishGenerationOperator(BaseOperator):
         self.business_date = business_date
 
     def execute(self, context: "Context") -> dict[str, Any]:
-        """Reads the partition, packs it, publishes it; what the cold store lacks, a retry does not bring."""
+        """Reads the partition and packs it, piece by piece, publishes it; what the cold store lacks, a retry does not bring."""
         from shelfcast.hot_store.generation import describe
-        from shelfcast_provider.cold_store.cold_store_hook import ColdStoreHook
         from shelfcast_provider.hot_store.hot_store_hook import HotStoreHook
 
         day, declaration = business_date_of(self.business_date), declarations.load(self.model)
-        try:
-            with ColdStoreHook() as store:
-                entities, values = packed(store, declaration, day)
-        except HotStoreError as error:
-            raise AirflowFailException(str(error)) from error
         run = f"{context['run_id']}/{context['ti'].try_number}"
-        manifest = describe(values, model=self.model, business_date=day, fields=declaration.vector_fields, run=run)
-        try:
-            HotStoreHook().publish(manifest, entities, values, entity_kind=declaration.entity)
-        except NothingToDo as reason:
-            self.log.info("Superseded: %s", reason)
-            return {"outcome": "superseded", "generation": None, "vectors": 0}
+        with TemporaryDirectory() as folder:
+            draft = self._draft(declaration, day, Path(folder))
+            manifest = describe(
+                draft.values(), model=self.model, business_date=day, fields=declaration.vector_fields, run=run
+            )
+            try:
+                HotStoreHook().publish(manifest, draft, entity_kind=declaration.entity)
+            except NothingToDo as reason:
+                self.log.info("Superseded: %s", reason)
+                return {"outcome": "superseded", "generation": None, "vectors": 0}
         self.log.info("Published %s vectors of %s as generation %s.", manifest.count, self.model, manifest.generation)
         return {"outcome": "published", "generation": manifest.generation, "vectors": manifest.count}
+
+    def _draft(self, declaration: "ModelDeclaration", day: "date", folder: Path) -> "Draft":
+        from shelfcast.hot_store.draft import Draft
+        from shelfcast.hot_store.partition import packed_pieces
+        from shelfcast_provider.cold_store.cold_store_hook import ColdStoreHook
+
+        try:
+            with ColdStoreHook() as store:
+                return Draft(packed_pieces(store, declaration, day), folder / "vectors.parquet")
+        except HotStoreError as error:
+            raise AirflowFailException(str(error)) from error

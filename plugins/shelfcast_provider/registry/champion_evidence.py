@@ -81,24 +81,24 @@ def _nearness(
     from shelfcast.deployment import bundle
     from shelfcast.deployment.build_bundle import build
     from shelfcast.errors import HotStoreError
+    from shelfcast.hot_store.partition import packed
     from shelfcast.hot_store.vector import unpack
     from shelfcast.registry.refresh import nearness
     from shelfcast.serving.predictor import Predictor
     from shelfcast_provider.deployment.build_bundle_operator import releases_folder
-    from shelfcast_provider.hot_store.publish_generation_operator import packed
 
     try:
-        entities, values = packed(store, declaration, record.cutoff)
+        values = packed(store, declaration, record.cutoff)
     except HotStoreError:  # the partition of an older cutoff is not kept; the decision says that there are no vectors
         return None
-    step = len(entities) // MOST_VECTORS + 1
+    entities = list(values)[:: len(values) // MOST_VECTORS + 1]
     fields = declaration.vector_fields
-    vectors = [unpack(value, fields=fields) for value in values[::step]]
+    vectors = [unpack(values[name], fields=fields) for name in entities]
     with TemporaryDirectory() as folder:
         candidate = Predictor(bundle.load(Path(folder) / build(parts, Path(folder))))
     champion = Predictor(bundle.load(releases_folder(declaration.name) / str(record.champion)))
     own, other = (_totals(predictor, vectors) for predictor in (candidate, champion))
-    stores = [name.rpartition("@")[2] for name in entities[::step]] if declaration.kind == "forecast" else None
+    stores = [name.rpartition("@")[2] for name in entities] if declaration.kind == "forecast" else None
     by_store = _grouped(own, other, stores or [""] * len(vectors))
     sold = _sold_and_forecast(store, record) if stores else None
     return nearness(by_store, business_date=record.cutoff.isoformat(), has_stores=stores is not None, sold=sold)

@@ -102,15 +102,15 @@ class ForecastActiveSeriesOperator(BaseOperator):
 
     def _vectors(self, store: "ColdStore", predictor: "Predictor", day: date) -> tuple[str, Mapping[str, bytes]]:
         """The generation that serves, if it is of the date; dates that close together are packed from the cold store."""
+        from shelfcast.hot_store.partition import packed
         from shelfcast_provider.hot_store.hot_store_hook import HotStoreHook
-        from shelfcast_provider.hot_store.publish_generation_operator import packed
 
         hot = HotStoreHook()
         manifest = hot.current(self.model)
         if manifest.business_date == day.isoformat():
             return manifest.generation, hot.read(manifest, entity_kind=predictor.declaration.entity)
         self.log.info("The hot store serves %s, so %s is packed from the cold store.", manifest.business_date, day)
-        return COLD_STORE, dict(zip(*packed(store, predictor.declaration, day), strict=True))
+        return COLD_STORE, packed(store, predictor.declaration, day)
 
     def _write(self, store: "ColdStore", rows: "pd.DataFrame", day: date) -> dict[str, int]:
         import tempfile

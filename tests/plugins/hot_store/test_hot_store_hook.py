@@ -30,7 +30,7 @@ def test_a_generation_is_written_verified_pointed_at_and_the_one_before_is_kept(
 def test_models_do_not_touch_each_other(hot_store):
     values = pack(np.ones((2, 2)), business_date=DAY, fields=FIELDS)
     orders = describe(values, model="order_value", business_date=DAY, fields=FIELDS, run="a run")
-    hot_store.publish(orders, ["7", "8"], values, entity_kind="customer_id")
+    hot_store.publish(orders, [{"7": values[0]}, {"8": values[1]}], entity_kind="customer_id")
     for number in (1, 2, 3):
         publish(hot_store, number)
     assert sorted(hot_store.read(hot_store.current("order_value"), entity_kind="customer_id")) == ["7", "8"]
