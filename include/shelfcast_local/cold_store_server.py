@@ -3,7 +3,7 @@
     python -m shelfcast_local.cold_store_server --home FOLDER --port PORT      (password: SHELFCAST_COLD_STORE_PASSWORD)
 
 The Snowflake provider always speaks TLS, so the server has a certificate of its own; clients trust it through
-`REQUESTS_CA_BUNDLE=FOLDER/tls/ca-bundle.pem`. What else the stock server lacks is in `cold_store_patches`.
+`REQUESTS_CA_BUNDLE=FOLDER/tls/ca-bundle.pem`. What else the stock server lacks is in `cold_store_patches` and its neighbours.
 """
 
 import argparse
@@ -97,13 +97,14 @@ def serve(home: Path, port: int, password: str, *, memory: str, threads: int) ->
     from fakesnow.transforms import stage
     from uvicorn import run
 
-    from shelfcast_local import cold_store_patches
+    from shelfcast_local import cold_store_patches, cold_store_transactions
 
     server = import_module("fakesnow.server")  # the package has a function of that name too
     for name in ("db", "bucket", "tmp"):
         (home / name).mkdir(parents=True, exist_ok=True)
     stage.LOCAL_BUCKET_PATH = str(home / "bucket")
     cold_store_patches.install(server)
+    cold_store_transactions.install()
     # one DuckDB instance that all sessions share: the stock server would open the file once a session, and fail
     shared = FakeSnow(db_path=str(home / "db"))
     shared.results_cache = cold_store_patches.NewestResults(RESULTS_KEPT)

@@ -1,5 +1,6 @@
 """Both cold stores: the shipped fake in this process, and the hook through the stock provider to a real server."""
 
+import copy
 import json
 import shutil
 import tempfile
@@ -55,3 +56,16 @@ def snowflake_store(contract_statements):
 def store(request):
     """One of them."""
     return request.getfixturevalue(f"{request.param}_store")
+
+
+@pytest.fixture
+def other(store):
+    """The same store by a connection of its own."""
+    if isinstance(store, DuckDBStore):
+        second = copy.copy(store)
+        second.connection = store.connection.cursor()
+        yield second
+        second.connection.close()
+    else:
+        with type(store)() as hook:
+            yield hook

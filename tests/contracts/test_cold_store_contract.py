@@ -207,3 +207,70 @@ def test_a_statement_that_fails_says_so_and_the_next_one_runs(store):
         store.fetch("contract/broken")
     create(store, "number BIGINT")
     assert store.run("contract/delete", {"number": 0}, table=TABLE) == 0
+
+
+def swap(store, other):
+    """Replaces all rows by the two from 7 on; answers how many the other connection finds in between."""
+    store.run("contract/delete", {"number": 0}, table=TABLE)
+    found = len(other.fetch("contract/rows", table=TABLE))
+    store.run("contract/insert", {"number": 7, "text": "b"}, table=TABLE)
+    return found
+
+
+@pytest.fixture
+def two_rows(store):
+    create(store, "number BIGINT", "text VARCHAR")
+    store.run("contract/insert", {"number": 1, "text": "a"}, table=TABLE)
+
+
+@pytest.mark.usefixtures("two_rows")
+def test_others_find_what_was_there_until_a_transaction_ends(store, other):
+    with store.transaction():
+        assert swap(store, other) == 2
+        assert rows(other)["number"].tolist() == [1, 2]
+    assert rows(other)["number"].tolist() == rows(store)["number"].tolist() == [7, 8]
+
+
+@pytest.mark.usefixtures("two_rows")
+def test_without_a_transaction_others_find_nothing_between_two_statements(store, other):
+    """The control of the one above."""
+    assert swap(store, other) == 0
+
+
+def swap_and_fail(store, other, statement):
+    with store.transaction():
+        swap(store, other)
+        if statement:
+            store.fetch(statement)
+        raise ValueError("not_there")
+
+
+@pytest.mark.usefixtures("two_rows")
+@pytest.mark.parametrize("statement", ["contract/broken", None], ids=["a statement", "the code between"])
+def test_an_error_within_a_transaction_leaves_what_was_there(store, other, statement):
+    with pytest.raises(Exception, match=r"(?i)not_there"):
+        swap_and_fail(store, other, statement)
+    assert rows(other)["number"].tolist() == rows(store)["number"].tolist() == [1, 2]
+    with store.transaction():
+        swap(store, other)
+    assert rows(other)["number"].tolist() == [7, 8]
+
+
+def begin_and_be_overtaken(gone, store):
+    """Begins a swap and runs nothing until another one has ended."""
+    with gone.transaction():
+        gone.run("contract/delete", {"number": 0}, table=TABLE)
+        with store.transaction():
+            swap(store, store)
+        gone.run("contract/insert", {"number": 3, "text": "c"}, table=TABLE)
+
+
+@pytest.mark.integration
+def test_a_transaction_whose_task_is_gone_does_not_keep_the_next_one_waiting(snowflake_store):
+    """As Snowflake has it; the task that is gone after all cannot go on in the middle."""
+    create(snowflake_store, "number BIGINT", "text VARCHAR")
+    snowflake_store.run("contract/insert", {"number": 1, "text": "a"}, table=TABLE)
+    with type(snowflake_store)() as gone:
+        with pytest.raises(Exception, match="was rolled back: it ran nothing for 10 s"):
+            begin_and_be_overtaken(gone, snowflake_store)
+        assert rows(gone)["number"].tolist() == [7, 8]

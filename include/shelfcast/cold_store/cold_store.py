@@ -1,6 +1,7 @@
 """What the rest of Shelfcast asks of a cold store, whichever server answers."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
 
@@ -28,6 +29,14 @@ class ColdStore(Protocol):
         """Runs `sql/<name>.sql` and answers its rows in order, `rows` of them at a time and the rest last.
 
         Of an empty result there is no batch. Other statements may run, and other batches be read, in between.
+        """
+        ...
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """What is run within takes effect at its end as a whole, or not at all if an error leaves it.
+
+        Until then others see what was there before. DDL and `load_parquet` have no place in it, nor has another
+        transaction: Snowflake ends this one, unasked, before it makes anything.
         """
         ...
 

@@ -1,6 +1,7 @@
 """The cold store on DuckDB: runs the same SQL files in-process, for backtests, notebooks and tests."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -47,6 +48,17 @@ class DuckDBStore:
         with self.connection.cursor() as reading:  # a statement on the connection itself would end what is read of it
             for batch in reading.sql(text, params=bound).to_arrow_reader(rows):
                 yield batch.to_pandas(date_as_object=False).rename(columns=str.lower)
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Makes what is run within one change, or none if an error leaves it."""
+        self.connection.begin()
+        try:
+            yield
+        except BaseException:
+            self.connection.rollback()
+            raise
+        self.connection.commit()
 
     def load_parquet(self, folder: Path, *, table: str, batch_id: str) -> int:  # noqa: ARG002
         """Appends the Parquet files in `folder` to `table` by column name; `batch_id` names no place here."""

@@ -190,17 +190,19 @@ def _restate(store: ColdStore, after: datetime, until: datetime, *, is_history: 
             "training, so nothing was replaced. See that nothing was deleted from RAW; then drop FEATURES.DAILY_SALES and "
             "FEATURES.DEMAND and clear this task: both are made anew, from RAW alone."
         )
-    store.run("cold_store/delete_daily_sales", known)
-    store.run("cold_store/add_rebuilt_daily_sales")
+    with store.transaction():
+        store.run("cold_store/delete_daily_sales", known)
+        store.run("cold_store/add_rebuilt_daily_sales")
 
 
 def _swap(
     store: ColdStore, table: str, name: str, from_date: date, until_date: date, parameters: dict[str, object]
 ) -> None:
-    """Replaces the partitions of a range; a reader between the two statements finds none of them, never half of one."""
+    """Replaces the partitions of a range at once: a reader finds those that were there until he finds the others."""
     span: dict[str, object] = {"from_date": from_date, "until_date": until_date}
-    store.run("cold_store/delete_partition", {**parameters, **span}, table=table)
-    store.run(f"cold_store/insert_{name}", {**parameters, **span})
+    with store.transaction():
+        store.run("cold_store/delete_partition", {**parameters, **span}, table=table)
+        store.run(f"cold_store/insert_{name}", {**parameters, **span})
 
 
 def _check(store: ColdStore, business_date: date, dates_built: int) -> PartitionReport:

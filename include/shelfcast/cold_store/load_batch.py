@@ -86,8 +86,10 @@ def load(store: ColdStore, export: Path) -> Loaded:
     for table in TABLES.values():
         store.run("cold_store/set_known_at", None, changes=changes_of(table), **known_of(table))
     _check(store, batch)
-    store.run("cold_store/delete_batch", {"batch_id": batch.batch_id}, table="OPERATIONS.BATCHES")
-    store.run("cold_store/insert_batch", _record(batch) | _span(store, batch))
+    record = _record(batch) | _span(store, batch)
+    with store.transaction():
+        store.run("cold_store/delete_batch", {"batch_id": batch.batch_id}, table="OPERATIONS.BATCHES")
+        store.run("cold_store/insert_batch", record)
     return Loaded(
         rows=sum(batch.rows.values()),
         quarantined=sum(batch.quarantined.values()),

@@ -67,9 +67,10 @@ def write_report(store: ColdStore, report: DriftReport) -> int:
     """Replaces the business date's rows in `OPERATIONS.DRIFT_CHECKS`; answers how many it wrote."""
     store.run("monitoring/create_drift_checks")
     written = {"business_date": report.business_date}
-    store.run("monitoring/delete_drift_checks", written)
-    for feature in report.features:
-        store.run("monitoring/insert_drift_check", {**written, **feature.as_dict()})
+    with store.transaction():
+        store.run("monitoring/delete_drift_checks", written)
+        for feature in report.features:
+            store.run("monitoring/insert_drift_check", {**written, **feature.as_dict()})
     found = store.fetch("monitoring/count_drift_checks", written).iloc[0]
     if not int(found["row_count"]) == int(found["features"]) == len(report.features):
         raise PostConditionFailed(

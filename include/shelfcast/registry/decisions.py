@@ -35,6 +35,12 @@ class Entry:
 def record(store: ColdStore, entry: Entry) -> None:
     """Writes a decision; one of the same id is replaced."""
     store.run("registry/create_decisions")
+    with store.transaction():
+        write(store, entry)
+
+
+def write(store: ColdStore, entry: Entry) -> None:
+    """Writes a decision in place of one of the same id, within a transaction and into a table that is there."""
     store.run("registry/delete_decision", {"decision_id": entry.decision_id})
     row = {name: value for name, value in vars(entry).items() if name != "details"}
     store.run("registry/insert_decision", {**row, "details_json": json.dumps(entry.details, default=str)})

@@ -9,7 +9,7 @@ import pandas as pd
 from shelfcast.cold_store.cold_store import ColdStore
 from shelfcast.deployment.bundle import cutoff_of
 from shelfcast.errors import BundleError, PostConditionFailed
-from shelfcast.registry.decisions import Entry, record
+from shelfcast.registry.decisions import Entry, write
 from shelfcast.retraining.governor import Decision, GovernorRules, Request, decide
 from shelfcast.retraining.windows import ErrorRules, Observation, judge
 
@@ -74,7 +74,6 @@ def read_requests(store: ColdStore, model: str, business_date: date) -> list[Req
 
 def _keep(store: ColdStore, decision: Decision) -> None:
     keys = {"model": decision.model, "business_date": decision.business_date}
-    store.run("retraining/delete_decision", keys)
     entry = Entry(
         model=decision.model,
         business_date=decision.business_date,
@@ -84,7 +83,9 @@ def _keep(store: ColdStore, decision: Decision) -> None:
         reason=decision.reason,
         details=decision.details,
     )
-    record(store, entry)
+    with store.transaction():
+        store.run("retraining/delete_decision", keys)
+        write(store, entry)
     rows = store.fetch("retraining/read_decisions", keys)
     own = [kept for kept in rows.to_dict("records") if _day(kept["business_date"]) == decision.business_date]
     if [kept["decision_id"] for kept in own] != [decision.decision_id]:

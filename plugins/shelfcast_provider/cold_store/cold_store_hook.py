@@ -80,6 +80,19 @@ class ColdStoreHook(BaseHook):
             for table in _cut(cursor.fetch_arrow_batches(), rows):
                 yield table.to_pandas().rename(columns=str.lower)
 
+    @contextmanager
+    def transaction(self) -> "Iterator[None]":
+        """Makes what is run within one change, or none if an error leaves it."""
+        connection = self.get_conn()
+        with self._cursor() as cursor:
+            cursor.execute("BEGIN")
+        try:
+            yield
+        except BaseException:
+            connection.rollback()
+            raise
+        connection.commit()
+
     def load_parquet(self, folder: Path, *, table: str, batch_id: str) -> int:
         """Uploads the Parquet files of `folder` and appends them to `table` by column name; answers the rows."""
         if any(character in str(folder) for character in "'*\\"):

@@ -13,6 +13,7 @@ from shelfcast.sources.closing_times import BEFORE_MIDNIGHT
 
 LAST_OF_SNAPSHOT, LAST = SNAPSHOT_DAYS - 1, SNAPSHOT_DAYS + LATER_DAYS - 1
 HOURS = ("18:00", "22:10", "26:00")
+SWAPPED = ("demand", "demand_ahead", "order_total")
 LATE = 63
 """A day whose day-end job comes after that of the day behind it."""
 
@@ -174,6 +175,26 @@ def test_an_order_does_not_see_itself_in_its_customers_total_when_the_day_before
     totals = world.rows("FEATURES.ORDER_TOTAL", day(LATE - 1)).set_index("customer_id")["total_spent"]
     assert len(seen)
     assert seen["total_spent"].tolist() == totals.loc[seen["customer_id"]].tolist()
+
+
+@pytest.mark.parametrize("step", ["add_rebuilt_daily_sales", *(f"insert_{name}" for name in SWAPPED)])
+def test_a_date_that_is_built_again_keeps_its_partitions_if_the_build_is_cut_off(usual, monkeypatch, step):
+    """The partitions are emptied and filled in one transaction."""
+    before = [sales(usual), *(usual.rows(f"FEATURES.{name.upper()}", day(LAST)) for name in SWAPPED)]
+    run = usual.store.run
+
+    def run_until(name, *asked, **names):
+        if name == f"cold_store/{step}":
+            raise RuntimeError("killed")
+        return run(name, *asked, **names)
+
+    monkeypatch.setattr(usual.store, "run", run_until)
+    with pytest.raises(RuntimeError, match="killed"):
+        usual.build(day(LAST))
+    after = [sales(usual), *(usual.rows(f"FEATURES.{name.upper()}", day(LAST)) for name in SWAPPED)]
+    for left, right in zip(before, after, strict=True):
+        assert len(left)
+        same(left, right)
 
 
 def built_from_the_simulator(folder, closes_at):

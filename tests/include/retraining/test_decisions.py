@@ -129,6 +129,6 @@ def test_before_anything_was_watched_the_governor_holds(store):
 
 
 def test_a_decision_that_was_not_kept_is_noticed(store, monkeypatch):
-    monkeypatch.setattr(decisions, "record", lambda *_, **__: None)
+    monkeypatch.setattr(decisions, "write", lambda *_, **__: None)
     with pytest.raises(PostConditionFailed, match="holds 0 decisions of the governor for demand on 2025-07-01"):
         decided(store, 0)
