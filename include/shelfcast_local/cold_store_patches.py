@@ -4,13 +4,10 @@ Each function replaces one inner function of that very release, which is why its
 """
 
 import contextvars
-import hmac
 import json
 import secrets
-import time
 from collections.abc import Awaitable, Callable
 from typing import Any
-from urllib.parse import unquote, urlencode, urlsplit
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -25,9 +22,6 @@ CHUNK_BYTES = 16 << 20
 ROWS_INLINE = 1000
 UNSUPPORTED = 261000
 DUPLICATE_ROW = 100090
-UPLOADS = "/fs_bucket/"
-UPLOAD_SECONDS = 3600
-"""How long the address of an upload is good for, as long as Snowflake's own."""
 
 
 class NewestResults(dict[Any, Any]):
@@ -48,7 +42,6 @@ def install(server: Any) -> None:
     _send_null_timestamps_as_null()
     _merge_in_one_statement()
     _fail_instead_of_hanging(server, _ChunkedResults(server))
-    _take_signed_uploads_only(server)
 
 
 def _send_null_timestamps_as_null() -> None:
@@ -216,42 +209,11 @@ def _fail_instead_of_hanging(server: Any, chunked: _ChunkedResults) -> None:
         return JSONResponse({"data": failure, "code": str(UNSUPPORTED), "message": message, "success": False})
 
     FakeSnowflakeCursor.execute = execute
-    _replace_route(server, "/queries/v1/query-request", query)
+    replace_route(server, "/queries/v1/query-request", query)
     server.app.router.routes.append(chunked.route)
 
 
-def _take_signed_uploads_only(server: Any) -> None:
-    """Takes a file at an address that a PUT was answered with; the stock server takes any file from anybody.
-
-    Who uploads does not log in: the address is all that it brings, as to a bucket of Snowflake's. So it carries a
-    signature, by a key that lives as long as the server, of the one file and the moment until which it may come.
-    """
-    key = secrets.token_bytes(32)
-    stock_address, stock_upload = server.gcs_stage_info, server.bucket_upload
-
-    def signature(path: str, expires: str) -> str:
-        return hmac.new(key, f"{expires} {path}".encode(), "sha256").hexdigest()
-
-    def signed_address(*args: Any) -> dict[str, Any]:
-        info: dict[str, Any] = stock_address(*args)
-        path = unquote(urlsplit(info["presignedUrl"]).path).removeprefix(UPLOADS)
-        expires = str(int(time.time()) + UPLOAD_SECONDS)
-        query = urlencode({"expires": expires, "signature": signature(path, expires)})
-        return info | {"presignedUrl": f"{info['presignedUrl']}?{query}"}
-
-    async def upload(request: Request) -> Response:
-        expires, given = (request.query_params.get(name, "") for name in ("expires", "signature"))
-        expected = signature(request.path_params["path"], expires)
-        if not hmac.compare_digest(given.encode(), expected.encode()) or int(expires) < time.time():
-            return Response(status_code=403)
-        response: Response = await stock_upload(request)
-        return response
-
-    server.gcs_stage_info = signed_address
-    _replace_route(server, f"{UPLOADS}{{path:path}}", upload)
-
-
-def _replace_route(server: Any, path: str, endpoint: Callable[[Request], Awaitable[Response]]) -> None:
+def replace_route(server: Any, path: str, endpoint: Callable[[Request], Awaitable[Response]]) -> None:
     """Puts an endpoint of ours in the place of the stock server's; raises `ValueError` if it has none there."""
     routes = server.app.router.routes
     position = [route.path for route in routes].index(path)

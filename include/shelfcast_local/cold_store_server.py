@@ -97,13 +97,14 @@ def serve(home: Path, port: int, password: str, *, memory: str, threads: int) ->
     from fakesnow.transforms import stage
     from uvicorn import run
 
-    from shelfcast_local import cold_store_patches, cold_store_transactions
+    from shelfcast_local import cold_store_patches, cold_store_stages, cold_store_transactions
 
     server = import_module("fakesnow.server")  # the package has a function of that name too
     for name in ("db", "bucket", "tmp"):
         (home / name).mkdir(parents=True, exist_ok=True)
     stage.LOCAL_BUCKET_PATH = str(home / "bucket")
     cold_store_patches.install(server)
+    cold_store_stages.install(server)
     cold_store_transactions.install()
     # one DuckDB instance that all sessions share: the stock server would open the file once a session, and fail
     shared = FakeSnow(db_path=str(home / "db"))

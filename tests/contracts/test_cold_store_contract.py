@@ -9,6 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from shelfcast.cold_store import unloaded
+from shelfcast.errors import ConfigurationError, PostConditionFailed
+
 TABLE = "RAW.CONTRACT"
 TEXTS = ["it's", '"so"', "50 % of %(text)s", ":text", "a\\b\nc\td", "Käse 奶酪 🧀", "", "NULL", None]
 
@@ -274,3 +277,79 @@ def test_a_transaction_whose_task_is_gone_does_not_keep_the_next_one_waiting(sno
         with pytest.raises(Exception, match="was rolled back: it ran nothing for 10 s"):
             begin_and_be_overtaken(gone, snowflake_store)
         assert rows(gone)["number"].tolist() == [7, 8]
+
+
+def read(folder, *, rows=2):
+    """What was unloaded, as one table."""
+    return pa.concat_tables(unloaded.pieces(folder, rows=rows))
+
+
+def test_what_is_unloaded_is_what_is_fetched(store, tmp_path):
+    """Values, names, order and kinds of numbers, with what is missing at every place."""
+    columns = {name.partition("(")[0].lower(): (type_, values) for name, (type_, values, _) in TYPES.items()}
+    columns = {name: (type_, values[:4]) for name, (type_, values) in columns.items()}
+    create(store, *(f"{name.partition('(')[0]} {name}" for name in TYPES))
+    load(store, tmp_path, columns, place="unloaded")
+    (tmp_path / "out").mkdir()
+    assert (
+        store.unload("contract/largest_first", {"oldest": -(2**62)}, tmp_path / "out", table=TABLE, entity="bigint")
+        == 4
+    )
+    asked = ("contract/largest_first", {"oldest": -(2**62)})
+    fetched, found = store.fetch(*asked, table=TABLE, entity="bigint"), read(tmp_path / "out")
+    assert found.column_names == list(fetched.columns)
+    assert found["bigint"].to_pylist() == [2**53 + 1, 7, 0, -(2**62)]
+    for name in columns:
+        assert [plain(value) for value in found[name].to_pylist()] == [plain(value) for value in fetched[name]], name
+    kinds = {name: str(found.schema.field(name).type) for name in columns}
+    assert kinds == {
+        "date": "date32[day]",
+        "timestamp": "timestamp[us]",
+        "number": "double",
+        "double": "double",
+        "bigint": "int64",
+        "boolean": "bool",
+        "varchar": "string",
+    }
+
+
+def test_many_rows_are_unloaded_in_the_order_of_the_statement(store, tmp_path):
+    numbers = [number * 7919 % 300_007 for number in range(300_007)]
+    create(store, "number BIGINT", "text VARCHAR")
+    load(store, tmp_path, {"number": (pa.int64(), numbers), "text": (pa.string(), [str(n) for n in numbers])})
+    (tmp_path / "out").mkdir()
+    assert (
+        store.unload("contract/largest_first", {"oldest": 7}, tmp_path / "out", table=TABLE, entity="number") == 300_000
+    )
+    pieces = list(unloaded.pieces(tmp_path / "out", rows=70_000))
+    assert [piece.num_rows for piece in pieces] == [70_000, 70_000, 70_000, 70_000, 20_000]
+    found = pa.concat_tables(pieces)
+    assert found["number"].to_pylist() == list(range(300_006, 6, -1))
+    assert found["text"].to_pylist() == [str(number) for number in range(300_006, 6, -1)]
+
+
+def test_of_no_rows_no_file_is_unloaded(store, tmp_path):
+    create(store, "number BIGINT")
+    assert store.unload("contract/rows", None, tmp_path, table=TABLE) == 0
+    assert list(tmp_path.iterdir()) == list(unloaded.pieces(tmp_path, rows=2)) == []
+
+
+def test_a_statement_that_cannot_be_unloaded_says_so_and_the_next_one_runs(store, tmp_path):
+    with pytest.raises(Exception, match=r"(?i)not_there"):
+        store.unload("contract/broken", None, tmp_path)
+    create(store, "number BIGINT")
+    assert store.unload("contract/rows", None, tmp_path, table=TABLE) == 0
+
+
+@pytest.mark.integration
+def test_a_folder_that_holds_other_rows_is_no_place_to_unload_to(snowflake_store, tmp_path):
+    create(snowflake_store, "number BIGINT")
+    load(snowflake_store, tmp_path, {"number": (pa.int64(), [1, 2])})
+    with pytest.raises(
+        PostConditionFailed, match=r"4 rows of sql/contract/rows\.sql were downloaded, Snowflake unloaded 2"
+    ):
+        snowflake_store.unload("contract/rows", None, tmp_path, table=TABLE)
+    odd = tmp_path / "it's"
+    odd.mkdir()
+    with pytest.raises(ConfigurationError, match="its name holds one of"):
+        snowflake_store.unload("contract/rows", None, odd, table=TABLE)

@@ -217,11 +217,47 @@ def test_a_file_is_refused_at_an_address_that_nobody_was_given(
     assert staged(hook) == []
 
 
+@pytest.fixture
+def fetched_from(hook: Any, nobody: httpx.Client) -> str:
+    """Where a session may fetch the one file of a stage, as path and query."""
+    with hook.get_conn() as connection:
+        cursor = connection.cursor()
+        cursor.execute("CREATE OR REPLACE STAGE PUBLIC.OUTBOX")
+        cursor.execute(
+            "COPY INTO @PUBLIC.OUTBOX/first/part.parquet FROM (SELECT 7 AS number) FILE_FORMAT = (TYPE = PARQUET) "
+            "HEADER = TRUE SINGLE = TRUE MAX_FILE_SIZE = 1000"
+        )
+        login = {"Authorization": f'Snowflake Token="{connection.rest.token}"'}
+        asked = {"sqlText": "GET @PUBLIC.OUTBOX/first/ 'file:///tmp/'"}
+        answer = nobody.post("/queries/v1/query-request", json=asked, headers=login).json()
+    (address,) = answer["data"]["presignedUrls"]
+    return str(address).removeprefix(str(nobody.base_url).rstrip("/"))
+
+
+def test_a_file_is_given_at_the_address_that_a_session_was_given(nobody: httpx.Client, fetched_from: str) -> None:
+    given = nobody.get(fetched_from)
+    assert pq.read_table(pa.BufferReader(given.content)).to_pydict() == {"NUMBER": [7]}
+    assert nobody.put(fetched_from, content=b"1").status_code == 403
+    assert nobody.get(fetched_from).content == given.content
+
+
+@pytest.mark.parametrize("forged", [without_signature, with_another_signature, of_another_file, good_for_longer])
+def test_a_file_is_not_given_at_an_address_that_nobody_was_given(
+    nobody: httpx.Client, fetched_from: str, forged: Callable[[str], str]
+) -> None:
+    assert nobody.get(forged(fetched_from)).status_code == 403
+
+
+def test_a_file_that_was_removed_is_not_given(hook: Any, nobody: httpx.Client, fetched_from: str) -> None:
+    run(hook, "REMOVE @PUBLIC.OUTBOX/first/")
+    assert nobody.get(fetched_from).status_code == 404
+
+
 def test_no_door_of_the_cold_store_opens_without_a_login(nobody: httpx.Client) -> None:
     """But the one that ends a statement, which does nothing here."""
     doors = [route for route in import_module("fakesnow.server").routes if "abort" not in route.path]
     asked = [(method, route.path) for route in doors for method in route.methods]
-    answers = {door: opens(nobody, *door) for door in [*asked, ("GET", "/results/any/0")]}
+    answers = {door: opens(nobody, *door) for door in [*asked, ("GET", "/results/any/0"), ("GET", "/fs_bucket/any")]}
     assert not any(answers.values()), answers
 
 
@@ -233,7 +269,15 @@ def opens(client: httpx.Client, method: str, path: str) -> bool:
 
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize(
-    "statement", ["SELECT NO_SUCH_FUNCTION(1)", "CREATE WAREHOUSE OTHER PARTY", "SELECT * FROM NOWHERE", "SELEC 1"]
+    "statement",
+    [
+        "SELECT NO_SUCH_FUNCTION(1)",
+        "CREATE WAREHOUSE OTHER PARTY",
+        "SELECT * FROM NOWHERE",
+        "SELEC 1",
+        "COPY INTO @PUBLIC.INBOX/rows.csv FROM (SELECT 1 AS a) FILE_FORMAT = (TYPE = CSV)",
+        "GET @PUBLIC.NOT_THERE/ 'file:///tmp/'",
+    ],
 )
 def test_what_the_emulator_cannot_do_fails_at_once_and_the_session_goes_on(hook: Any, statement: str) -> None:
     from snowflake.connector.errors import ProgrammingError

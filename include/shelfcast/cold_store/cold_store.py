@@ -32,6 +32,20 @@ class ColdStore(Protocol):
         """
         ...
 
+    def unload(self, name: str, parameters: Parameters | None, folder: Path, **names: Names) -> int:
+        """Writes the rows of `sql/<name>.sql` to `folder`, in the statement's order; answers how many there are.
+
+        They are written by the store and pass by this process as a file: `shelfcast.cold_store.unloaded` reads it. Of no
+        rows there is no file.
+
+        Args:
+            name: Path below `sql/` without its ending.
+            parameters: Values that the statement binds.
+            folder: Takes one Parquet file; is there and empty.
+            **names: Identifiers for the statement's variables.
+        """
+        ...
+
     def transaction(self) -> AbstractContextManager[None]:
         """What is run within takes effect at its end as a whole, or not at all if an error leaves it.
 

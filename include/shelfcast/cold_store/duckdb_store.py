@@ -7,6 +7,7 @@ from pathlib import Path
 
 import duckdb
 import pandas as pd
+import pyarrow.parquet as pq
 import sqlglot
 
 from shelfcast.cold_store.cold_store import Parameters
@@ -48,6 +49,16 @@ class DuckDBStore:
         with self.connection.cursor() as reading:  # a statement on the connection itself would end what is read of it
             for batch in reading.sql(text, params=bound).to_arrow_reader(rows):
                 yield batch.to_pandas(date_as_object=False).rename(columns=str.lower)
+
+    def unload(self, name: str, parameters: Parameters | None, folder: Path, **names: Names) -> int:
+        """Writes the rows of `sql/<name>.sql` to a Parquet file in `folder`; answers how many there are."""
+        path = folder / "rows.parquet"
+        text, bound = _bound(name, parameters, names)
+        self.connection.sql(text, params=bound).write_parquet(str(path))
+        rows: int = pq.read_metadata(path).num_rows
+        if not rows:
+            path.unlink()
+        return rows
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

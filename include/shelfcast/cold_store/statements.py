@@ -45,6 +45,12 @@ def statement(name: str, **names: Names) -> str:
     return _templates().get_template(f"{name}.sql").render(**names)
 
 
+def unloading(name: str, *, place: str, **names: Names) -> str:
+    """The statement that writes the rows of `sql/<name>.sql` to a place on the stage; raises as `statement` does."""
+    query = statement(name, **names)
+    return _templates().get_template("cold_store/unload_files.sql").render(place=place, query=query)
+
+
 @cache
 def _templates() -> Environment:
     return Environment(loader=FileSystemLoader(SQL_FOLDER), undefined=StrictUndefined, autoescape=False)  # noqa: S701

@@ -5,11 +5,12 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from airflow.sdk import BaseHook
 
-from shelfcast.cold_store.statements import BATCH_ROWS, BOUND_VALUE, Names, statement
-from shelfcast.errors import ConfigurationError
+from shelfcast.cold_store.statements import BATCH_ROWS, BOUND_VALUE, Names, statement, unloading
+from shelfcast.errors import ConfigurationError, PostConditionFailed
 from shelfcast_provider.connections import COLD_STORE, check_extras
 
 if TYPE_CHECKING:
@@ -80,6 +81,21 @@ class ColdStoreHook(BaseHook):
             for table in _cut(cursor.fetch_arrow_batches(), rows):
                 yield table.to_pandas().rename(columns=str.lower)
 
+    def unload(self, name: str, parameters: "Parameters | None", folder: Path, **names: Names) -> int:
+        """Lets Snowflake write the rows of `sql/<name>.sql` to a stage, and downloads them; answers how many there are."""
+        place, directory = f"u{uuid4().hex}", _transferable(folder)
+        self.run("cold_store/create_stage")
+        with self._cursor() as cursor:
+            self._execute_text(cursor, name, unloading(name, place=place, **names), parameters)
+            rows = int(cursor.fetchall()[0][0])
+            try:
+                if rows:
+                    cursor.execute(statement("cold_store/get_files", place=place).replace("<folder>", directory))
+            finally:
+                cursor.execute(statement("cold_store/remove_files", place=place))
+        _check_download(folder, rows=rows, name=name)
+        return rows
+
     @contextmanager
     def transaction(self) -> "Iterator[None]":
         """Makes what is run within one change, or none if an error leaves it."""
@@ -95,24 +111,23 @@ class ColdStoreHook(BaseHook):
 
     def load_parquet(self, folder: Path, *, table: str, batch_id: str) -> int:
         """Uploads the Parquet files of `folder` and appends them to `table` by column name; answers the rows."""
-        if any(character in str(folder) for character in "'*\\"):
-            raise ConfigurationError(
-                f"The folder {folder} cannot be uploaded: its name holds one of ' * \\. Rename it."
-            )
+        directory = _transferable(folder)
         place = hashlib.sha256(f"{batch_id}\n{table}".encode()).hexdigest()[:32]
         self.run("cold_store/create_stage")
         with self._cursor() as cursor:
-            put = statement("cold_store/put_files", place=f"p{place}").replace("<folder>", str(folder))
+            put = statement("cold_store/put_files", place=f"p{place}").replace("<folder>", directory)
             cursor.execute(put)
             cursor.execute(statement("cold_store/copy_files", table=table, place=f"p{place}"))
             return sum(int(row[3]) for row in cursor.fetchall() if str(row[1]).upper() == "LOADED")
 
     def _execute(self, cursor: "SnowflakeCursor", name: str, parameters: Any, names: dict[str, Names]) -> None:
+        self._execute_text(cursor, name, statement(name, **names), parameters)
+
+    def _execute_text(self, cursor: "SnowflakeCursor", name: str, text: str, parameters: Any) -> None:
         from snowflake.connector.errors import ProgrammingError
 
         try:
-            text = BOUND_VALUE.sub(r"%(\1)s", statement(name, **names))
-            cursor.execute(text, dict(parameters or {}) or None)
+            cursor.execute(BOUND_VALUE.sub(r"%(\1)s", text), dict(parameters or {}) or None)
         except ProgrammingError as error:
             error.msg = f"sql/{name}.sql: {error.msg}"
             raise
@@ -137,3 +152,23 @@ def _cut(tables: "Iterable[pa.Table]", rows: int) -> "Iterator[pa.Table]":
         yield from (joined.slice(start, rows) for start in range(0, whole, rows))
         waiting = [joined.slice(whole)]
     yield from (table for table in waiting if table.num_rows)
+
+
+def _transferable(folder: Path) -> str:
+    """A folder as PUT and GET can be told it; raises `ConfigurationError` for one that they would take for another."""
+    if any(character in str(folder) for character in "'*\\"):
+        raise ConfigurationError(
+            f"No files can be sent from or fetched to the folder {folder}: its name holds one of ' * \\. Rename it."
+        )
+    return str(folder)
+
+
+def _check_download(folder: Path, *, rows: int, name: str) -> None:
+    from shelfcast.cold_store.unloaded import count_rows
+
+    found = count_rows(folder)
+    if found != rows:
+        raise PostConditionFailed(
+            f"{found} rows of sql/{name}.sql were downloaded, Snowflake unloaded {rows}. What is missing would be taken for "
+            "what never was. Clear this task."
+        )

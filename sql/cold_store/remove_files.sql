@@ -1,0 +1,2 @@
+-- Removes the files of one place.
+REMOVE @RAW.LANDING/{{ place }}/
