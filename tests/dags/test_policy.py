@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from airflow.sdk import PartitionedAssetTimetable
+from airflow.sdk.exceptions import AirflowSkipException
 
 from shelfcast_provider.business_date import emit_business_date
 
@@ -90,6 +91,16 @@ def test_each_task_that_writes_features_takes_the_writers_slot(bag):
     }
     for dag_id, task_id in writers:
         assert bag.dags[dag_id].get_task(task_id).pool == "cold_store_writers"
+
+
+def test_the_quarantine_is_replayed_only_when_someone_asks_and_asking_takes_no_writers_slot(bag):
+    asked, replay = (bag.dags["cdc_ingestion"].get_task(name) for name in ("replay_asked", "replay"))
+    assert replay.upstream_task_ids == {"replay_asked"}
+    assert asked.pool != replay.pool
+    assert asked.trigger_rule == "none_failed", "also when the shop has no change to load"
+    assert asked.python_callable(params={"replay_quarantine": True}) is None
+    with pytest.raises(AirflowSkipException, match="replay_quarantine"):
+        asked.python_callable(params={"replay_quarantine": False})
 
 
 def _assets(condition):
