@@ -110,15 +110,12 @@ def show(console: Console, report: Report) -> None:
         f"({ratio:.2f}×), level {report.level}, held-out folds."
     )
     console.print(f"{report.wall_seconds / 60:.1f} minutes, {report.peak_memory_bytes / 2**30:.2f} GiB at the peak.")
-    table = Table("what", "address", "user", "password", title="Left running; make stop ends it", title_justify="left")
+    title = "Left running; shelfcast simulate plays the next day, make stop ends it"
+    table = Table("what", "address", "user", "password", title=title, title_justify="left")
     for name in ("airflow", "mlflow", "forecaster", "mail"):
         place = getattr(report, name)
-        table.add_row(
-            name,
-            place.get("page") or place["url"],
-            place.get("user", ""),
-            place.get("password") or place.get("token", ""),
-        )
+        secret = place.get("password") or place.get("token", "")
+        table.add_row(name, place.get("page") or place["url"], place.get("user", ""), secret)
     console.print(table)
 
 
