@@ -1,6 +1,7 @@
 """Scores against the metrics of training, on a cold store in DuckDB."""
 
 import json
+import tracemalloc
 from datetime import timedelta
 
 import numpy as np
@@ -264,3 +265,35 @@ def test_a_damaged_release_is_an_error(store, release):
     (release / "metrics.json").write_text("{}")
     with pytest.raises(BundleError, match="is not what was released"):
         scored(store, release.parent)
+
+
+def multiply(store, times):
+    """Gives each series so many twins, who sell and are forecast as it does."""
+    for table in ("FEATURES.DAILY_SALES", "FEATURES.DEMAND", "FORECASTS.LEDGER"):
+        twin = f"o.* REPLACE ('{times}.' || i || '.' || series_id AS series_id)"
+        store.connection.execute(f"INSERT INTO {table} SELECT {twin} FROM {table} o, range({times - 1}) r(i)")
+
+
+def peak_of(act):
+    """Most bytes that Python holds while it acts."""
+    tracemalloc.start()
+    act()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return peak
+
+
+def test_four_times_the_series_are_scored_in_no_more_memory(store, tmp_path):
+    """The sums are taken in the store."""
+    ledger = "SELECT * FROM FORECASTS.LEDGER"
+    one = scored(store, tmp_path)
+    peaks, controls = [], []
+    for times in (50, 4):
+        multiply(store, times)
+        peaks.append(peak_of(lambda: scored(store, tmp_path)))
+        controls.append(peak_of(lambda: store.connection.execute(ledger).df()))
+    assert peaks[1] < 1.15 * peaks[0]
+    assert controls[1] > 2 * controls[0], "what reads the rows does take more"
+    for score, before in zip(scored(store, tmp_path), one, strict=True):
+        assert score.wape == pytest.approx(before.wape)
+        assert score.series_count == 200 * before.series_count
