@@ -11,6 +11,7 @@ import pytest
 
 from shelfcast.cold_store import unloaded
 from shelfcast.errors import ConfigurationError, PostConditionFailed
+from shelfcast.serving.vintage import NUMBERS, write_piece
 
 TABLE = "RAW.CONTRACT"
 TEXTS = ["it's", '"so"', "50 % of %(text)s", ":text", "a\\b\nc\td", "Käse 奶酪 🧀", "", "NULL", None]
@@ -191,6 +192,24 @@ def test_all_files_of_a_folder_are_loaded_and_those_below_it_are_not(store, tmp_
     create(store, "number BIGINT")
     assert load(store, tmp_path, {"number": (pa.int64(), [2, 3])}, place="both", file="part-1.parquet") == 3
     assert rows(store)["number"].tolist() == [1, 2, 3]
+
+
+def test_a_vintage_is_loaded_from_files_of_forecasts_only_and_of_reasons_only(store, tmp_path):
+    """Each file says the same of its columns, though it may have nothing to tell one by."""
+    day = date(2025, 6, 30)
+    rows = pd.DataFrame({"series_id": ["a@1", "b@1", "c@2"], "sales_date": date(2025, 7, 1), "horizon_days": 1})
+    rows = rows.assign(**dict.fromkeys(("item_id", "store_id", "release_id", "generation", "run_id"), "x"))
+    rows = rows.assign(business_date=day, release_cutoff=day, reason_code=[None, None, "no_history"])
+    rows = rows.assign(**{name: [1.5, 0.0, None] for name in NUMBERS})
+    for number, piece in enumerate((rows[:1], rows[1:2], rows[2:])):
+        write_piece(piece, tmp_path, number)
+    store.run("cold_store/create_schema", schema="FORECASTS")
+    store.run("serving/create_ledger")
+    store.run("serving/create_ledger_draft")
+    assert store.load_parquet(tmp_path, table="FORECASTS.LEDGER_DRAFT", batch_id="vintage") == 3
+    store.run("serving/swap_vintage", {"business_date": day})
+    counted = store.fetch("serving/count_vintage", {"business_date": day}).iloc[0]
+    assert [int(counted[name]) for name in ("forecasts", "reasons", "row_count")] == [2, 1, 3]
 
 
 def test_a_place_is_one_tables_own(store, tmp_path):

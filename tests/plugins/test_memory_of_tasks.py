@@ -1,5 +1,6 @@
 """Four times the series do not make a task four times as large: they go through in pieces."""
 
+import shutil
 import tracemalloc
 from types import SimpleNamespace
 
@@ -13,6 +14,7 @@ from shelfcast.hot_store import generation_reader, partition
 from shelfcast_provider.hot_store import hot_store_hook
 from shelfcast_provider.hot_store.parity_operator import ParityOperator
 from shelfcast_provider.hot_store.publish_generation_operator import PublishGenerationOperator
+from shelfcast_provider.serving.forecast_operator import ForecastActiveSeriesOperator
 
 PIECE, FEW, MANY = 50, 150, 600
 ON = {"business_date": str(DAY)}
@@ -26,8 +28,9 @@ def in_pieces(monkeypatch):
 
 
 @pytest.fixture
-def shop(cold_store, hot_store, predictor, frame):
-    """Both stores, and how to give the cold store so many series."""
+def shop(cold_store, hot_store, artifacts, releases_folder, predictor, frame):
+    """Both stores, a release, and how to give the cold store so many series."""
+    shutil.copytree(releases_folder / "demand", artifacts / "releases" / "demand")
     feature_views.prepare(cold_store)
     numbers = pd.DataFrame([numbers_of(predictor, frame)], columns=list(predictor.declaration.vector_fields))
     return lambda count: fill(cold_store, predictor.declaration, numbers, count)
@@ -62,6 +65,12 @@ def parity():
     return ParityOperator(task_id="parity", models=["demand"], **ON).execute({})["demand"]
 
 
+def forecast():
+    return ForecastActiveSeriesOperator(task_id="forecast", model="demand", **ON).execute({"run_id": "a run"})[
+        "forecasts"
+    ]
+
+
 def peaks(shop, hot_store, count, tasks):
     """Most bytes that Python holds at a time in each of the tasks, which go through all the series."""
     hot_store.get_conn().flushall()
@@ -81,13 +90,26 @@ def growth(shop, hot_store, tasks):
     return many / few
 
 
-def test_four_times_the_series_take_no_more_memory(shop, hot_store, in_pieces):
+@pytest.fixture
+def from_the_cold_store(hot_store, monkeypatch):
+    """As if the hot store served another date."""
+    behind = SimpleNamespace(current=lambda _: SimpleNamespace(business_date=""))
+
+    def forecast_of_it():
+        with monkeypatch.context() as patch:
+            patch.setattr(hot_store_hook, "HotStoreHook", lambda: behind)
+            return forecast()
+
+    return forecast_of_it
+
+
+def test_four_times_the_series_take_no_more_memory(shop, hot_store, in_pieces, from_the_cold_store):
     """What is left to grow is the names."""
-    found = growth(shop, hot_store, (publish, parity))
+    found = growth(shop, hot_store, (publish, parity, forecast, from_the_cold_store))
     assert (found < 1.15).all(), found
 
 
-def test_in_one_piece_they_would_take_more(shop, hot_store):
+def test_in_one_piece_they_would_take_more(shop, hot_store, from_the_cold_store):
     """The control: pieces are what keeps the tasks small."""
-    found = growth(shop, hot_store, (publish, parity))
+    found = growth(shop, hot_store, (publish, parity, forecast, from_the_cold_store))
     assert (found > 2).all(), found

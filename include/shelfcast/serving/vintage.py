@@ -6,10 +6,13 @@ beside each row, and whatever scores forecasts leaves out those whose `release_c
 
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from shelfcast.cold_store.cold_store import ColdStore
 from shelfcast.errors import HotStoreError, PostConditionFailed, first_offenders
@@ -18,6 +21,17 @@ from shelfcast.serving.predictor import Predictor, Reason
 
 QUANTILES = ("q05", "q25", "q50", "q75", "q95")
 NUMBERS = ("mean", *QUANTILES)
+TEXTS = ("series_id", "store_id", "item_id", "release_id", "generation", "reason_code", "run_id")
+DATES = ("business_date", "sales_date", "release_cutoff")
+SCHEMA = pa.schema(
+    {
+        **dict.fromkeys(DATES, pa.date32()),
+        **dict.fromkeys(TEXTS, pa.string()),
+        "horizon_days": pa.int64(),
+        **dict.fromkeys(NUMBERS, pa.float64()),
+    }
+)
+"""Of the ledger's files, which are told alike though a piece may hold reasons only, or none."""
 
 
 def prepare_ledger(store: ColdStore) -> None:
@@ -29,7 +43,7 @@ def prepare_ledger(store: ColdStore) -> None:
 def forecast_all(
     predictor: Predictor, active: Sequence[str], values: Mapping[str, bytes], *, business_date: date
 ) -> pd.DataFrame:
-    """Rows of the ledger for every active series: forecasts, or the reason why there are none.
+    """Rows of the ledger for active series: forecasts, or the reason why there are none.
 
     Args:
         predictor: The release that serves.
@@ -64,12 +78,17 @@ def forecast_all(
     return pd.concat(parts, ignore_index=True).sort_values(["series_id", "horizon_days"], ignore_index=True)
 
 
-def check_contract(active: Sequence[str], *, forecasts: int, reasons: int, rows: int, horizon_days: int) -> None:
+def write_piece(rows: pd.DataFrame, folder: Path, number: int) -> None:
+    """Writes rows of a vintage as one of the files that the ledger is loaded from."""
+    pq.write_table(pa.Table.from_pandas(rows, schema=SCHEMA, preserve_index=False), folder / f"{number:05d}.parquet")
+
+
+def check_contract(active: int, *, forecasts: int, reasons: int, rows: int, horizon_days: int) -> None:
     """Raises `PostConditionFailed` unless active = forecasts + reasons and every day ahead has its row."""
-    if forecasts + reasons != len(active) or rows != len(active) * horizon_days:
+    if forecasts + reasons != active or rows != active * horizon_days:
         raise PostConditionFailed(
-            f"{len(active)} series are active; the ledger holds {forecasts} with forecasts and {reasons} with reasons, "
-            f"{rows} rows against {len(active) * horizon_days}. Clear this task; if it repeats, feature_cache_refresh."
+            f"{active} series are active; the ledger holds {forecasts} with forecasts and {reasons} with reasons, "
+            f"{rows} rows against {active * horizon_days}. Clear this task; if it repeats, feature_cache_refresh."
         )
 
 

@@ -1,7 +1,9 @@
 """Forecasts every active series into the ledger."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
@@ -16,10 +18,14 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from shelfcast.cold_store.cold_store import ColdStore
+    from shelfcast.hot_store.generation_reader import GenerationReader
     from shelfcast.serving.predictor import Predictor
 
 COLD_STORE = "cold_store"
 """What the ledger names in a generation's place when the vectors were packed from the cold store."""
+
+Piece = tuple[list[str], Mapping[str, bytes]]
+"""Names of active series, and the vectors of those that have one."""
 
 
 class ForecastActiveSeriesOperator(BaseOperator):
@@ -42,27 +48,30 @@ class ForecastActiveSeriesOperator(BaseOperator):
 
     def execute(self, context: "Context") -> dict[str, Any]:
         """Forecasts, swaps the vintage in whole with its release's cutoff, and checks that nobody was left out."""
-        from shelfcast.serving.vintage import check_contract, forecast_all
+        from shelfcast.serving.vintage import check_contract, forecast_all, write_piece
         from shelfcast_provider.cold_store.cold_store_hook import ColdStoreHook
 
         day, settings = business_date_of(self.business_date), Settings.from_environment()
         predictor = self._serving(settings)
         release_id = predictor.bundle.release_id
         with ColdStoreHook() as store:
-            active = list(store.fetch("serving/active_series", {"business_date": day})["series_id"])
+            active = _active_series(store, day)
             if not active:
                 raise AirflowFailException(
                     f"No series is active on {day}: there is nothing to forecast. Clear feature_views of that date."
                 )
             cutoff = self._cutoff_of(store, release_id, day)
-            generation, values = self._vectors(store, predictor, day)
-            rows = forecast_all(predictor, active, values, business_date=day)
+            generation, pieces = self._vectors(store, predictor, day)
             about = {"release_id": release_id, "generation": generation, "run_id": context["run_id"]}
-            counts = self._write(store, rows.assign(**about, release_cutoff=cutoff), day)
+            with TemporaryDirectory() as folder:
+                for number, (names, values) in enumerate(pieces):
+                    rows = forecast_all(predictor, names, values, business_date=day)
+                    write_piece(rows.assign(**about, release_cutoff=cutoff), Path(folder), number)
+                counts = self._swap_in(store, Path(folder), day, run_id=context["run_id"])
         check_contract(active, **counts, horizon_days=predictor.declaration.horizon)
         self.log.info(
             "Forecast %s active series of %s with %s and the vectors of %s: %s forecasts, %s reasons, %s rows in the ledger.",
-            len(active), day, release_id, generation, counts["forecasts"], counts["reasons"], counts["rows"],
+            active, day, release_id, generation, counts["forecasts"], counts["reasons"], counts["rows"],
         )  # fmt: skip
         return {"release_id": release_id, "generation": generation, **counts}
 
@@ -100,27 +109,23 @@ class ForecastActiveSeriesOperator(BaseOperator):
         )  # fmt: skip
         return cutoff
 
-    def _vectors(self, store: "ColdStore", predictor: "Predictor", day: date) -> tuple[str, Mapping[str, bytes]]:
+    def _vectors(self, store: "ColdStore", predictor: "Predictor", day: date) -> "tuple[str, Iterator[Piece]]":
         """The generation that serves, if it is of the date; dates that close together are packed from the cold store."""
-        from shelfcast.hot_store.partition import packed
+        from shelfcast.hot_store.partition import packed_pieces
         from shelfcast_provider.hot_store.hot_store_hook import HotStoreHook
 
         hot = HotStoreHook()
         manifest = hot.current(self.model)
         if manifest.business_date == day.isoformat():
-            return manifest.generation, hot.read(manifest, entity_kind=predictor.declaration.entity)
+            reader = hot.reader(manifest, entity_kind=predictor.declaration.entity)
+            return manifest.generation, _served_pieces(store, reader, day)
         self.log.info("The hot store serves %s, so %s is packed from the cold store.", manifest.business_date, day)
-        return COLD_STORE, packed(store, predictor.declaration, day)
+        return COLD_STORE, ((list(piece), piece) for piece in packed_pieces(store, predictor.declaration, day))
 
-    def _write(self, store: "ColdStore", rows: "pd.DataFrame", day: date) -> dict[str, int]:
-        import tempfile
-        from pathlib import Path
-
+    def _swap_in(self, store: "ColdStore", folder: Path, day: date, *, run_id: str) -> dict[str, int]:
+        """Replaces the vintage by what the folder's files hold; answers what the ledger then holds."""
         store.run("serving/create_ledger_draft")
-        with tempfile.TemporaryDirectory() as folder:
-            rows.to_parquet(Path(folder) / "vintage.parquet", index=False)
-            batch_id = f"vintage/{day}/{rows['run_id'].iloc[0]}"
-            store.load_parquet(Path(folder), table="FORECASTS.LEDGER_DRAFT", batch_id=batch_id)
+        store.load_parquet(folder, table="FORECASTS.LEDGER_DRAFT", batch_id=f"vintage/{day}/{run_id}")
         store.run("serving/swap_vintage", {"business_date": day})
         counted = _counted(store, day)
         return {
@@ -128,6 +133,24 @@ class ForecastActiveSeriesOperator(BaseOperator):
             "reasons": int(counted["reasons"]),
             "rows": int(counted["row_count"]),
         }
+
+
+def _served_pieces(store: "ColdStore", reader: "GenerationReader", day: date) -> "Iterator[Piece]":
+    """The active series and their vectors, and in the end that the generation is whole."""
+    from shelfcast.hot_store.partition import PIECE_ENTITIES
+
+    for piece in store.batches("serving/active_series", {"business_date": day}, rows=PIECE_ENTITIES):
+        names = list(piece["series_id"])
+        yield names, reader.take(names)
+    reader.finish()
+
+
+def _active_series(store: "ColdStore", day: date) -> int:
+    """How many series a forecast or a reason is owed for."""
+    from shelfcast.cold_store.feature_views import DEMAND
+
+    names = {"table": DEMAND, "entity": "series_id", "has_activity": "TRUE"}
+    return int(store.fetch("cold_store/count_partition", {"business_date": day}, **names)["active"].iloc[0])
 
 
 def _counted(store: "ColdStore", day: date) -> "pd.Series[int]":

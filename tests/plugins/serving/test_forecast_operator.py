@@ -20,7 +20,8 @@ from forecaster.redis_reader import RedisReader
 from forecaster.settings import ForecasterSettings
 from shelfcast.cold_store import feature_views
 from shelfcast.deployment import bundle, pointer
-from shelfcast.errors import ConfigurationError, HotStoreError, ReleaseError
+from shelfcast.errors import ConfigurationError, HotStoreError, PostConditionFailed, ReleaseError
+from shelfcast.hot_store import partition
 from shelfcast_provider.hot_store.parity_operator import ParityOperator
 from shelfcast_provider.hot_store.publish_generation_operator import PublishGenerationOperator
 from shelfcast_provider.serving.forecast_operator import ForecastActiveSeriesOperator
@@ -171,6 +172,77 @@ def test_a_date_that_the_hot_store_does_not_serve_is_forecast_from_the_cold_one(
     for day in (DAYS[0], DAYS[2]):
         assert forecast(day)["generation"] == "cold_store"
     assert ledger(closed_together, "DISTINCT generation") == [("cold_store",)]
+
+
+@pytest.fixture
+def in_twos(monkeypatch):
+    monkeypatch.setattr(partition, "PIECE_ENTITIES", 2)
+
+
+def test_from_the_hot_store_the_same_vintage_is_made_in_pieces(shop, release, request):
+    """The last piece holds no forecast, only reasons."""
+    whole = forecast()
+    rows = vintages(shop)
+    request.getfixturevalue("in_twos")
+    assert forecast() == whole
+    assert vintages(shop) == rows
+
+
+def test_from_the_cold_store_the_same_vintage_is_made_in_pieces(closed_together, hot_store, release, request):
+    refresh(DAYS[1])
+    whole = forecast(DAYS[0])
+    rows = vintages(closed_together)
+    request.getfixturevalue("in_twos")
+    assert forecast(DAYS[0]) == whole
+    assert whole["generation"] == "cold_store"
+    assert vintages(closed_together) == rows
+
+
+def lose(store, monkeypatch, statement):
+    """From now on all but the first batch of a statement are lost."""
+    whole = type(store).batches
+
+    def batches(self, name, *asked, **names):
+        found = list(whole(self, name, *asked, **names))
+        return found[:1] if name == statement else found
+
+    monkeypatch.setattr(type(store), "batches", batches)
+
+
+def test_a_piece_of_active_series_that_is_lost_breaks_the_contract(shop, release, in_twos, monkeypatch):
+    lose(shop, monkeypatch, "serving/active_series")
+    with pytest.raises(PostConditionFailed, match="5 series are active; the ledger holds 1 with forecasts and 1 with"):
+        forecast()
+
+
+def test_a_piece_of_vectors_that_is_lost_keeps_the_vintage(closed_together, hot_store, release, in_twos, monkeypatch):
+    refresh(DAYS[1])
+    forecast(DAYS[0])
+    rows = vintages(closed_together)
+    lose(closed_together, monkeypatch, "hot_store/demand_ahead_vectors")
+    with pytest.raises(HotStoreError, match="2 of 4 vectors of demand for 2025-06-30 came out of the cold store"):
+        forecast(DAYS[0], run_id="another run")
+    assert vintages(closed_together) == rows
+
+
+def test_a_vector_that_the_hot_store_lost_keeps_the_vintage(shop, release, hot_store, in_twos):
+    forecast()
+    rows = ledger(shop)
+    lost = hot_store.get_conn().keys("fs:{S1}:demand:*:bread@S1")
+    assert hot_store.get_conn().unlink(*lost) == 1
+    with pytest.raises(HotStoreError, match=r"holds 3 of 4 vectors.*without a vector: bread@S1\. Nothing was read"):
+        forecast(run_id="another run")
+    assert ledger(shop) == rows
+
+
+def test_a_generation_that_is_read_in_part_is_held_whole_against_its_manifest(shop, release, hot_store, in_twos):
+    """A series that is not active any more counts too, though nothing is forecast of it."""
+    shop.connection.execute("UPDATE FEATURES.DEMAND SET is_active = FALSE WHERE series_id = 'bread@S1'")
+    assert forecast()["forecasts"] == 2
+    (key,) = hot_store.get_conn().keys("fs:{S1}:demand:*:bread@S1")
+    hot_store.get_conn().setrange(key, 20, b"!")
+    with pytest.raises(HotStoreError, match=r"damaged: bread@S1\."):
+        forecast()
 
 
 def test_a_release_that_knows_later_days_does_not_replace_a_vintage_but_makes_a_missing_one(
