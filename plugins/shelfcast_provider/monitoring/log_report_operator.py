@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import date
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlparse
+from urllib.parse import unquote
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
+from shelfcast import storage
 from shelfcast_provider.links import DriftReportLink
 
 if TYPE_CHECKING:
@@ -58,7 +58,8 @@ class LogReportOperator(BaseOperator):
             hook.log_day(run_id, day, metrics)
             mlflow.set_tag("business_date", day.isoformat())
             if page:
-                mlflow.log_artifact(str(page))
+                with storage.local_copy(page.parent, [page.name]) as folder:
+                    mlflow.log_artifact(str(folder / page.name))
         address = hook.artifact_url(run_id, page.name) if page else hook.run_url(run_id)
         context["ti"].xcom_push(key=DriftReportLink.key, value=address)
         self.log.info("Logged %s metrics and %s of %s to MLflow: %s", len(metrics), page or "no page", day, address)
@@ -82,10 +83,10 @@ def metrics_of(drift: Mapping[str, Any], error: Mapping[str, Any]) -> dict[str, 
     return found
 
 
-def _page_of(drift: Mapping[str, Any]) -> Path | None:
+def _page_of(drift: Mapping[str, Any]) -> storage.Location | None:
     if not drift["page"]:
         return None
-    path = Path(unquote(urlparse(drift["page"]).path))
+    path = storage.location(unquote(drift["page"]))
     if not path.is_file():
         raise AirflowFailException(f"{path} is not there. Clear the drift task, which writes it.")
     return path

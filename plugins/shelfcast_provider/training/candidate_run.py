@@ -17,13 +17,14 @@ PICTURES = "plots"
 FRAME_FOLDER = "frame"
 
 
-def log_candidate(hook: "MLflowHook", run_id: str, folder: Path) -> None:
+def log_candidate(hook: "MLflowHook", run_id: str, folder: Path, *, uri: str) -> None:
     """Writes what a training run has left into the active MLflow run; a second time changes nothing.
 
     Args:
         hook: Of the MLflow server.
         run_id: The active run.
         folder: Of the training run, with the frozen frame and `candidate/`.
+        uri: Where that folder is kept.
     """
     import pandas as pd
 
@@ -35,7 +36,7 @@ def log_candidate(hook: "MLflowHook", run_id: str, folder: Path) -> None:
     rows = pd.read_parquet(folder / FOLDER / FOLD_FORECASTS)
     code = code_version()
     _log_facts(candidate, code)
-    _log_frame(frame, candidate.record, folder)
+    _log_frame(frame, candidate.record, folder, uri=uri)
     _log_folds(hook, run_id, rows)
     _log_trials(hook, run_id, candidate.trials)
     _log_files(run_id, candidate.model.declaration, folder)
@@ -80,7 +81,7 @@ def _log_facts(candidate: "Candidate", code: str) -> None:
     mlflow.log_dict({"features": list(candidate.model.declaration.feature_names)}, "features.json")
 
 
-def _log_frame(frame: "pd.DataFrame", record: "TrainingRecord", folder: Path) -> None:
+def _log_frame(frame: "pd.DataFrame", record: "TrainingRecord", folder: Path, *, uri: str) -> None:
     """The frozen frame as the run's input: its name, schema, size and digest, and what it is found again by; not its rows."""
     import mlflow
 
@@ -88,7 +89,7 @@ def _log_frame(frame: "pd.DataFrame", record: "TrainingRecord", folder: Path) ->
     from shelfcast.training.frame import FRAME, MANIFEST
 
     source = mlflow.data.pandas_dataset.from_pandas(
-        frame, source=str(folder / FRAME), name=f"{record.model}_frame", digest=record.frame_digest[:32]
+        frame, source=f"{uri}/{FRAME}", name=f"{record.model}_frame", digest=record.frame_digest[:32]
     )
     mlflow.log_input(source, context="training")
     for path in (folder / MANIFEST, point_at(folder / FRAME)):

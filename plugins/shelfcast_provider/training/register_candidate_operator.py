@@ -63,7 +63,7 @@ class RegisterCandidateOperator(BaseOperator):
 
         record = Candidate.read(folder / FOLDER).record
         with hook.run_for(self.model, context["run_id"]) as run_id:
-            log_candidate(hook, run_id, folder)
+            log_candidate(hook, run_id, folder, uri=self.folder)
             mlflow.set_tag("mlflow.note.content", _note(context, record))
         tags = {name: str(value) for name, value in record.model_dump(mode="json").items()}
         version = hook.register(self.model, run_id, tags)
