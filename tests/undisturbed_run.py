@@ -13,6 +13,7 @@ import tempfile
 from pathlib import Path
 
 import shelfcast
+from shelfcast import storage
 from shelfcast.cold_store import feature_views, load_batch
 from shelfcast.cold_store.duckdb_store import DuckDBStore
 from shelfcast.deployment import bundle
@@ -50,11 +51,10 @@ class UndisturbedRun:
         self.environment = {**os.environ, **stack.environment()}
         self.store = DuckDBStore()
         self._ask("SELECT pg_create_logical_replication_slot(%s, 'pgoutput')", SLOT)
-        before = ChangeFolder(stack.home / "landing")
+        before = ChangeFolder(stack.landing)
         self.generation = before.last_complete()
-        shutil.copytree(
-            before.generation_folder(self.generation), ChangeFolder(self.landing).generation_folder(self.generation)
-        )
+        with storage.local_copy(before.generation_folder(self.generation)) as copy:
+            shutil.copytree(copy, ChangeFolder(self.landing).generation_folder(self.generation))
 
     def run(self, business_date, *, release_id):
         """Captures, lands, loads, builds and forecasts the day; answers the store."""
@@ -87,7 +87,7 @@ class UndisturbedRun:
         self.end()
 
     def _forecast(self, business_date, release_id):
-        predictor = Predictor(bundle.load(self.stack.home / "artifacts" / "releases" / "demand" / release_id))
+        predictor = Predictor(bundle.load(self.stack.artifacts / "releases" / "demand" / release_id))
         active = list(self.store.fetch("serving/active_series", {"business_date": business_date})["series_id"])
         rows = forecast_all(predictor, active, self.vectors("demand", business_date), business_date=business_date)
         self.store.run("serving/create_ledger")

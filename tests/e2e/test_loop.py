@@ -17,6 +17,7 @@ import pandas as pd
 import psutil
 import pytest
 
+from shelfcast import storage
 from shelfcast.deployment.bundle import cutoff_of
 from shelfcast.errors import ShelfcastError
 from shelfcast.ingestion.change_files import UNFINISHED, ChangeFolder
@@ -123,11 +124,11 @@ def test_a_change_reaches_the_vector_and_the_forecast_and_leaves_the_frozen_fram
 def assert_frames_are_read_again(stack, store, folder, restated):
     """What was known at a frozen frame's cutoff is still read to the byte, though a day in it is known otherwise now."""
     from shelfcast.model import declaration
-    from shelfcast.training.frame import freeze, verify
+    from shelfcast.training.frame import freeze
     from shelfcast_provider.training.freeze_frame_operator import read_frame
 
     series_id, sales_date, units_sold = restated
-    frozen = [verify(path.parent) for path in (stack.home / "artifacts" / "training" / "demand").glob("*/frame.json")]
+    frozen = [frozen_at(path.parent) for path in (stack.artifacts / "training" / "demand").glob("*/frame.json")]
     assert frozen
     for number, manifest in enumerate(frozen):
         about, cutoff = asdict(manifest), date.fromisoformat(manifest.cutoff)
@@ -139,6 +140,13 @@ def assert_frames_are_read_again(stack, store, folder, restated):
         settings = {name: about[name] for name in ("folds", "horizon_days", "reason", "is_forced", "trials")}
         again = freeze(frame, folder / f"again-{number}", model="demand", cutoff=cutoff, **settings)
         assert again.digest == manifest.digest
+
+
+def frozen_at(folder):
+    from shelfcast.training.frame import FRAME_FILES, verify
+
+    with storage.local_copy(folder, FRAME_FILES) as copy:
+        return verify(copy)
 
 
 def hot_units_mean_7(series):
@@ -192,7 +200,7 @@ def assert_release_serves(stack, fetch):
     from shelfcast.deployment import pointer
     from shelfcast_provider.training.mlflow_hook import CHAMPION, MLflowHook
 
-    current = pointer.read(stack.home / "artifacts" / "releases" / "demand").current
+    current = pointer.read(stack.artifacts / "releases" / "demand").current
     configuration = stack.configuration
     ready = httpx.get(
         f"http://127.0.0.1:{configuration.ports['forecaster']}/readyz",
@@ -367,7 +375,7 @@ def test_the_shift_is_asked_for_once_while_it_lasts(airflow, fetch):
 
 
 def test_a_drain_killed_in_the_middle_of_a_snapshot_is_made_good_by_its_retry(stack, airflow, fetch, wait, finished):
-    folder = ChangeFolder(stack.home / "landing")
+    folder = ChangeFolder(stack.landing)
     before = folder.last_complete()
     run = airflow.trigger("cdc_ingestion", {"take_snapshot": True})
     drain = wait(lambda: writer_of_a_change_file(stack.status()["airflow_scheduler"]), what="a snapshot under way")

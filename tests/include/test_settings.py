@@ -92,3 +92,10 @@ def test_wrong_settings_stop_a_forecaster(tell, name, value, says):
 def test_a_message_names_ten_and_counts_the_rest():
     assert first_offenders(range(3)) == "0, 1, 2"
     assert first_offenders(range(12)).endswith("9 and 2 more")
+
+
+@pytest.mark.parametrize("name", ["LANDING", "ARTIFACTS"])
+def test_a_place_that_nobody_would_find_again_is_refused_by_its_variable(tell, name):
+    tell(**{name: "s3:/shop/landing"})
+    with pytest.raises(ConfigurationError, match=rf"SHELFCAST_{name} is 's3:/shop/landing': neither an absolute path"):
+        Settings.from_environment()

@@ -214,7 +214,7 @@ def test_without_a_report_there_is_nothing_to_log(context):
 
 
 def test_before_there_is_a_page_the_errors_are_logged_and_the_button_leads_to_the_run(hook, context):
-    run_id = report(context, judged=[])
+    run_id = report({**context, "run_id": "without a page"}, judged=[])
     assert "drifted_share" not in hook.get_conn().get_run(run_id).data.metrics
     assert context["ti"].left[DriftReportLink.key].endswith(f"/runs/{run_id}{WORKFLOW}")
 
