@@ -15,6 +15,14 @@ closures_known AS (
 stores_known AS (
     {% include "training/stores_known.sql" %}
 )
+{%- if is_sampled is defined %},
+features_sampled AS (
+    SELECT *
+    FROM FEATURES.DEMAND
+    WHERE
+        {% include "training/in_sample.jinja" %}
+)
+{%- endif %}
 SELECT
     f.*,
     a.* EXCLUDE (business_date, series_id),
@@ -22,7 +30,7 @@ SELECT
     COALESCE(s.units_sold, 0) AS units_sold,
     -- a day that was not closed by the cutoff may have sold what is not written yet
     COALESCE(c.op, 'd') = 'd' AND NOT COALESCE(s.is_stocked_out, FALSE) AND b.business_date IS NOT NULL AS is_countable
-FROM FEATURES.DEMAND f
+FROM {{ "features_sampled" if is_sampled is defined else "FEATURES.DEMAND" }} f
 INNER JOIN FEATURES.DEMAND_AHEAD a ON f.business_date = a.business_date AND f.series_id = a.series_id
 LEFT JOIN sales_known s ON a.series_id = s.series_id AND a.sales_date = s.sales_date
 LEFT JOIN closures_known c ON f.store_id = c.store_id AND a.sales_date = c.closed_on

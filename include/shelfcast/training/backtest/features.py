@@ -8,12 +8,10 @@ from shelfcast.cold_store.feature_views import DEMAND, DEMAND_AHEAD
 from shelfcast.model.declaration import ModelDeclaration
 from shelfcast.training.backtest.store import BacktestStore
 from shelfcast.training.progress import Progress, silent
+from shelfcast.training.sample_of_series import SampleOfSeries, sample_of
 
 PANEL_ROWS = 1_000_000
 """Series times days whose features are computed at a time; the windows over them take about 1 KiB each."""
-
-SHARES = 1000
-"""A sample is so many thousandths of the series."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,12 +56,12 @@ def build_features(
     chunks = _insert_demand(store, origins, declaration, panel_rows=panel_rows, progress=progress)
     if chunks > 1:
         store.run("training/create_neighbour_means")
-    rows, share = _keep_sample(store, cutoff, declaration, most_rows=most_rows)
+    sample = _keep_sample(store, origins, declaration, most_rows=most_rows)
     if chunks > 1:
         store.run("training/set_neighbour_means")
     for origin in origins:
         _insert_ahead(store, origin, declaration)
-    return BuiltFeatures(origins=origins, rows=rows, share=share)
+    return BuiltFeatures(origins=origins, rows=sample.rows, share=sample.share)
 
 
 def _origins(store: BacktestStore, cutoff: date, declaration: ModelDeclaration) -> list[date]:
@@ -103,20 +101,19 @@ def _insert_demand(
 
 
 def _keep_sample(
-    store: BacktestStore, cutoff: date, declaration: ModelDeclaration, *, most_rows: int
-) -> tuple[int, float]:
-    """Drops what the training frame can do without; answers the rows that it would have had, and the share it kept."""
-    row = store.connection.execute(f"SELECT count(*) FROM {DEMAND} WHERE is_active").fetchone()  # noqa: S608
-    rows = (int(row[0]) if row else 0) * declaration.horizon
-    if rows <= most_rows:
-        return rows, 1.0
-    kept = max(1, SHARES * most_rows // rows)
-    # the hash of a series and a date is the same in every run
-    store.connection.execute(
-        f"DELETE FROM {DEMAND} WHERE business_date <> ? AND hash(series_id, business_date) % {SHARES} >= ?",  # noqa: S608
-        [cutoff, kept],
-    )
-    return rows, kept / SHARES
+    store: BacktestStore, origins: list[date], declaration: ModelDeclaration, *, most_rows: int
+) -> SampleOfSeries:
+    """Drops what the training frame can do without."""
+    asked = {
+        "cutoff": origins[-1],
+        "first_origin": origins[0],
+        "origin_step_days": declaration.origin_step_days,
+    }
+    sample = sample_of(store, declaration, asked, horizon_days=declaration.horizon, most_rows=most_rows)
+    if sample.is_part:
+        kept = {"cutoff": origins[-1], "kept_thousandths": sample.thousandths}
+        store.run("training/delete_unsampled", kept)
+    return sample
 
 
 def _insert_ahead(store: BacktestStore, origin: date, declaration: ModelDeclaration) -> None:

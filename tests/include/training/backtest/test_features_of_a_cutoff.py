@@ -133,6 +133,18 @@ def test_a_sample_is_the_same_every_time_and_smaller_than_the_whole(opened):
     assert first[~at_cutoff].groupby("business_date")["series_id"].agg(tuple).nunique() > 1
 
 
+def test_a_sample_is_chosen_by_the_hash_of_series_and_origin(opened):
+    """The oracle is DuckDB's own: a sample that changes would change the figures of every backtest that has one."""
+    store = opened()
+    whole = features(store, "FEATURES.DEMAND", panel_rows=IN_CHUNKS)[["series_id", "business_date"]]
+    store.connection.register("whole", whole)
+    kept = 1000 * 2_000 // (len(whole) * HORIZON)
+    asked = f"business_date = '{CUTOFF}' OR hash(series_id, business_date::DATE) % 1000 < {kept}"
+    wanted = store.connection.sql(f"SELECT * FROM whole WHERE {asked} ORDER BY ALL").df()
+    found = sampled(store).sort_values(["series_id", "business_date"], ignore_index=True)
+    pd.testing.assert_frame_equal(found, wanted, check_dtype=False)
+
+
 def test_a_sample_to_learn_from_leaves_every_series_forecast_and_scored(shop, opened):
     whole, scored, silent = forecasts(shop, opened(), panel_rows=IN_CHUNKS)
     rows, scored_too, notes = forecasts(shop, opened(), panel_rows=IN_CHUNKS, most_rows=3_000)
