@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pandas as pd
@@ -12,10 +14,10 @@ from shelfcast.model.booster import Booster
 from shelfcast.model.candidate import Candidate, TrainingRecord
 from shelfcast.model.fitted_model import difficulty_of, mean_of
 from shelfcast.model.lightgbm_fit import parameters
+from shelfcast.training import frame as frames
 from shelfcast.training.backtest.rows import collect
 from shelfcast.training.evaluation import evaluate, fold_rows
 from shelfcast.training.folds import forecast_folds
-from shelfcast.training.frame import freeze
 from shelfcast.training.recipe import fits_in_process, train_by_folds
 from shelfcast.training.worker_layout import WorkerLayout
 
@@ -183,6 +185,13 @@ def written(folder, made, frame):
     traced = record.model_copy(update={"frame_digest": manifest.digest})
     replace(made.candidate, record=traced).write(folder, fold_forecasts=made.rows)
     return folder
+
+
+def freeze(rows, folder, **about):
+    """Freezes a data frame, as if a cold store had unloaded its rows."""
+    with TemporaryDirectory() as unloaded:
+        rows.to_parquet(Path(unloaded) / "rows.parquet", index=False)
+        return frames.freeze(Path(unloaded), folder, **about)
 
 
 def predict(text, rows, expected, declaration):

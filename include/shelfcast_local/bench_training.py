@@ -53,9 +53,11 @@ def cpu_seconds() -> dict[str, Turns]:
     declaration = declarations.load("demand")
     os.environ |= {"JAVA_HOME": str(java_home()), "PYSPARK_PYTHON": sys.executable, "SPARK_LOCAL_IP": "127.0.0.1"}
     with TemporaryDirectory() as home:
-        folder = Path(home)
+        folder, unloaded = Path(home), Path(home) / "unloaded"
+        unloaded.mkdir()
+        synthetic_frame(declaration).to_parquet(unloaded / "rows.parquet", index=False)
         freeze(
-            synthetic_frame(declaration),
+            unloaded,
             folder,
             model=declaration.name,
             cutoff=date(2026, 1, 1),

@@ -7,10 +7,12 @@ import pytest
 from exported_shop import DAYS, ExportedShop
 
 from shelfcast.cold_store import feature_views, load_batch, statements
+from shelfcast.cold_store.unloaded import pieces
 from shelfcast.hot_store.partition import read_pieces
 from shelfcast.model import declaration as declarations
 from shelfcast.serving.vintage import prepare_ledger
 from shelfcast.sources.shop_schema import TABLES
+from shelfcast.training.frame_rows import frame_parameters, unload_frame
 
 pytestmark = pytest.mark.integration
 LOADED = [f"RAW.{name.upper()}{suffix}" for name in TABLES for suffix in ("", "_CHANGES")]
@@ -152,9 +154,42 @@ def test_both_answer_the_documented_queries_alike(scored, shop):
         assert len(one) or question == ledger_page.REASONS, question
 
 
-def test_both_freeze_the_same_order_value_frame(built, shop):
-    asked = {"cutoff": shop.dates()[-1], "known_until": feature_views.closed_at(next(iter(built)), shop.dates()[-1])}
-    one, other = (store.fetch("training/order_value_frame", asked) for store in built)
-    assert len(one) > 10
-    assert one["purchase_count"].max() > 1
-    assert comparable(one) == comparable(other)
+@pytest.mark.parametrize("model", declarations.names())
+def test_both_unload_the_same_frame_of_the_types_that_are_fetched(built, shop, tmp_path, model):
+    declaration, cutoff, found = declarations.load(model), shop.dates()[-1], []
+    for number, store in enumerate(built):
+        asked = frame_parameters(store, declaration, cutoff, horizon_days=declaration.horizon)
+        fetched, folder = store.fetch(declaration.frame_statement, asked), tmp_path / str(number)
+        folder.mkdir()
+        unload_frame(store, declaration, cutoff, folder, horizon_days=declaration.horizon)
+        (unloaded,) = pieces(folder, rows=1_000_000)
+        assert list(unloaded.column_names) == list(fetched.columns)
+        assert [repr(cell(value)) for value in unloaded.to_pandas().to_numpy(object).ravel()] == [
+            repr(cell(value)) for value in fetched.to_numpy(object).ravel()
+        ]
+        kinds = zip(unloaded.to_pandas(date_as_object=False).dtypes, fetched.dtypes, strict=True)
+        assert not [pair for pair in kinds if pair[0].kind != pair[1].kind and pair[1].kind != "O"]
+        found.append(unloaded)
+    one, other = found
+    assert one.schema == other.schema
+    for name in one.column_names:
+        left, right = (table[name].to_pandas() for table in found)
+        pd.testing.assert_series_equal(left, right, check_exact=False, rtol=1e-9, atol=1e-9)
+    assert one.num_rows > 10
+    if model == "order_value":
+        assert one["purchase_count"].to_pandas().max() > 1
+
+
+def test_both_keep_the_same_sample_of_more_rows_than_a_model_learns_from(built, shop, tmp_path):
+    whole, found = declarations.load("demand"), []
+    declaration = whole.model_copy(update={"most_rows": 300})
+    for number, store in enumerate(built):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        kept = unload_frame(store, declaration, shop.dates()[-1], folder, horizon_days=whole.horizon)
+        found.append(
+            (kept, [piece.select(["business_date", "series_id"]).to_pylist() for piece in pieces(folder, rows=9_999)])
+        )
+    one, other = found
+    assert one == other
+    assert 0 < one[0].rows < one[0].of_rows / 2

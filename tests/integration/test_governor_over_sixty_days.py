@@ -22,7 +22,7 @@ from shelfcast.retraining.governor import Outcome
 from shelfcast.serving.predictor import Predictor
 from shelfcast.serving.vintage import forecast_all
 from shelfcast.sources.simulation_settings import Fault, SimulationSettings
-from shelfcast_provider.training.freeze_frame_operator import read_frame
+from shelfcast.training.frame_rows import frame_parameters
 
 pytestmark = pytest.mark.integration
 SHOP = SimulationSettings(stores=4, items=12, history_days=500, units_per_day=8.0)
@@ -54,7 +54,8 @@ class Watched:
     def release(self, folder, cutoff):
         """Trains on what is known at the cutoff, and forecasts with that from then on."""
         declared = self.demand.model_copy(update={"origins": ORIGINS})
-        frame = read_frame(self.store, declared, cutoff, horizon_days=declared.horizon)
+        asked = frame_parameters(self.store, declared, cutoff, horizon_days=declared.horizon)
+        frame = self.store.fetch(declared.frame_statement, asked)
         made = fitted(frame, declared, cutoff=cutoff)
         release_id = build(written(folder, made, frame), self.releases)
         self.predictor = Predictor(bundle.load(self.releases / release_id))

@@ -204,7 +204,7 @@ class ModelDeclaration(BaseModel):
         horizon_days: Days ahead, 1 to `LONGEST_HORIZON`; forecasts only.
         origin_step_days: Days between two training origins.
         origins: Most training origins.
-        most_rows: Rows that a backtest learns from, roughly; of more, each origin keeps a random part of its series.
+        most_rows: Rows that a forecast learns from, roughly; of more, each origin keeps a random part of its series.
         folds: Rolling origins to measure on.
         fit: LightGBM's parameters.
         search: Ranges, both ends included, in which a search may look for better ones.

@@ -182,7 +182,8 @@ def _made(run: Run) -> Section:
 def _data(run: Run) -> Section:
     manifest, folds = run.manifest, int(run.rows["fold"].nunique())
     text = (
-        f"{manifest.rows:,} rows of {run.first} to {run.last}, as known at the close of {manifest.cutoff}. Measured on "
+        f"{manifest.rows:,} rows{_left_out(manifest)} of {run.first} to {run.last}, as known at the close of "
+        f"{manifest.cutoff}. Measured on "
         f"{len(run.rows):,} rows of {folds} rolling origins that the fitted model of each had not seen; the model itself "
         "is fitted on all rows. The frame is frozen: the same digest and seed give the same model."
     )
@@ -261,6 +262,12 @@ def _lineage(run: Run) -> Section:
     text = ["Each feature is defined once, in SQL.", *table_sentences(run.declaration)]
     header = ("feature", "made of", "table", "defined in")
     return Section(title="Features and their lineage", text=text, header=header, rows=features_rows(run.declaration))
+
+
+def _left_out(manifest: FrameManifest) -> str:
+    if manifest.of_rows <= manifest.rows:
+        return ""
+    return f", of each origin a random part of its series out of about {manifest.of_rows:,} rows,"
 
 
 def _day(manifest: FrameManifest) -> str:

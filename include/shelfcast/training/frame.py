@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import date
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from shelfcast.cold_store.unloaded import count_rows, pieces
 from shelfcast.errors import FrameChanged, NothingToDo, TrainingError
 from shelfcast.model.declaration import ModelDeclaration
 from shelfcast.model.matrix import PIECE_ROWS, Sample
@@ -26,6 +28,7 @@ FRAME = "frame.parquet"
 MANIFEST = "frame.json"
 FRAME_FILES = (FRAME, MANIFEST)
 FEWEST_ROWS = 500
+ROW_GROUP_ROWS = 100_000
 
 DECIDING = ("business_date", "sales_date", "ordered_at", "is_countable")
 """Columns of a frame that say which fold a row belongs to, those that it has."""
@@ -49,6 +52,7 @@ class FrameManifest:
         reason: Why it was frozen.
         is_forced: Whether the gate is to let its model pass.
         trials: Of the search for parameters; 0 where there is none.
+        of_rows: That it would have if no series had been left out, roughly; 0 where that was not told.
     """
 
     model: str
@@ -61,6 +65,7 @@ class FrameManifest:
     reason: str
     is_forced: bool
     trials: int = 0
+    of_rows: int = 0
 
 
 class FrozenFrame:
@@ -120,18 +125,16 @@ def _within(places: Places, start: int, rows: int) -> slice:
     return slice(*np.searchsorted(places, (start, start + rows)))
 
 
-def freeze(
-    frame: pd.DataFrame, folder: Path, *, model: str, cutoff: date, folds: int, **about: object
-) -> FrameManifest:
+def freeze(unloaded: Path, folder: Path, *, model: str, cutoff: date, folds: int, **about: object) -> FrameManifest:
     """Writes the frame and its manifest, unless the folder holds a frozen frame already: that one is kept.
 
     Args:
-        frame: Rows in their final order.
+        unloaded: Folder with the rows, in their final order (see `ColdStore.unload`).
         folder: Folder of the run; made if missing.
         model: Name of the model.
         cutoff: Last day that it knows.
         folds: Rolling origins to measure on.
-        **about: `horizon_days`, `reason`, `is_forced` and `trials` of the manifest.
+        **about: `horizon_days`, `reason`, `is_forced`, `trials` and `of_rows` of the manifest.
 
     Raises:
         NothingToDo: The frame is too short to learn anything from.
@@ -139,19 +142,17 @@ def freeze(
     """
     if (folder / MANIFEST).exists():
         return verify(folder)
-    if len(frame) < FEWEST_ROWS:
-        raise NothingToDo(
-            f"Nothing to train {model} on yet: {len(frame)} rows at cutoff {cutoff}, {FEWEST_ROWS} are needed."
-        )
+    rows = count_rows(unloaded)
+    if rows < FEWEST_ROWS:
+        raise NothingToDo(f"Nothing to train {model} on yet: {rows} rows at cutoff {cutoff}, {FEWEST_ROWS} are needed.")
     folder.mkdir(parents=True, exist_ok=True)
-    table = pa.Table.from_pandas(_narrowed(frame), preserve_index=False).replace_schema_metadata(None)
-    pq.write_table(table, folder / FRAME, compression="zstd", row_group_size=100_000)
+    columns = _write(unloaded, folder / FRAME)
     point_at(folder / FRAME)
     manifest = FrameManifest(
         model=model,
         cutoff=cutoff.isoformat(),
-        rows=len(frame),
-        columns=list(frame.columns),
+        rows=rows,
+        columns=columns,
         digest=digest(folder / FRAME),
         folds=folds,
         **about,  # type: ignore[arg-type]
@@ -160,6 +161,25 @@ def freeze(
     draft.write_text(json.dumps(asdict(manifest), indent=1))
     draft.rename(folder / MANIFEST)
     return manifest
+
+
+def _write(unloaded: Path, path: Path) -> list[str]:
+    """Writes what was unloaded as one file, which is the same for the same rows; answers its columns."""
+    rows = (_with_dates(piece) for piece in pieces(unloaded, rows=ROW_GROUP_ROWS))
+    first = next(rows)
+    with pq.ParquetWriter(path, first.schema, compression="zstd") as writer:
+        for piece in chain([first], rows):
+            writer.write_table(piece, row_group_size=ROW_GROUP_ROWS)
+    return list(first.column_names)
+
+
+def _with_dates(piece: pa.Table) -> pa.Table:
+    """Days as dates, so that the file does not depend on which server the rows came from."""
+    days = [name for name in ("business_date", "sales_date") if name in piece.column_names]
+    for name in days:
+        place = piece.column_names.index(name)
+        piece = piece.set_column(place, name, piece.column(name).cast(pa.date32()))
+    return piece
 
 
 def verify(folder: Path) -> FrameManifest:
@@ -207,11 +227,3 @@ def moments_of(frame: pd.DataFrame, declaration: ModelDeclaration) -> npt.NDArra
 def countable(frame: pd.DataFrame) -> npt.NDArray[np.bool_]:
     """Whether each row says anything about demand: an order does, a day without stock does not."""
     return frame["is_countable"].to_numpy(bool) if "is_countable" in frame else np.ones(len(frame), bool)
-
-
-def _narrowed(frame: pd.DataFrame) -> pd.DataFrame:
-    """Dates as dates, so that the file does not depend on which server the rows came from."""
-    changed = {
-        name: pd.to_datetime(frame[name]).dt.date for name in ("business_date", "sales_date") if name in frame.columns
-    }
-    return frame.assign(**changed)

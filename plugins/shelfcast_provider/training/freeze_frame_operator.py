@@ -1,7 +1,9 @@
 """Freezes the training frame of a run."""
 
 from collections.abc import Sequence
-from datetime import date, timedelta
+from datetime import date
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
@@ -13,11 +15,9 @@ from shelfcast.model import declaration as declarations
 from shelfcast.settings import Settings
 
 if TYPE_CHECKING:
-    import pandas as pd
     from airflow.sdk import Context
 
     from shelfcast.cold_store.cold_store import ColdStore
-    from shelfcast.model.declaration import ModelDeclaration
     from shelfcast.training.frame import FrameManifest
 
 
@@ -28,7 +28,7 @@ def run_folder(artifacts: storage.Location, model: str, run_id: str) -> storage.
 
 
 class FreezeFrameOperator(BaseOperator):
-    """Reads everything known at the cutoff and freezes it.
+    """Unloads what is known at the cutoff, a sample of it if a model is to learn from less, and freezes it.
 
     Reads the run's params `cutoff`, `horizon_days`, `folds`, `trials`, `reason` and `force`, which Airflow has validated.
 
@@ -49,7 +49,7 @@ class FreezeFrameOperator(BaseOperator):
         """Freezes the frame once a run; a retry gets the same one."""
         folder = run_folder(Settings.from_environment().artifacts, self.model, context["run_id"])
         try:
-            manifest = _frozen(folder) or self._freeze(folder, context)
+            manifest = _frozen(folder) or self._freeze(context, folder)
         except NothingToDo as reason:
             raise AirflowSkipException(str(reason)) from reason
         except FrameChanged as error:
@@ -60,15 +60,9 @@ class FreezeFrameOperator(BaseOperator):
         )  # fmt: skip
         return {"folder": str(folder), "digest": manifest.digest, "rows": manifest.rows, "cutoff": manifest.cutoff}
 
-    def _freeze(self, folder: storage.Location, context: "Context") -> "FrameManifest":
+    def _freeze(self, context: "Context", folder: storage.Location) -> "FrameManifest":
         from shelfcast.training.frame import MANIFEST, freeze
-
-        frame, cutoff, about = self._frame(context)
-        with storage.publish(folder, last=MANIFEST) as draft:
-            return freeze(frame, draft, model=self.model, cutoff=cutoff, **about)
-
-    def _frame(self, context: "Context") -> "tuple[pd.DataFrame, date, dict[str, Any]]":
-        from shelfcast.cold_store.feature_views import latest_business_date
+        from shelfcast.training.frame_rows import unload_frame
         from shelfcast_provider.cold_store.cold_store_hook import ColdStoreHook
 
         params, declaration = context["params"], declarations.load(self.model)
@@ -80,14 +74,12 @@ class FreezeFrameOperator(BaseOperator):
             "is_forced": bool(params["force"]),
             "trials": int(params["trials"]),
         }
-        with ColdStoreHook() as store:
-            latest = latest_business_date(store)
-            if latest is None:
-                raise NothingToDo("Nothing to train on yet: no business date has features.")
-            cutoff = date.fromisoformat(params["cutoff"]) if params["cutoff"] else latest
-            if cutoff > latest:
-                raise NothingToDo(f"Cutoff {cutoff} lies after the latest complete business date, {latest}.")
-            return read_frame(store, declaration, cutoff, horizon_days=horizon), cutoff, about
+        with ColdStoreHook() as store, TemporaryDirectory(prefix="shelfcast-unloaded-") as unloaded:
+            cutoff = _cutoff(store, params["cutoff"])
+            found = unload_frame(store, declaration, cutoff, Path(unloaded), horizon_days=horizon)
+            told = {**about, "model": self.model, "cutoff": cutoff, "of_rows": found.of_rows}
+            with storage.publish(folder, last=MANIFEST) as draft:
+                return freeze(Path(unloaded), draft, **told)  # type: ignore[arg-type]
 
 
 def _frozen(folder: storage.Location) -> "FrameManifest | None":
@@ -100,18 +92,14 @@ def _frozen(folder: storage.Location) -> "FrameManifest | None":
         return verify(copy)
 
 
-def read_frame(
-    store: "ColdStore", declaration: "ModelDeclaration", cutoff: date, *, horizon_days: int
-) -> "pd.DataFrame":
-    """The training frame of a cutoff, covariates ahead built where they are missing."""
-    from shelfcast.cold_store.feature_views import built_dates, closed_at, ensure_ahead
+def _cutoff(store: "ColdStore", asked: str | None) -> date:
+    """The cutoff that was asked for, or the latest business date with features."""
+    from shelfcast.cold_store.feature_views import latest_business_date
 
-    parameters: dict[str, object] = {"cutoff": cutoff, "known_until": closed_at(store, cutoff)}
-    if declaration.kind == "forecast":
-        step, built = declaration.origin_step_days, built_dates(store)
-        origins = [cutoff - timedelta(days=step * number) for number in range(declaration.origins)]
-        # a partition belongs to every run after this one: it is built whole, and the frame takes the days it needs
-        whole = declarations.longest_horizon()
-        ensure_ahead(store, [origin for origin in origins if origin in built], horizon_days=whole)
-        parameters |= {"first_origin": origins[-1], "origin_step_days": step, "horizon_days": horizon_days}
-    return store.fetch(declaration.frame_statement, parameters)
+    latest = latest_business_date(store)
+    if latest is None:
+        raise NothingToDo("Nothing to train on yet: no business date has features.")
+    cutoff = date.fromisoformat(asked) if asked else latest
+    if cutoff > latest:
+        raise NothingToDo(f"Cutoff {cutoff} lies after the latest complete business date, {latest}.")
+    return cutoff

@@ -6,11 +6,12 @@ import lightgbm
 import numpy as np
 import pandas as pd
 import pytest
+from small_world import freeze
 
 from shelfcast.model.lightgbm_fit import SharedBins, native_text, train
 from shelfcast.model.matrix import Sample
 from shelfcast.training import frame as frames
-from shelfcast.training.frame import FRAME, FrozenFrame, columns_of, freeze, verify
+from shelfcast.training.frame import FRAME, FrozenFrame, columns_of, verify
 
 
 @pytest.mark.parametrize("model", ["demand", "order_value"])

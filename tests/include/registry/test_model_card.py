@@ -8,6 +8,7 @@ from datetime import date
 import numpy as np
 import pandas as pd
 import pytest
+from small_world import freeze
 
 from shelfcast.errors import FrameChanged
 from shelfcast.model.features import assemble
@@ -19,7 +20,7 @@ from shelfcast.registry.card_text import interval, percent, purpose
 from shelfcast.registry.lineage import BASELINE, lineage
 from shelfcast.training.explanation import explain, summary
 from shelfcast.training.folds import held_out
-from shelfcast.training.frame import columns_of, digest, freeze
+from shelfcast.training.frame import columns_of, digest
 from shelfcast.training.plots import draw
 
 
@@ -43,6 +44,15 @@ def weights(candidate, frame, demand, tmp_path_factory):
 def card(folder, weights):
     files = model_card.write(folder, folder / "plots", code_version="abc123", weights=weights)
     return [path.read_text() for path in files]
+
+
+def test_a_card_says_of_how_many_rows_a_part_was_learned_from(run_folder, weights):
+    path = run_folder / "frame.json"
+    told = json.loads(path.read_text())
+    assert not [text for text in card(run_folder, weights) if "out of about" in text]
+    path.write_text(json.dumps(told | {"of_rows": 123_456}))
+    said = f"{told['rows']:,} rows, of each origin a random part of its series out of about 123,456 rows, of "
+    assert all(said in text for text in card(run_folder, weights))
 
 
 def table(markdown, title):

@@ -5,14 +5,14 @@ from datetime import date
 import numpy as np
 import pandas as pd
 import pytest
-from small_world import FitsHere
+from small_world import FitsHere, freeze
 
 from shelfcast.model import declaration as declarations
 from shelfcast.model.candidate import FOLD_FORECASTS, RELEASED, Candidate, Question, TrainingRecord
 from shelfcast.training import training_job
 from shelfcast.training.champion import Champion
 from shelfcast.training.folds import MOST_SINCE, folds_of, folds_since
-from shelfcast.training.frame import FrozenFrame, freeze
+from shelfcast.training.frame import FrozenFrame
 
 ABOUT = {"model": "demand", "folds": 2, "horizon_days": 28, "reason": "x", "is_forced": True}
 

@@ -5,10 +5,11 @@ from datetime import date
 
 import pytest
 import yaml
+from small_world import freeze
 
 from shelfcast.errors import FrameChanged
 from shelfcast.training.dvc_pointer import point_at
-from shelfcast.training.frame import FRAME, freeze
+from shelfcast.training.frame import FRAME
 
 ABOUT = {"folds": 2, "horizon_days": 28, "reason": "a test", "is_forced": False}
 

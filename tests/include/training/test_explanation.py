@@ -6,6 +6,7 @@ import lightgbm
 import numpy as np
 import pandas as pd
 import pytest
+from small_world import freeze
 
 from shelfcast.model.declaration import load
 from shelfcast.model.lightgbm_fit import parameters, train
@@ -13,7 +14,7 @@ from shelfcast.model.matrix import Sample
 from shelfcast.training import explanation as explaining
 from shelfcast.training.explanation import Explanation, explain, gains, summary
 from shelfcast.training.folds import held_out
-from shelfcast.training.frame import columns_of, freeze
+from shelfcast.training.frame import columns_of
 from shelfcast.training.plots import draw_explanation
 
 FEATURES = load("demand").feature_names

@@ -5,14 +5,14 @@ from datetime import date
 import numpy as np
 import pandas as pd
 import pytest
-from small_world import predict, synthetic_frame
+from small_world import freeze, predict, synthetic_frame
 
 from shelfcast.errors import FrameChanged, NothingToDo, TrainingError
 from shelfcast.model.lightgbm_fit import parameters, train, weight
 from shelfcast.model.matrix import Sample
 from shelfcast.training import frame as frames
 from shelfcast.training.folds import forecast_folds, regression_folds
-from shelfcast.training.frame import columns_of, freeze, verify
+from shelfcast.training.frame import columns_of, verify
 from shelfcast.training.plots import draw
 
 ABOUT = {"folds": 2, "horizon_days": 28, "reason": "a test", "is_forced": False}

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
-from small_world import predict
+from small_world import freeze, predict
 
 import shelfcast
 from shelfcast.model import declaration as declarations
@@ -24,7 +24,7 @@ from shelfcast.model.matrix import Sample
 from shelfcast.training.backtest.rows import collect, fit
 from shelfcast.training.fit_cache import FOLDER
 from shelfcast.training.folds import SEARCH_FOLDS
-from shelfcast.training.frame import columns_of, countable, freeze
+from shelfcast.training.frame import columns_of, countable
 from shelfcast.training.progress import silent
 from shelfcast_local.java import java_home
 

@@ -5,9 +5,9 @@ from dataclasses import replace
 from datetime import date
 
 import pytest
+from small_world import freeze
 
 from shelfcast.model.candidate import TrainingRecord
-from shelfcast.training.frame import freeze
 from shelfcast_provider.training import mlflow_hook
 from shelfcast_provider.training.mlflow_hook import MLflowHook
 

@@ -5,12 +5,17 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from served_world import artifacts, cold_store
 
 from shelfcast.cold_store import feature_views, load_batch
+from shelfcast.model import declaration as declarations
+from shelfcast.training import frame as frames
 from shelfcast.training.frame import FRAME, digest, verify
+from shelfcast.training.frame_rows import frame_parameters
 from shelfcast_provider.training.freeze_frame_operator import FreezeFrameOperator
 
 __all__ = ["artifacts", "cold_store"]
@@ -83,6 +88,55 @@ def test_a_run_of_fewer_days_leaves_whole_partitions_for_the_runs_after_it(shop)
     after = freeze("whole")
     shop.connection.execute("DELETE FROM FEATURES.DEMAND_AHEAD")
     assert after["digest"] == freeze("on its own")["digest"]
+
+
+def of_a_ceiling(monkeypatch, most_rows):
+    """Lets demand learn from so many rows, which a declaration may not say: a shop of that size fits in a test."""
+    declared = declarations.load("demand").model_copy(update={"most_rows": most_rows})
+    monkeypatch.setattr(declarations, "load", lambda _: declared)
+
+
+def test_of_more_rows_than_the_model_learns_from_each_origin_keeps_a_part_of_its_series(shop, monkeypatch):
+    whole, about = frame_of(freeze("whole")), verify(Path(freeze("whole")["folder"]))
+    assert (about.rows, about.of_rows) == (len(whole), len(whole))
+    of_a_ceiling(monkeypatch, 3_000)
+    answer = freeze("sampled")
+    sampled, manifest = frame_of(answer), verify(Path(answer["folder"]))
+    active = len(SERIES) * len([day for day in DAYS if (LAST - day).days % 7 == 0])
+    assert (manifest.rows, manifest.of_rows) == (len(sampled), active * 28)
+    # an oracle: the hash as DuckDB has it, series by series
+    shop.connection.register("keys", whole[["series_id", "business_date"]].drop_duplicates())
+    hashed = shop.connection.sql("SELECT *, hash(series_id, business_date::DATE) % 1000 AS place FROM keys").df()
+    kept = hashed.loc[hashed["place"] < 1000 * 3_000 // (active * 28), ["series_id", "business_date"]]
+    wanted = whole.assign(business_date=pd.to_datetime(whole["business_date"])).merge(kept)
+    wanted = wanted.sort_values(["business_date", "series_id", "horizon_days"], ignore_index=True)
+    pd.testing.assert_frame_equal(sampled.assign(business_date=pd.to_datetime(sampled["business_date"])), wanted)
+    assert sampled.groupby("business_date")["series_id"].agg(lambda ids: tuple(sorted(set(ids)))).nunique() > 3
+    assert freeze("again")["digest"] == answer["digest"]
+
+
+def test_of_fewer_rows_nothing_is_left_out(shop, monkeypatch):
+    whole = verify(Path(freeze("whole")["folder"]))
+    active = len(SERIES) * len([day for day in DAYS if (LAST - day).days % 7 == 0])
+    of_a_ceiling(monkeypatch, active * 28)
+    assert verify(Path(freeze("just as many")["folder"])) == whole
+    of_a_ceiling(monkeypatch, active * 28 - 1)
+    assert verify(Path(freeze("one row too many")["folder"])).of_rows == active * 28 > whole.of_rows
+
+
+def test_what_is_unloaded_is_frozen_as_the_same_rows_in_one_piece_would_be(shop, tmp_path, monkeypatch):
+    """The control of writing in pieces: the bytes are those of a frame that was held whole."""
+    monkeypatch.setattr(frames, "ROW_GROUP_ROWS", 1_000)
+    frozen = Path(freeze()["folder"]) / FRAME
+    declared = declarations.load("demand")
+    asked = frame_parameters(shop, declared, LAST, horizon_days=28)
+    fetched = shop.fetch(declared.frame_statement, asked)
+    days = {name: pd.to_datetime(fetched[name]).dt.date for name in ("business_date", "sales_date")}
+    table = pa.Table.from_pandas(fetched.assign(**days), preserve_index=False).replace_schema_metadata(None)
+    pq.write_table(table, tmp_path / "whole.parquet", compression="zstd", row_group_size=1_000)
+    assert pq.read_schema(frozen).equals(table.schema)
+    assert pq.read_table(frozen).equals(table)
+    assert frozen.read_bytes() == (tmp_path / "whole.parquet").read_bytes()
 
 
 def test_a_regression_has_a_frame_without_horizon(shop):
