@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
     from shelfcast.cold_store.cold_store import Parameters
 
+CHUNKS_AHEAD = 1
+"""Chunks of a result that are downloaded while the one before is read; the server chooses their size, some ten MiB each."""
+
 
 class ColdStoreHook(BaseHook):
     """Runs the statements of `sql/` on Snowflake; a `shelfcast.cold_store.cold_store.ColdStore`.
@@ -77,6 +80,7 @@ class ColdStoreHook(BaseHook):
     ) -> "Iterator[pd.DataFrame]":
         """Runs `sql/<name>.sql`; answers its rows in order, `rows` of them at a time and the rest last."""
         with self._cursor() as cursor:
+            cursor.connection.client_prefetch_threads = CHUNKS_AHEAD
             self._execute(cursor, name, parameters, names)
             for table in _cut(cursor.fetch_arrow_batches(), rows):
                 yield table.to_pandas().rename(columns=str.lower)
