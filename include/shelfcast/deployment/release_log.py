@@ -43,5 +43,6 @@ def record(store: ColdStore, entry: ReleaseEntry) -> None:
     """Writes the row; one of the same release and run is replaced. Raises `BundleError` if this is no release id."""
     values = {**asdict(entry), "outcome": entry.outcome.value, "cutoff": cutoff_of(entry.release_id)}
     store.run("deployment/create_releases")
-    store.run("deployment/delete_release", values)
-    store.run("deployment/insert_release", values)
+    with store.transaction():
+        store.run("deployment/delete_release", values)
+        store.run("deployment/insert_release", values)

@@ -108,9 +108,10 @@ def score_vintages(store: ColdStore, scored_on: date, *, releases: Location) -> 
     store.run("monitoring/create_scored_forecasts")
     known_until = closed_at(store, scored_on)
     scores = [_score(store, scored_on, horizon, known_until, releases) for horizon in HORIZONS]
-    store.run("monitoring/delete_scores", {"scored_on": scored_on})
-    for score in scores:
-        store.run("monitoring/insert_score", {**asdict(score), "state": score.state.value})
+    with store.transaction():
+        store.run("monitoring/delete_scores", {"scored_on": scored_on})
+        for score in scores:
+            store.run("monitoring/insert_score", {**asdict(score), "state": score.state.value})
     found = store.fetch("monitoring/count_scores", {"scored_on": scored_on}).iloc[0]
     if not int(found["row_count"]) == int(found["vintages"]) == len(scores):
         raise PostConditionFailed(
