@@ -56,6 +56,9 @@ class SparkJobOperator(ResumableJobMixin, BaseOperator):
             self.execute_resumable(context)
         except ConfigurationError as error:
             raise AirflowFailException(str(error)) from error
+        self.log.info(
+            "%s ended well on %s; what it wrote is whole: %s.", self.entry_point, self.connection_id, self.written_last
+        )
         states: Any = context.get("task_state_store")
         if states is not None:
             states.delete(self.external_id_key)
