@@ -1,6 +1,6 @@
 """What a cold store unloaded, read piece by piece and alike whichever store wrote it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -17,14 +17,20 @@ def pieces(folder: Path, *, rows: int) -> Iterator[pa.Table]:
 
     Columns have lower-case names and one type a kind: whole numbers of 64 bits, double precision, microseconds.
     """
+    files = (pq.ParquetFile(path) for path in sorted(folder.glob("*.parquet")))
+    tables = (_plain(batch) for file in files for batch in file.iter_batches(batch_size=rows))
+    return (piece.combine_chunks() for piece in cut(tables, rows))
+
+
+def cut(tables: Iterable[pa.Table], rows: int) -> Iterator[pa.Table]:
+    """The rows of tables of any size, `rows` of them at a time and the rest last."""
     waiting: list[pa.Table] = []
-    for path in sorted(folder.glob("*.parquet")):
-        for batch in pq.ParquetFile(path).iter_batches(batch_size=rows):
-            joined = pa.concat_tables([*waiting, _plain(batch)])
-            if joined.num_rows >= rows:
-                yield joined.slice(0, rows).combine_chunks()
-            waiting = [joined.slice(rows)] if joined.num_rows >= rows else [joined]
-    yield from (table.combine_chunks() for table in waiting if table.num_rows)
+    for table in tables:
+        joined = pa.concat_tables([*waiting, table], promote_options="permissive")
+        whole = joined.num_rows // rows * rows
+        yield from (joined.slice(start, rows) for start in range(0, whole, rows))
+        waiting = [joined.slice(whole)]
+    yield from (table for table in waiting if table.num_rows)
 
 
 def _plain(batch: pa.RecordBatch) -> pa.Table:

@@ -1,7 +1,7 @@
 """The cold store behind the stock Snowflake provider."""
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,6 @@ from shelfcast_provider.connections import COLD_STORE, check_extras
 
 if TYPE_CHECKING:
     import pandas as pd
-    import pyarrow as pa
     from snowflake.connector import SnowflakeConnection
     from snowflake.connector.cursor import SnowflakeCursor
 
@@ -79,10 +78,12 @@ class ColdStoreHook(BaseHook):
         self, name: str, parameters: "Parameters | None" = None, *, rows: int = BATCH_ROWS, **names: Names
     ) -> "Iterator[pd.DataFrame]":
         """Runs `sql/<name>.sql`; answers its rows in order, `rows` of them at a time and the rest last."""
+        from shelfcast.cold_store.unloaded import cut
+
         with self._cursor() as cursor:
             cursor.connection.client_prefetch_threads = CHUNKS_AHEAD
             self._execute(cursor, name, parameters, names)
-            for table in _cut(cursor.fetch_arrow_batches(), rows):
+            for table in cut(cursor.fetch_arrow_batches(), rows):
                 yield table.to_pandas().rename(columns=str.lower)
 
     def unload(self, name: str, parameters: "Parameters | None", folder: Path, **names: Names) -> int:
@@ -143,19 +144,6 @@ class ColdStoreHook(BaseHook):
             yield cursor
         finally:
             cursor.close()
-
-
-def _cut(tables: "Iterable[pa.Table]", rows: int) -> "Iterator[pa.Table]":
-    """The rows of tables, whose sizes the server chooses, `rows` of them at a time and the rest last."""
-    import pyarrow as pa
-
-    waiting: list[pa.Table] = []
-    for table in tables:
-        joined = pa.concat_tables([*waiting, table], promote_options="permissive")
-        whole = joined.num_rows // rows * rows
-        yield from (joined.slice(start, rows) for start in range(0, whole, rows))
-        waiting = [joined.slice(whole)]
-    yield from (table for table in waiting if table.num_rows)
 
 
 def _transferable(folder: Path) -> str:

@@ -51,7 +51,7 @@ class EmrServerless:
         return max(runs, key=lambda run: run["createdAt"])["id"] if runs else None
 
     def submit(self, application: Application) -> str:
-        """Starts a job run; the application starts by itself, or is started here if it may not."""
+        """Starts a job run, and with it the application, which starts by itself unless it was told not to."""
         limit = {"executionTimeoutMinutes": application.limit_minutes} if application.limit_minutes else {}
         answer = self._client.start_job_run(
             applicationId=self._target.application_id,
