@@ -15,7 +15,8 @@ os.environ["AIRFLOW__CORE__UNIT_TEST_MODE"] = "True"
 os.environ["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] = f"sqlite:///{_home}/airflow.db"
 os.environ["AIRFLOW__USAGE_DATA_COLLECTION__ENABLED"] = "False"
 os.environ["SHELFCAST_HOME"] = str(Path(_home) / "state")
-os.environ.setdefault("OMP_NUM_THREADS", "2")
+# two tests run at a time on two cores: threads of a fit that wait for one another there cost five times its work
+os.environ["OMP_NUM_THREADS"] = os.environ["SHELFCAST_NUM_THREADS"] = "1"
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 pytest_plugins = ["small_world", "s3_world"]
