@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
+from s3_world import empty_bucket
 from undisturbed_run import UndisturbedRun
 
 LIMIT_SECONDS = 600
@@ -23,7 +24,19 @@ def home():
 
 
 @pytest.fixture(scope="session")
-def stack(home):
+def files():
+    """Where files lie: below the state folder, or with `SHELFCAST_E2E_STORAGE=s3` in a bucket of an S3 server."""
+    if os.environ.get("SHELFCAST_E2E_STORAGE") != "s3":
+        yield
+        return
+    with empty_bucket() as bucket, pytest.MonkeyPatch.context() as environment:
+        for name in ("landing", "artifacts"):
+            environment.setenv(f"SHELFCAST_{name.upper()}", f"s3://{bucket.name}/{name}")
+        yield
+
+
+@pytest.fixture(scope="session")
+def stack(home, files):
     """The loop after `shelfcast demo`, with everything running."""
     for name in [name for name in os.environ if name.startswith("AIRFLOW__")]:
         del os.environ[name]
@@ -92,19 +105,26 @@ def finished(airflow):
 
 
 @pytest.fixture(scope="session")
-def play_day(wait, finished):
-    """Plays a shop's next business day and waits until the loop has watched it."""
+def play_days(wait, finished):
+    """Plays a shop's next business days, all written at once, and waits until the loop has watched the last of them."""
 
-    def play(shop):
-        day = shop.next_day()
-        shop.write_day(day)
-        runs = wait(
-            lambda: finished("drift_monitoring", partition_key=day.isoformat()), what=f"the monitoring of {day}"
-        )
+    def play(shop, count):
+        days = []
+        for _ in range(count):
+            days.append(shop.next_day())
+            shop.write_day(days[-1])
+        last = days[-1].isoformat()
+        runs = wait(lambda: finished("drift_monitoring", partition_key=last), what=f"the monitoring of {last}")
         assert runs[-1].state == "success"
-        return day
+        return days
 
     return play
+
+
+@pytest.fixture(scope="session")
+def play_day(play_days):
+    """Plays a shop's next business day and waits until the loop has watched it."""
+    return lambda shop: play_days(shop, 1)[0]
 
 
 @pytest.fixture(scope="session")

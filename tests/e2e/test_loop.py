@@ -6,7 +6,9 @@ The tests build on one another and run in the order of this file (`make test-e2e
 import hashlib
 import json
 import signal
+import tempfile
 import time
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import date, timedelta
 from decimal import Decimal
@@ -174,13 +176,29 @@ def test_the_trigger_form_refuses_values_outside_it(airflow):
         airflow.trigger("cdc_ingestion", {"take_snapshot": "maybe"})
 
 
-def test_a_week_later_a_retraining_is_released_and_serves_from_then_on(
-    stack, airflow, shop, fetch, play_day, wait, finished
+def test_days_written_at_once_give_a_vintage_each_and_no_failed_run(
+    stack, airflow, shop, fetch, play_days, wait, finished
 ):
+    """As after a week end without power: all days up to the one on which the release is a week old."""
+    week_later = cutoff_of(assert_release_serves(stack, fetch)["release_id"]) + timedelta(days=7)
+    failed = len(finished("~", state="failed"))
+    days = play_days(shop, (week_later - shop.next_day()).days + 1)
+    assert len(days) > 2
+    wait(lambda: all(run.is_finished for run in airflow.runs()), what="the end of all runs")
+    assert len(finished("~", state="failed")) == failed
+    counts = {
+        name: dict(fetch(f"SELECT business_date, {rows} GROUP BY 1"))
+        for name, rows in {
+            "owed": "COUNT(*) FROM FEATURES.DEMAND WHERE is_active",
+            "told": "COUNT(DISTINCT series_id) FROM FORECASTS.LEDGER",
+        }.items()
+    }
+    assert [counts["told"].get(day) for day in days] == [counts["owed"][day] for day in days]
+
+
+def test_a_week_later_a_retraining_is_released(stack, airflow, fetch, wait, finished):
     """What the form of a Monday does with nothing changed in it: a fresher model of the same recipe."""
     before = assert_release_serves(stack, fetch)
-    while shop.next_day() <= cutoff_of(before["release_id"]) + timedelta(days=7):
-        play_day(shop)
     decided = {row[0] for row in fetch("SELECT decision_id FROM OPERATIONS.DECISIONS WHERE kind = 'gate'")}
     deployed = len(finished("model_deployment_demand"))
     run = airflow.trigger("weekly_retraining_demand", {"reason": "a Monday by hand"})
@@ -193,9 +211,6 @@ def test_a_week_later_a_retraining_is_released_and_serves_from_then_on(
     after = assert_release_serves(stack, fetch)
     assert decision_id == f"gate__demand__v{after['version']}"
     assert cutoff_of(after["release_id"]) >= cutoff_of(before["release_id"]) + timedelta(days=7)
-    day = play_day(shop)
-    serving = fetch("SELECT DISTINCT release_id FROM FORECASTS.LEDGER WHERE business_date = %s", day)
-    assert serving == [(after["release_id"],)]
 
 
 def assert_release_serves(stack, fetch):
@@ -236,6 +251,7 @@ def test_a_failing_task_sends_exactly_one_mail(stack, airflow, wait, finished):
 def test_a_killed_scheduler_leaves_what_an_undisturbed_run_leaves(
     stack, airflow, shop, fetch, wait, finished, undisturbed
 ):
+    """On the day after a release, which it forecasts with."""
     day = shop.next_day()
     shop.write_day(day)
     landing = wait(lambda: running_task(airflow, "cdc_ingestion", "land"), what="the landing of the day")
@@ -248,6 +264,7 @@ def test_a_killed_scheduler_leaves_what_an_undisturbed_run_leaves(
     assert tries(airflow, landing, "land") == 2
     assert_raw_is_the_shop(stack, fetch)
     [(release_id,)] = fetch("SELECT DISTINCT release_id FROM FORECASTS.LEDGER WHERE business_date = %s", day)
+    assert release_id == assert_release_serves(stack, fetch)["release_id"]
     expected = undisturbed.run(day, release_id=release_id).connection
     for name, query in left_by(day).items():
         rows = fetch(query)
@@ -334,54 +351,29 @@ def kill_with_all_children(pid):
     assert not [process for process in alive if process.status() != psutil.STATUS_ZOMBIE]
 
 
-def test_a_shift_of_demand_starts_one_retraining(stack, fetch, play_day, wait, finished):
+def test_a_shift_of_demand_starts_one_retraining(stack, airflow, fetch, play_days, wait, finished):
+    """Asked for once, also when the shift goes on behind it."""
     from shelfcast_local.shop import open_shop
 
     shifted = open_shop(stack, faults=["distribution_shift=1.8"])
-    for _ in range(3):
-        play_day(shifted)
+    play_days(shifted, 3)
     [(asked,)] = fetch(REQUESTS)
+    run_id = f"retraining_request__{asked}"
     wait(
-        lambda: finished("weekly_retraining_demand", run_id=f"retraining_request__{asked}", state="success"),
+        lambda: finished("weekly_retraining_demand", run_id=run_id, state="success"),
         what="the retraining that was asked for",
     )
-
-
-def test_three_days_written_at_once_give_a_vintage_each_and_no_failed_run(airflow, shop, fetch, wait, finished):
-    failed = len(finished("~", state="failed"))
-    days = []
-    for _ in range(3):
-        days.append(shop.next_day())
-        shop.write_day(days[-1])
-    wait(
-        lambda: (
-            finished("drift_monitoring", partition_key=days[-1].isoformat())
-            and all(run.is_finished for run in airflow.runs())
-        ),
-        what=f"the monitoring of {days[-1]} and the end of all runs",
-    )
-    assert len(finished("~", state="failed")) == failed
-    counts = {
-        name: dict(fetch(f"SELECT business_date, {rows} GROUP BY 1"))
-        for name, rows in {
-            "owed": "COUNT(*) FROM FEATURES.DEMAND WHERE is_active",
-            "told": "COUNT(DISTINCT series_id) FROM FORECASTS.LEDGER",
-        }.items()
-    }
-    assert [counts["told"].get(day) for day in days] == [counts["owed"][day] for day in days]
-
-
-def test_the_shift_is_asked_for_once_while_it_lasts(airflow, fetch):
-    [(asked,)] = fetch(REQUESTS)
+    play_days(shifted, 2)
+    assert fetch(REQUESTS) == [(asked,)]
     started = [run.run_id for run in airflow.runs("weekly_retraining_demand")]
-    assert [name for name in started if name.startswith("retraining_request__")] == [f"retraining_request__{asked}"]
+    assert [name for name in started if name.startswith("retraining_request__")] == [run_id]
 
 
 def test_a_drain_killed_in_the_middle_of_a_snapshot_is_made_good_by_its_retry(stack, airflow, fetch, wait, finished):
     folder = ChangeFolder(stack.landing)
     before = folder.last_complete()
     run = airflow.trigger("cdc_ingestion", {"take_snapshot": True})
-    drain = wait(lambda: writer_of_a_change_file(stack.status()["airflow_scheduler"]), what="a snapshot under way")
+    drain = wait(lambda: writer_of_a_change_file(stack), what="a snapshot under way")
     drain.kill()
     assert folder.last_complete() == before
     with postgres.connect(stack.configuration, "shop") as connection:
@@ -396,16 +388,24 @@ def test_a_drain_killed_in_the_middle_of_a_snapshot_is_made_good_by_its_retry(st
     assert_raw_is_the_shop(stack, fetch)
 
 
-def writer_of_a_change_file(scheduler):
+def writer_of_a_change_file(stack):
     """The process below the scheduler that has an unfinished change file open with something in it."""
-    for process in psutil.Process(scheduler).children(recursive=True):
-        try:
-            written = [Path(file.path) for file in process.open_files() if file.path.endswith(UNFINISHED)]
-            if any(path.stat().st_size for path in written):
+    is_unfinished = has_no_name if storage.is_in_bucket(str(stack.landing)) else is_named_unfinished
+    for process in psutil.Process(stack.status()["airflow_scheduler"]).children(recursive=True):
+        with suppress(OSError):
+            handles = Path(f"/proc/{process.pid}/fd").iterdir()
+            if any(is_unfinished(handle) and handle.stat().st_size for handle in handles):
                 return process
-        except (psutil.Error, FileNotFoundError):
-            continue
     return None
+
+
+def is_named_unfinished(handle):
+    return str(handle.readlink()).endswith(UNFINISHED)
+
+
+def has_no_name(handle):
+    """Of a file for a bucket, which is a temporary one until it is whole."""
+    return str(handle.readlink()).startswith(tempfile.gettempdir()) and handle.stat().st_nlink == 0
 
 
 def test_a_second_demo_starts_from_what_is_there(home, stack, shop):
