@@ -26,10 +26,10 @@ from shelfcast.model import declaration
 from shelfcast.settings import Settings
 from shelfcast.training.spark_job import training_job
 from shelfcast_provider.assets import candidate
+from shelfcast_provider.registry.register_candidate_operator import RegisterCandidateOperator
 from shelfcast_provider.schedules import COLD_STORE_WRITERS, dag_settings
 from shelfcast_provider.spark.spark_job_operator import SparkJobOperator
 from shelfcast_provider.training.freeze_frame_operator import FreezeFrameOperator
-from shelfcast_provider.training.register_candidate_operator import RegisterCandidateOperator
 
 MONDAY = CronTriggerTimetable("0 3 * * MON", timezone="UTC")
 SETTINGS = Settings.from_environment()

@@ -15,7 +15,7 @@ from shelfcast_local.stack import Stack
 if TYPE_CHECKING:
     from shelfcast.cold_store.cold_store import ColdStore
     from shelfcast_provider.hot_store.hot_store_hook import HotStoreHook
-    from shelfcast_provider.training.mlflow_hook import MLflowHook
+    from shelfcast_provider.registry.mlflow_hook import MLflowHook
 
 Counts = dict[str, int]
 MADE_BY_LATER_STAGES = ("serving/create_ledger", "monitoring/create_scores", "registry/create_decisions")
@@ -31,7 +31,7 @@ def measure(stack: Stack, store: "ColdStore", latest: date | None) -> dict[str, 
         latest: The newest business date; `None` before the first.
     """
     from shelfcast_provider.hot_store.hot_store_hook import HotStoreHook
-    from shelfcast_provider.training.mlflow_hook import MLflowHook
+    from shelfcast_provider.registry.mlflow_hook import MLflowHook
 
     kept = cold_store_stages(store)
     made = file_stages(stack.artifacts)
@@ -85,7 +85,7 @@ def hot_store_stage(store: "ColdStore", hot_store: "HotStoreHook", latest: date 
 
 def registry_stage(registry: "MLflowHook") -> Counts:
     """Versions that were registered as candidates, and champions."""
-    from shelfcast_provider.training.mlflow_hook import CHAMPION
+    from shelfcast_provider.registry.mlflow_hook import CHAMPION
 
     models, client = declaration.names(), registry.get_conn()
     candidates = [len(client.search_model_versions(f"name = '{model}'")) for model in models]

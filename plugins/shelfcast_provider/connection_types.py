@@ -35,7 +35,7 @@ def _change_log() -> dict[str, Any]:
 def _mlflow() -> dict[str, Any]:
     return {
         "connection-type": "shelfcast_mlflow",
-        "hook-class-name": "shelfcast_provider.training.mlflow_hook.MLflowHook",
+        "hook-class-name": "shelfcast_provider.registry.mlflow_hook.MLflowHook",
         "hook-name": "Shelfcast MLflow",
         "ui-field-behaviour": {
             "hidden-fields": ["extra"],
@@ -48,7 +48,7 @@ def _mlflow() -> dict[str, Any]:
 def _wandb() -> dict[str, Any]:
     return {
         "connection-type": "shelfcast_wandb",
-        "hook-class-name": "shelfcast_provider.training.wandb_hook.WandbHook",
+        "hook-class-name": "shelfcast_provider.registry.wandb_hook.WandbHook",
         "hook-name": "Shelfcast Weights & Biases",
         "ui-field-behaviour": {
             "hidden-fields": ["schema", "login", "port", "extra"],

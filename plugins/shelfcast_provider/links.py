@@ -7,7 +7,7 @@ from airflow.sdk import BaseOperator, BaseOperatorLink
 if TYPE_CHECKING:
     from airflow.sdk.types import TaskInstanceKey
 
-    from shelfcast_provider.training.mlflow_hook import MLflowHook
+    from shelfcast_provider.registry.mlflow_hook import MLflowHook
 
 
 class PageLink(BaseOperatorLink):

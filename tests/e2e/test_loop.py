@@ -216,7 +216,7 @@ def test_a_week_later_a_retraining_is_released(stack, airflow, fetch, wait, fini
 def assert_release_serves(stack, fetch):
     """Pointer, forecaster, champion and `OPERATIONS.RELEASES` name one release of demand; it is answered."""
     from shelfcast.deployment import pointer
-    from shelfcast_provider.training.mlflow_hook import CHAMPION, MLflowHook
+    from shelfcast_provider.registry.mlflow_hook import CHAMPION, MLflowHook
 
     current = pointer.read(stack.artifacts / "releases" / "demand").current
     configuration = stack.configuration

@@ -116,7 +116,7 @@ def store(monkeypatch):
 
 @pytest.fixture
 def registry(monkeypatch):
-    from shelfcast_provider.training import mlflow_hook
+    from shelfcast_provider.registry import mlflow_hook
 
     made = Registry()
     monkeypatch.setattr(mlflow_hook, "MLflowHook", lambda *_: made)

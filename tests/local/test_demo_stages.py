@@ -70,7 +70,7 @@ def test_frames_candidates_and_bundles_are_counted_where_they_lie(tmp_path):
 
 
 def test_the_registry_is_asked_for_candidates_and_champions(tmp_path, monkeypatch):
-    from shelfcast_provider.training.mlflow_hook import CHAMPION, MLflowHook
+    from shelfcast_provider.registry.mlflow_hook import CHAMPION, MLflowHook
 
     connection = {"conn_type": "shelfcast_mlflow", "host": "127.0.0.1", "port": 5000, "login": "me", "password": "x"}
     monkeypatch.setenv("AIRFLOW_CONN_MLFLOW", json.dumps(connection))

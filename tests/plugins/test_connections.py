@@ -20,10 +20,10 @@ from shelfcast_provider.connections import (
 )
 from shelfcast_provider.hot_store.hot_store_hook import HotStoreHook
 from shelfcast_provider.ingestion.debezium_hook import DebeziumHook
+from shelfcast_provider.registry.mlflow_hook import MLflowHook
+from shelfcast_provider.registry.wandb_hook import WandbHook
 from shelfcast_provider.serving.forecaster_hook import ForecasterHook
 from shelfcast_provider.spark.emr_target import EmrTarget
-from shelfcast_provider.training.mlflow_hook import MLflowHook
-from shelfcast_provider.training.wandb_hook import WandbHook
 
 OPENED_BY = {
     SHOP_DATABASE: DebeziumHook,

@@ -207,7 +207,7 @@ class Loop:
         from shelfcast.monitoring import drift_page
         from shelfcast_provider.cold_store import cold_store_hook
         from shelfcast_provider.hot_store import hot_store_hook
-        from shelfcast_provider.training import mlflow_hook
+        from shelfcast_provider.registry import mlflow_hook
 
         os.environ |= {"JAVA_HOME": str(java_home()), "PYSPARK_PYTHON": sys.executable, "SPARK_LOCAL_IP": "127.0.0.1"}
         os.environ["SHELFCAST_ARTIFACTS"] = str(self.folder / "artifacts")

@@ -45,7 +45,7 @@ class BuildBundleOperator(BaseOperator):
 
         from shelfcast.deployment.build_bundle import build
         from shelfcast.model.candidate import FOLDER
-        from shelfcast_provider.training.mlflow_hook import MLflowHook
+        from shelfcast_provider.registry.mlflow_hook import MLflowHook
 
         releases = releases_folder(self.model)
         hook = MLflowHook()

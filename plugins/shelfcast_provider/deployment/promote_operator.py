@@ -53,7 +53,7 @@ class PromoteOperator(BaseOperator):
     def execute(self, context: "Context") -> str:
         """Moves the alias `champion`, sees that it moved, and records the release."""
         from shelfcast.deployment import pointer
-        from shelfcast_provider.training.mlflow_hook import CHAMPION, MLflowHook
+        from shelfcast_provider.registry.mlflow_hook import CHAMPION, MLflowHook
 
         try:
             serving = pointer.read(releases_folder(self.model))

@@ -42,7 +42,7 @@ class LogReportOperator(BaseOperator):
         """Logs metrics and page; a retry finds the runs it made, and writes the same points."""
         import mlflow
 
-        from shelfcast_provider.training.mlflow_hook import MLflowHook
+        from shelfcast_provider.registry.mlflow_hook import MLflowHook
 
         day, metrics = date.fromisoformat(self.drift["business_date"]), metrics_of(self.drift, self.error)
         page = _page_of(self.drift)

@@ -1,1 +1,1 @@
-"""The gate as an operator."""
+"""Candidates in MLflow and Weights & Biases, and the gate, as hooks and operators."""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from shelfcast.registry.gate import Decision
-    from shelfcast_provider.training.mlflow_hook import MLflowHook
+    from shelfcast_provider.registry.mlflow_hook import MLflowHook
 
 
 class GateOperator(BaseOperator):
@@ -37,7 +37,7 @@ class GateOperator(BaseOperator):
     def execute(self, context: "Context") -> dict[str, str]:
         """Reads the candidate's fold forecasts, decides and records it in the cold store and in MLflow."""
         from shelfcast.registry.gate import Outcome
-        from shelfcast_provider.training.mlflow_hook import CANDIDATE, MLflowHook
+        from shelfcast_provider.registry.mlflow_hook import CANDIDATE, MLflowHook
 
         hook = MLflowHook()
         version = hook.version(self.model, CANDIDATE)

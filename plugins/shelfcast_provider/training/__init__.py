@@ -1,1 +1,1 @@
-"""Frames, MLflow runs and candidates, as hooks and operators."""
+"""Frozen frames, as an operator."""

@@ -20,8 +20,8 @@ from shelfcast_provider.deployment.promote_operator import PromoteOperator
 from shelfcast_provider.deployment.smoke_test_operator import SmokeTestOperator
 from shelfcast_provider.deployment.swap_release_operator import SwapReleaseOperator
 from shelfcast_provider.hot_store.hot_store_hook import HotStoreHook
+from shelfcast_provider.registry import mlflow_hook
 from shelfcast_provider.serving.forecaster_hook import ForecasterHook
-from shelfcast_provider.training import mlflow_hook
 
 RUN = {"run_id": "asset__2025-06-30"}
 CANDIDATE = {"version": "3", "mlflow_run_id": "abc"}

@@ -13,8 +13,8 @@ from served_world import cold_store
 
 from shelfcast.model.candidate import Candidate, TrainingRecord
 from shelfcast_provider.links import GateDecisionLink, MLflowRunLink, ModelCardLink
+from shelfcast_provider.registry import mlflow_hook
 from shelfcast_provider.registry.gate_operator import GateOperator
-from shelfcast_provider.training import mlflow_hook
 
 __all__ = ["cold_store"]
 

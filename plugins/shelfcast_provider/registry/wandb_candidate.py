@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from shelfcast.model.candidate import CALIBRATION, DECLARATION, FOLD_FORECASTS, FOLDER, MODELS, Candidate
-from shelfcast_provider.training.candidate_run import (
+from shelfcast_provider.registry.candidate_run import (
     PICTURES,
     code_version,
     numbers,

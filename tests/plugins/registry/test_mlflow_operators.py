@@ -19,9 +19,9 @@ from shelfcast.model.metrics import wape
 from shelfcast.training.frame import FRAME, digest
 from shelfcast_provider.links import DriftReportLink, GateDecisionLink, MLflowRunLink, ModelCardLink
 from shelfcast_provider.monitoring.log_report_operator import LogReportOperator
-from shelfcast_provider.training import candidate_run
-from shelfcast_provider.training.mlflow_hook import CANDIDATE, CHAMPION
-from shelfcast_provider.training.register_candidate_operator import RegisterCandidateOperator
+from shelfcast_provider.registry import candidate_run
+from shelfcast_provider.registry.mlflow_hook import CANDIDATE, CHAMPION
+from shelfcast_provider.registry.register_candidate_operator import RegisterCandidateOperator
 
 FEATURES = load("demand").feature_names
 

@@ -152,7 +152,7 @@ class WandbHook(BaseHook):
 
 def _ask(asked: str, folder: Path) -> "subprocess.CompletedProcess[str]":
     """Runs `wandb_run` to its end, or to that of its time."""
-    command = [sys.executable, "-P", "-m", "shelfcast_provider.training.wandb_run"]
+    command = [sys.executable, "-P", "-m", "shelfcast_provider.registry.wandb_run"]
     return subprocess.run(  # noqa: S603
         command,
         input=asked,

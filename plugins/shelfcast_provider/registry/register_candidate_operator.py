@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from shelfcast.model.candidate import TrainingRecord
-    from shelfcast_provider.training.mlflow_hook import MLflowHook
-    from shelfcast_provider.training.wandb_hook import WandbHook
+    from shelfcast_provider.registry.mlflow_hook import MLflowHook
+    from shelfcast_provider.registry.wandb_hook import WandbHook
 
 WANDB_TAG = "wandb_run_url"
 """Of the MLflow run: the address of the same candidate in W&B."""
@@ -45,7 +45,7 @@ class RegisterCandidateOperator(BaseOperator):
 
     def execute(self, context: "Context") -> dict[str, str]:
         """Logs and registers; a retry finds the run and the version it made."""
-        from shelfcast_provider.training.mlflow_hook import MLflowHook
+        from shelfcast_provider.registry.mlflow_hook import MLflowHook
 
         wandb = _wandb_if_connected()
         hook = MLflowHook()
@@ -59,7 +59,7 @@ class RegisterCandidateOperator(BaseOperator):
         import mlflow
 
         from shelfcast.model.candidate import FOLDER, Candidate
-        from shelfcast_provider.training.candidate_run import log_candidate
+        from shelfcast_provider.registry.candidate_run import log_candidate
 
         record = Candidate.read(folder / FOLDER).record
         with hook.run_for(self.model, context["run_id"]) as run_id:
@@ -79,7 +79,7 @@ class RegisterCandidateOperator(BaseOperator):
 
 def _wandb_if_connected() -> "WandbHook | None":
     """Before any work, so that a wrong connection or a missing package leaves no half of it."""
-    from shelfcast_provider.training.wandb_hook import WandbHook
+    from shelfcast_provider.registry.wandb_hook import WandbHook
 
     try:
         return WandbHook.if_connected()
@@ -89,7 +89,7 @@ def _wandb_if_connected() -> "WandbHook | None":
 
 def _log_to_wandb(wandb: "WandbHook", mlflow: "MLflowHook", run_id: str, model: str, folder: Path) -> None:
     """After all that MLflow is given: what W&B does can take nothing from it."""
-    from shelfcast_provider.training.wandb_candidate import describe
+    from shelfcast_provider.registry.wandb_candidate import describe
 
     client = mlflow.get_conn()
     name = client.get_run(run_id).info.run_name

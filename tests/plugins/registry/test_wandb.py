@@ -16,10 +16,10 @@ from wandb_server import WandbServer
 
 from shelfcast.errors import ConfigurationError
 from shelfcast.training.evaluation import by_fold
-from shelfcast_provider.training import wandb_hook
-from shelfcast_provider.training.register_candidate_operator import RegisterCandidateOperator
-from shelfcast_provider.training.wandb_candidate import describe
-from shelfcast_provider.training.wandb_hook import WandbHook
+from shelfcast_provider.registry import wandb_hook
+from shelfcast_provider.registry.register_candidate_operator import RegisterCandidateOperator
+from shelfcast_provider.registry.wandb_candidate import describe
+from shelfcast_provider.registry.wandb_hook import WandbHook
 
 KEY = "0123456789abcdef0123456789abcdef01234567"
 PICTURES = ("calibration", "error_by_horizon", "forecast_against_actual", "importance", "shap_summary")

@@ -8,8 +8,8 @@ import pytest
 from small_world import freeze
 
 from shelfcast.model.candidate import TrainingRecord
-from shelfcast_provider.training import mlflow_hook
-from shelfcast_provider.training.mlflow_hook import MLflowHook
+from shelfcast_provider.registry import mlflow_hook
+from shelfcast_provider.registry.mlflow_hook import MLflowHook
 
 
 class TaskInstance:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from shelfcast.model.candidate import Candidate, TrainingRecord
     from shelfcast.model.declaration import ModelDeclaration
-    from shelfcast_provider.training.mlflow_hook import MLflowHook
+    from shelfcast_provider.registry.mlflow_hook import MLflowHook
 
 PICTURES = "plots"
 FRAME_FOLDER = "frame"
