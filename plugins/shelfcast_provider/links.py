@@ -69,7 +69,7 @@ def leave_candidate_pages(ti: Any, hook: "MLflowHook", run_id: str) -> None:
         hook: Of the MLflow server.
         run_id: The candidate's MLflow run.
     """
-    from shelfcast.registry.model_card import PAGE
+    from shelfcast.training.report.model_card import PAGE
 
     ti.xcom_push(key=MLflowRunLink.key, value=hook.run_url(run_id))
     ti.xcom_push(key=ModelCardLink.key, value=hook.artifact_url(run_id, PAGE))

@@ -149,11 +149,11 @@ def _log_pictures_and_card(
 ) -> None:
     import mlflow
 
-    from shelfcast.registry import model_card
-    from shelfcast.training.explanation import explain, gains, summary
     from shelfcast.training.folds import held_out
     from shelfcast.training.frame import verify
-    from shelfcast.training.plots import draw, draw_explanation
+    from shelfcast.training.report import model_card
+    from shelfcast.training.report.explanation import explain, gains, summary
+    from shelfcast.training.report.plots import draw, draw_explanation
 
     text, declaration = candidate.model.mean_text, candidate.model.declaration
     explained = explain(text, held_out(frame, declaration, verify(folder)), declaration, seed=candidate.record.seed)

@@ -13,7 +13,6 @@ from shelfcast.model.matrix import Sample
 from shelfcast.training import frame as frames
 from shelfcast.training.folds import forecast_folds, regression_folds
 from shelfcast.training.frame import columns_of, verify
-from shelfcast.training.plots import draw
 
 ABOUT = {"folds": 2, "horizon_days": 28, "reason": "a test", "is_forced": False}
 
@@ -127,14 +126,6 @@ def test_a_folder_without_a_frame_and_a_frame_without_rows_are_named(frame, tmp_
         verify(tmp_path)
     with pytest.raises(NothingToDo, match="Nothing to train demand on yet"):
         freeze(frame.head(3), tmp_path, model="demand", cutoff=date(2024, 6, 30), **ABOUT)
-
-
-def test_every_picture_is_drawn(candidate, tmp_path):
-    rows = candidate.rows
-    names = {path.name for path in draw(rows, tmp_path)}
-    assert names == {"calibration.png", "error_by_horizon.png", "forecast_against_actual.png"}
-    only = draw(rows.drop(columns="horizon_days"), tmp_path / "regression")
-    assert [path.name for path in only] == ["calibration.png"]
 
 
 @pytest.mark.parametrize("units", [np.inf, np.nan, 1e300])

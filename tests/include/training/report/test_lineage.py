@@ -7,8 +7,8 @@ from shelfcast.cold_store import feature_views, load_batch
 from shelfcast.cold_store.duckdb_store import DuckDBStore, translated
 from shelfcast.cold_store.raw_tables import changes_of
 from shelfcast.cold_store.statements import BOUND_VALUE, statement
-from shelfcast.registry.lineage import raw_tables
 from shelfcast.sources.shop_schema import TABLES
+from shelfcast.training.report.lineage import raw_tables
 
 
 @pytest.fixture(scope="module")

@@ -17,13 +17,14 @@ from shelfcast.model import candidate
 from shelfcast.model.candidate import Candidate, TrainingRecord
 from shelfcast.model.declaration import ModelDeclaration
 from shelfcast.model.segments import store_groups_of
-from shelfcast.registry.card_scores import (
+from shelfcast.training.frame import FRAME, FrameManifest, digest, verify
+from shelfcast.training.report.card_scores import (
     LEVEL,
     Score,
     scores,
     shown_segments_of,
 )
-from shelfcast.registry.card_text import (
+from shelfcast.training.report.card_text import (
     asked_of_the_gate,
     calibration_rows,
     drawn,
@@ -37,7 +38,6 @@ from shelfcast.registry.card_text import (
     table_sentences,
     use,
 )
-from shelfcast.training.frame import FRAME, FrameManifest, digest, verify
 
 MARKDOWN, PAGE = "model_card.md", "model_card.html"
 DIGESTED = (*(part for part in candidate.RELEASED if part != candidate.RECORD), candidate.FOLD_FORECASTS)
@@ -79,7 +79,7 @@ class Run:
         first, last: Days of the frame's rows, ISO text.
         digests: SHA-256 of each file.
         code_version: Of the code that trained.
-        weights: Of the features (see `shelfcast.training.explanation.summary`).
+        weights: Of the features (see `shelfcast.training.report.explanation.summary`).
     """
 
     declaration: ModelDeclaration
@@ -102,7 +102,7 @@ def write(folder: Path, pictures: Path, *, code_version: str, weights: pd.DataFr
         folder: Of the training run, with the frozen frame and the candidate.
         pictures: Folder of the run's pictures; those that are there are shown.
         code_version: Of the code that trained.
-        weights: Of the features (see `shelfcast.training.explanation.summary`).
+        weights: Of the features (see `shelfcast.training.report.explanation.summary`).
 
     Raises:
         FrameChanged: The frozen frame no longer has its digest.

@@ -10,9 +10,9 @@ from shelfcast.model.candidate import Question, TrainingRecord
 from shelfcast.model.declaration import QUANTILE_NAMES, ModelDeclaration
 from shelfcast.model.features import BASELINE
 from shelfcast.model.metrics import coverage, shares_below
-from shelfcast.registry.card_scores import Interval, Score, cluster_name
-from shelfcast.registry.lineage import Lineage, lineage, raw_tables, statement_of
 from shelfcast.training.evaluation import column
+from shelfcast.training.report.card_scores import Interval, Score, cluster_name
+from shelfcast.training.report.lineage import Lineage, lineage, raw_tables, statement_of
 
 FEW_CLUSTERS = 20
 """With fewer stores a bootstrap over stores promises more than it can keep."""

@@ -11,11 +11,11 @@ from small_world import freeze
 from shelfcast.model.declaration import load
 from shelfcast.model.lightgbm_fit import parameters, train
 from shelfcast.model.matrix import Sample
-from shelfcast.training import explanation as explaining
-from shelfcast.training.explanation import Explanation, explain, gains, summary
 from shelfcast.training.folds import held_out
 from shelfcast.training.frame import columns_of
-from shelfcast.training.plots import draw_explanation
+from shelfcast.training.report import explanation as explaining
+from shelfcast.training.report.explanation import Explanation, explain, gains, summary
+from shelfcast.training.report.plots import draw_explanation
 
 FEATURES = load("demand").feature_names
 

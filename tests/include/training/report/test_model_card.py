@@ -14,14 +14,14 @@ from shelfcast.errors import FrameChanged
 from shelfcast.model.features import assemble
 from shelfcast.model.metrics import bias, rmse, wape
 from shelfcast.model.segments import store_groups_of
-from shelfcast.registry import card_scores, model_card
-from shelfcast.registry.card_scores import scores, shown_segments_of
-from shelfcast.registry.card_text import interval, percent, purpose
-from shelfcast.registry.lineage import BASELINE, lineage
-from shelfcast.training.explanation import explain, summary
 from shelfcast.training.folds import held_out
 from shelfcast.training.frame import columns_of, digest
-from shelfcast.training.plots import draw
+from shelfcast.training.report import card_scores, model_card
+from shelfcast.training.report.card_scores import scores, shown_segments_of
+from shelfcast.training.report.card_text import interval, percent, purpose
+from shelfcast.training.report.explanation import explain, summary
+from shelfcast.training.report.lineage import BASELINE, lineage
+from shelfcast.training.report.plots import draw
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from shelfcast.model.declaration import QUANTILE_NAMES
 from shelfcast.model.metrics import shares_below, wape
 from shelfcast.training.evaluation import column
-from shelfcast.training.explanation import Explanation, summary
+from shelfcast.training.report.explanation import Explanation, summary
 
 BLUE, GREY, ORANGE = "#1f6fb2", "#8a8a8a", "#d9822b"
 MOST_FEATURES = 15
