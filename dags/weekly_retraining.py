@@ -2,11 +2,12 @@
 
 ### Purpose
 Freezes the training frame, trains the model on Spark over rolling-origin folds, measures it against the strongest
-simple method and, if the recipe has changed, the champion's recipe, and registers it as the candidate. Runs every Monday,
-when the governor asks, or by hand with params.
+simple method and, if the recipe has changed, the champion's recipe, explains it, and registers it as the candidate. Runs
+every Monday, when the governor asks, or by hand with params.
 
 ### Reads → writes
-`FEATURES` in the cold store → a frozen frame with its digest, an MLflow run, the model's alias `candidate`. Emits
+`freeze`: `FEATURES` in the cold store → a frozen frame with its digest. `train`: the frame → the candidate with pictures
+and model card, below the frame's folder. `register` uploads them → an MLflow run, the model's alias `candidate`. Emits
 `<model>_candidate`.
 
 ### Re-running safely
@@ -26,6 +27,7 @@ from shelfcast.model import declaration
 from shelfcast.settings import Settings
 from shelfcast.training.spark_job import training_job
 from shelfcast_provider.assets import candidate
+from shelfcast_provider.code_version import code_version
 from shelfcast_provider.registry.register_candidate_operator import RegisterCandidateOperator
 from shelfcast_provider.schedules import COLD_STORE_WRITERS, dag_settings
 from shelfcast_provider.spark.spark_job_operator import SparkJobOperator
@@ -65,12 +67,13 @@ for model in declaration.names():
         f"weekly_retraining_{model}",
         schedule=MONDAY,
         params=params(spec.horizon_days, spec.folds),
+        user_defined_macros={"code_version": code_version},
         **dag_settings(__doc__, tags=["training", model]),
     ):
         freeze = FreezeFrameOperator(task_id="freeze", model=model, pool=COLD_STORE_WRITERS)
         train = SparkJobOperator(
             task_id="train",
-            job=training_job(frame=FOLDER, releases=str(RELEASES / model)),
+            job=training_job(frame=FOLDER, releases=str(RELEASES / model), code_version="{{ code_version() }}"),
             connection_id=SETTINGS.training_connection,
         )
         register = RegisterCandidateOperator(task_id="register", model=model, folder=FOLDER, outlets=[candidate(model)])

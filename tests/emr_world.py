@@ -13,7 +13,7 @@ from shelfcast_provider.spark.spark_job_operator import SparkJobOperator
 
 REGION, ROLE = "us-east-1", "arn:aws:iam::123456789012:role/training"
 FRAME = f"s3://{BUCKET}/artifacts/training/demand/weekly"
-JOB = training_job(frame=FRAME, releases=f"s3://{BUCKET}/artifacts/releases/demand")
+JOB = training_job(frame=FRAME, releases=f"s3://{BUCKET}/artifacts/releases/demand", code_version="abc123")
 NAME = "shelfcast.adhoc_airflow.train.weekly"
 
 

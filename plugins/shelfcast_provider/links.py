@@ -69,8 +69,8 @@ def leave_candidate_pages(ti: Any, hook: "MLflowHook", run_id: str) -> None:
         hook: Of the MLflow server.
         run_id: The candidate's MLflow run.
     """
-    from shelfcast.training.report.model_card import PAGE
+    from shelfcast.model.candidate import CARD_PAGE
 
     ti.xcom_push(key=MLflowRunLink.key, value=hook.run_url(run_id))
-    ti.xcom_push(key=ModelCardLink.key, value=hook.artifact_url(run_id, PAGE))
+    ti.xcom_push(key=ModelCardLink.key, value=hook.artifact_url(run_id, CARD_PAGE))
     ti.xcom_push(key=GateDecisionLink.key, value=hook.artifact_url(run_id, GATE_DECISION))

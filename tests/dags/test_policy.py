@@ -5,13 +5,16 @@ import re
 import socket
 import subprocess
 import sys
+from copy import copy
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from airflow.sdk import PartitionedAssetTimetable
 from airflow.sdk.exceptions import AirflowSkipException
 
 from shelfcast_provider.business_date import emit_business_date
+from shelfcast_provider.code_version import code_version
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 HEADINGS = ["Purpose", "Reads → writes", "Re-running safely", "When it fails"]
@@ -129,6 +132,14 @@ def test_the_loop_is_closed_by_assets(bag):
         "model_deployment_demand": ({"demand_candidate"}, {"demand_release"}),
         "model_deployment_order_value": ({"order_value_candidate"}, {"order_value_release"}),
     }
+
+
+def test_training_is_told_which_code_it_is_trained_by(bag):
+    train = copy(bag.dags["weekly_retraining_demand"].get_task("train"))
+    frozen = SimpleNamespace(xcom_pull=lambda _: {"folder": "/frames/a"})
+    train.render_template_fields({"ti": frozen})
+    told = dict(zip(train.arguments[::2], train.arguments[1::2], strict=True))
+    assert (told["--frame"], told["--code-version"]) == ("/frames/a", code_version())
 
 
 PARSE = """

@@ -1,10 +1,11 @@
 """What a training run makes, as a folder of files: the only module that knows their names.
 
-    candidate/{model.txt, spread.txt, calibration.json, declaration.yaml, metrics.json, fold_forecasts.parquet,
-        since_champion.parquet, trials.json, training.json}
+    candidate/{model.txt, spread.txt, calibration.json, declaration.yaml, metrics.json, folds.json, fold_forecasts.parquet,
+        since_champion.parquet, trials.json, training.json, report/}
 
-`training.json` is written last: a folder that has it is whole. The last two tables are there where there is something to
-tell. A release is made of the parts in `RELEASED` (see `shelfcast.deployment.bundle`).
+`training.json` is written last: a folder that has it is whole. Folds, trials, `since_champion.parquet` and the report, which
+is for people, are there where there is something to tell. A release is made of the parts in `RELEASED` (see
+`shelfcast.deployment.bundle`).
 """
 
 import json
@@ -33,11 +34,19 @@ MEAN, DIFFICULTY = "model.txt", "spread.txt"
 MODELS = (MEAN, DIFFICULTY)
 CALIBRATION, DECLARATION, METRICS, RECORD = "calibration.json", "declaration.yaml", "metrics.json", "training.json"
 RELEASED = (*MODELS, CALIBRATION, DECLARATION, RECORD, METRICS)
-FOLD_FORECASTS, SINCE_CHAMPION, TRIALS = "fold_forecasts.parquet", "since_champion.parquet", "trials.json"
+FOLD_FORECASTS, SINCE_CHAMPION = "fold_forecasts.parquet", "since_champion.parquet"
+FOLDS, TRIALS = "folds.json", "trials.json"
 CHAMPION = (MEAN, DECLARATION, RECORD)
 """What of a release tells a training run what serves."""
 
 WRITTEN_LAST = RECORD
+
+REPORT = "report"
+"""Folder of what people read (see `shelfcast.training.report`), in the candidate's."""
+
+CARD, CARD_PAGE, WEIGHTS, PICTURES = "model_card.md", "model_card.html", "shap_summary.csv", "plots"
+"""What lies in the report."""
+
 MODEL_NAME = re.compile(r"[a-z][a-z0-9_]*")
 """As declarations have it: nothing else becomes a part of a path."""
 
@@ -108,12 +117,14 @@ class Candidate:
         model: The fitted model.
         record: What it was made of.
         metrics: Of its fold forecasts.
+        folds: `number`, `origin` and `metrics` of each fold, the newest first; older candidates do not tell them.
         trials: Of the search for its parameters, if there was one.
     """
 
     model: FittedModel
     record: TrainingRecord
     metrics: Mapping[str, Any]
+    folds: Sequence[Mapping[str, Any]] = ()
     trials: Sequence[Mapping[str, Any]] = ()
 
     @classmethod
@@ -123,8 +134,8 @@ class Candidate:
         Raises:
             BundleError: A part is missing or damaged, or the parts do not belong together.
         """
-        trials = json.loads((folder / TRIALS).read_text()) if (folder / TRIALS).exists() else []
-        return replace(cls.of(contents_of(folder), folder.name), trials=trials)
+        folds, trials = (_listed(folder / name) for name in (FOLDS, TRIALS))
+        return replace(cls.of(contents_of(folder), folder.name), folds=folds, trials=trials)
 
     @classmethod
     def of(cls, contents: Mapping[str, bytes], where: str) -> "Candidate":
@@ -151,8 +162,8 @@ class Candidate:
             DECLARATION: declarations.text_of(self.model.declaration),
             METRICS: json.dumps(self.metrics, indent=1),
         }
-        if self.trials:
-            texts[TRIALS] = json.dumps(self.trials, indent=1)
+        listed = {FOLDS: self.folds, TRIALS: self.trials}
+        texts |= {name: json.dumps(found, indent=1) for name, found in listed.items() if found}
         for name, text in texts.items():
             (folder / name).write_text(text)
         fold_forecasts.to_parquet(folder / FOLD_FORECASTS, index=False)
@@ -236,6 +247,11 @@ def json_object(content: bytes, name: str, where: str) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise BundleError(f"{name} of {where} is {found!r:.80}, not an object. Build the release again.")
     return found
+
+
+def _listed(path: Path) -> list[dict[str, Any]]:
+    """What a part lists that not every candidate has."""
+    return json.loads(path.read_text()) if path.exists() else []
 
 
 def _calibration(contents: Mapping[str, bytes], where: str, declaration: ModelDeclaration) -> Calibration:

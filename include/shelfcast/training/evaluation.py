@@ -118,9 +118,14 @@ def telling(rules: GateRules, actual: Floats) -> GateRules:
     return rules.model_copy(update={"loss": "squared"}) if np.mean(actual == 0) > MOSTLY else rules
 
 
-def by_fold(rows: pd.DataFrame) -> dict[int, dict[str, float]]:
-    """Metrics of each fold's rows, which `evaluate` has been given."""
-    return {int(fold): _of_fold(rows[rows["fold"] == fold]) for fold in rows["fold"].unique()}
+def by_fold(rows: pd.DataFrame) -> list[dict[str, object]]:
+    """`number`, `origin` (of a forecast, ISO text) and `metrics` of each fold, by number; `evaluate` has been given `rows`."""
+    folds = ((int(fold), rows[rows["fold"] == fold]) for fold in sorted(rows["fold"].unique()))
+    return [{"number": number, "origin": _origin(own), "metrics": _of_fold(own)} for number, own in folds]
+
+
+def _origin(rows: pd.DataFrame) -> str | None:
+    return str(rows["business_date"].iloc[0]) if "business_date" in rows else None
 
 
 def _of_fold(rows: pd.DataFrame) -> dict[str, float]:

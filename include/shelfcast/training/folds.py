@@ -10,7 +10,7 @@ import pandas as pd
 
 from shelfcast.errors import NothingToDo
 from shelfcast.model.declaration import REGRESSION_PARTS, ModelDeclaration
-from shelfcast.training.frame import Booleans, FrameManifest, countable, days_of, moments_of
+from shelfcast.training.frame import Booleans, FrameManifest, days_of, moments_of
 
 SEARCH_FOLDS = 3
 """Origins that parameters are searched on, before those that a candidate is measured on."""
@@ -127,9 +127,3 @@ def _rolling(
     if declaration.kind == "regression":
         return regression_folds(moments, folds=folds)
     return forecast_folds(days_of(frame["business_date"]), moments, folds=folds, horizon_days=manifest.horizon_days)
-
-
-def held_out(frame: pd.DataFrame, declaration: ModelDeclaration, manifest: FrameManifest) -> pd.DataFrame:
-    """The rows that a candidate's fold forecasts are about, in the order of its fold forecasts."""
-    counted = countable(frame)
-    return pd.concat([frame[fold.test & counted] for fold in folds_of(frame, declaration, manifest)], ignore_index=True)

@@ -22,10 +22,12 @@ from shelfcast.cold_store.unloaded import count_rows, pieces
 from shelfcast.errors import FrameChanged, NothingToDo, TrainingError
 from shelfcast.model.declaration import ModelDeclaration
 from shelfcast.model.matrix import PIECE_ROWS, Sample
+from shelfcast.storage import Location
 from shelfcast.training.dvc_pointer import point_at
 
 FRAME = "frame.parquet"
 MANIFEST = "frame.json"
+POINTER = f"{FRAME}.dvc"
 FRAME_FILES = (FRAME, MANIFEST)
 FEWEST_ROWS = 500
 ROW_GROUP_ROWS = 100_000
@@ -184,10 +186,7 @@ def _with_dates(piece: pa.Table) -> pa.Table:
 
 def verify(folder: Path) -> FrameManifest:
     """The manifest of a frozen frame; raises `FrameChanged` if the file is not the one that was frozen."""
-    path = folder / MANIFEST
-    if not path.exists():
-        raise TrainingError(f"{folder} holds no frozen frame ({MANIFEST} is missing). Clear the freezing task.")
-    manifest = FrameManifest(**json.loads(path.read_text()))
+    manifest = read_manifest(folder)
     found = digest(folder / FRAME) if (folder / FRAME).exists() else "no file"
     if found != manifest.digest:
         raise FrameChanged(
@@ -195,6 +194,14 @@ def verify(folder: Path) -> FrameManifest:
             "on it could not be reproduced. Restore the file, or remove the folder and clear the freezing task."
         )
     return manifest
+
+
+def read_manifest(folder: Location) -> FrameManifest:
+    """The manifest of a frozen frame, as it stands; raises `TrainingError` if there is none."""
+    path = folder / MANIFEST
+    if not path.exists():
+        raise TrainingError(f"{folder} holds no frozen frame ({MANIFEST} is missing). Clear the freezing task.")
+    return FrameManifest(**json.loads(path.read_text()))
 
 
 def digest(path: Path) -> str:

@@ -1,6 +1,7 @@
-"""Spark entry point: fits each fold and the final model in barrier mode, measures, and writes what a candidate is.
+"""Spark entry point: fits each fold and the final model in barrier mode, measures, explains, and writes what a candidate is.
 
     spark-submit training_job.py --frame FOLDER --out FOLDER [--releases FOLDER] [--workers N] [--seed N]
+        [--code-version TEXT]
 
 FOLDER is a path that all machines see, or an `s3://` URI.
 
@@ -9,9 +10,11 @@ driver too, and never those before it.
 """
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from datetime import date
+from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -30,17 +33,22 @@ from shelfcast.model.matrix import Sample
 from shelfcast.storage import Location, local_copy, location, one_writer, publish
 from shelfcast.training.champion import Champion, Matter, champion_of, digest_of, matter_of, taken_over
 from shelfcast.training.cluster_fits import Fits
-from shelfcast.training.evaluation import evaluate, fold_rows, forecast_rows, telling
+from shelfcast.training.evaluation import by_fold, evaluate, fold_rows, forecast_rows, telling
 from shelfcast.training.fit_cache import code_digest
 from shelfcast.training.folds import Fold, folds_of, folds_since, search_folds
 from shelfcast.training.frame import FRAME_FILES, FrozenFrame, columns_of, verify
 from shelfcast.training.progress import printed
 from shelfcast.training.recipe import FoldForecast, train_by_folds
+from shelfcast.training.report.write_report import write_report
 from shelfcast.training.search import Trial, search
 from shelfcast.training.worker_layout import WorkerLayout, layout_of
 
 APPLICATION = "shelfcast.training"
 LOCK = "training.lock"
+
+Report = Callable[[FrozenFrame, Path], None]
+"""Writes into a candidate's folder what people read of it (see `write_report`)."""
+
 FAIL_RATHER_THAN_WAIT: dict[str, bool | float | int | str | None] = {
     # in place of a year, which is Spark's own
     "spark.barrier.sync.timeout": "900",
@@ -57,13 +65,19 @@ def main() -> None:
     parser.add_argument("--releases", default=None, help="the model's releases; the one that serves is the champion")
     parser.add_argument("--workers", type=int, default=None, help="one a machine, or a slot of a cluster, unless told")
     parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument(
+        "--code-version",
+        default=f"shelfcast {version('shelfcast')}",
+        help="of the code that trains, for the model card",
+    )
     options = parser.parse_args()
     frame, out = location(options.frame, "--frame"), location(options.out, "--out")
     releases = location(options.releases, "--releases") if options.releases else None
     with one_writer(frame / LOCK):
         spark = SparkSession.builder.appName(APPLICATION).config(map=FAIL_RATHER_THAN_WAIT).getOrCreate()
         layout = layout_of(spark.sparkContext, options.workers)
-        run(spark.sparkContext, frame, out, releases, layout=layout, seed=options.seed)
+        report = partial(write_report, code_version=options.code_version)
+        run(spark.sparkContext, frame, out, releases, layout=layout, seed=options.seed, report=report)
         spark.stop()
 
 
@@ -75,8 +89,9 @@ def run(
     *,
     layout: WorkerLayout,
     seed: int = 7,
+    report: Report | None = None,
 ) -> None:
-    """Trains on the frozen frame in the folder `place` and publishes the candidate as the folder `out`."""
+    """Trains on the frozen frame in `place` and publishes the candidate, with what `report` writes, as the folder `out`."""
     with local_copy(place, FRAME_FILES) as folder:
         manifest = verify(folder)
         frame = FrozenFrame(folder, manifest, declarations.load(manifest.model))
@@ -85,6 +100,8 @@ def run(
         fits = Fits(context=context, frame=place, frame_digest=frame.manifest.digest, layout=layout, seed=seed)
         with publish(out, last=WRITTEN_LAST) as draft:
             train(frame, champion, fits, draft)
+            if report:
+                report(frame, draft)
     fits.clear()
 
 
@@ -106,6 +123,7 @@ def train(frame: FrozenFrame, champion: Champion | None, fits: Fits, out: Path) 
     folds = folds_of(frame.deciding, declaration, manifest)
     trained = train_by_folds(frame, declaration, folds, fits.text_of, progress=printed, **how)
     rows = _measured(frame, trained.folds, declaration, fits, matter)
+    metrics = evaluate(rows, declaration).as_dict()
     candidate = Candidate(
         model=trained.model,
         record=TrainingRecord(
@@ -121,7 +139,8 @@ def train(frame: FrozenFrame, champion: Champion | None, fits: Fits, out: Path) 
             declared=digest_of(declared),
             code=code,
         ),
-        metrics=evaluate(rows, declaration).as_dict(),
+        metrics=metrics,
+        folds=by_fold(rows),
         trials=[trial.as_dict() for trial in trials],
     )
     candidate.write(out, fold_forecasts=rows, since_champion=_since_champion(frame, declaration, fits, champion))

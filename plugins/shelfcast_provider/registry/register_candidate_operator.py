@@ -23,9 +23,9 @@ WANDB_TAG = "wandb_run_url"
 
 
 class RegisterCandidateOperator(BaseOperator):
-    """Writes an MLflow run with params, metrics, pictures, files and a model card, and makes its model the candidate.
+    """Uploads a candidate with its pictures and model card as an MLflow run, and makes its model the candidate.
 
-    If there is a connection `wandb`, the candidate is a run of Weights & Biases too.
+    If there is a connection `wandb`, the candidate is a run of Weights & Biases too. No row is read.
 
     Args:
         model: Name of the model.
@@ -45,31 +45,34 @@ class RegisterCandidateOperator(BaseOperator):
 
     def execute(self, context: "Context") -> dict[str, str]:
         """Logs and registers; a retry finds the run and the version it made."""
+        from shelfcast.model.candidate import FOLDER
         from shelfcast_provider.registry.mlflow_hook import MLflowHook
 
         wandb = _wandb_if_connected()
         hook = MLflowHook()
         hook.get_conn()
-        with storage.local_copy(storage.location(self.folder)) as folder:
-            return self._register(context, hook, wandb, folder)
+        with storage.local_copy(storage.location(self.folder) / FOLDER) as candidate:
+            return self._register(context, hook, wandb, candidate)
 
     def _register(
-        self, context: "Context", hook: "MLflowHook", wandb: "WandbHook | None", folder: Path
+        self, context: "Context", hook: "MLflowHook", wandb: "WandbHook | None", candidate: Path
     ) -> dict[str, str]:
         import mlflow
 
-        from shelfcast.model.candidate import FOLDER, Candidate
+        from shelfcast.model.candidate import Candidate
         from shelfcast_provider.registry.candidate_run import log_candidate
+        from shelfcast_provider.registry.frame_input import log_frame
 
-        record = Candidate.read(folder / FOLDER).record
+        record = Candidate.read(candidate).record
         with hook.run_for(self.model, context["run_id"]) as run_id:
-            log_candidate(hook, run_id, folder, uri=self.folder)
+            log_candidate(hook, run_id, candidate)
+            log_frame(hook, run_id, storage.location(self.folder))
             mlflow.set_tag("mlflow.note.content", _note(context, record))
         tags = {name: str(value) for name, value in record.model_dump(mode="json").items()}
         version = hook.register(self.model, run_id, tags)
         leave_candidate_pages(context["ti"], hook, run_id)
         if wandb:
-            _log_to_wandb(wandb, hook, run_id, self.model, folder)
+            _log_to_wandb(wandb, hook, run_id, self.model, candidate)
         self.log.info(
             "Registered version %s of %s as the candidate, trained on %s rows up to %s: %s",
             version, self.model, record.rows, record.cutoff, hook.run_url(run_id),
@@ -87,13 +90,13 @@ def _wandb_if_connected() -> "WandbHook | None":
         raise AirflowFailException(str(error)) from error
 
 
-def _log_to_wandb(wandb: "WandbHook", mlflow: "MLflowHook", run_id: str, model: str, folder: Path) -> None:
+def _log_to_wandb(wandb: "WandbHook", mlflow: "MLflowHook", run_id: str, model: str, candidate: Path) -> None:
     """After all that MLflow is given: what W&B does can take nothing from it."""
     from shelfcast_provider.registry.wandb_candidate import describe
 
     client = mlflow.get_conn()
     name = client.get_run(run_id).info.run_name
-    url = wandb.write_run(describe(run_id, name, model, folder), folder)
+    url = wandb.write_run(describe(run_id, name, model, candidate), candidate.parent)
     if url:
         client.set_tag(run_id, WANDB_TAG, url)
 

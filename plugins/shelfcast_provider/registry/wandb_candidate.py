@@ -4,30 +4,19 @@ import math
 from pathlib import Path
 from typing import Any
 
-from shelfcast.model.candidate import CALIBRATION, DECLARATION, FOLD_FORECASTS, FOLDER, MODELS, Candidate
-from shelfcast_provider.registry.candidate_run import (
-    PICTURES,
-    code_version,
-    numbers,
-    origin,
-    parameters,
-)
+from shelfcast.model.candidate import CALIBRATION, DECLARATION, MODELS, PICTURES, REPORT, Candidate
+from shelfcast_provider.code_version import code_version
+from shelfcast_provider.registry.candidate_run import numbers, origin, parameters
 
 FILES = (*MODELS, CALIBRATION, DECLARATION)
 
 
 def describe(mlflow_run_id: str, name: str, model: str, folder: Path) -> dict[str, Any]:
-    """What `wandb_run.write` is to write, of a training run's folder whose pictures are drawn.
+    """What `wandb_run.write` is to write, of a candidate's folder.
 
     The run has the id of the MLflow run, so that a retry finds it.
     """
-    import pandas as pd
-
-    from shelfcast.training.evaluation import by_fold
-
-    parts = folder / FOLDER
-    candidate = Candidate.read(parts)
-    found = by_fold(pd.read_parquet(parts / FOLD_FORECASTS))
+    candidate = Candidate.read(folder)
     traced = {**origin(candidate), "model": model, "code_version": code_version(), "mlflow_run_id": mlflow_run_id}
     return {
         "id": mlflow_run_id,
@@ -35,9 +24,9 @@ def describe(mlflow_run_id: str, name: str, model: str, folder: Path) -> dict[st
         "model": model,
         "config": {**parameters(candidate), **traced},
         "summary": _finite(numbers(candidate.metrics)),
-        "folds": [_finite(found[fold]) for fold in sorted(found)],
-        "pictures": [str(path) for path in sorted((folder / PICTURES).glob("*.png"))],
-        "files": [str(parts / file) for file in FILES],
+        "folds": [_finite(fold["metrics"]) for fold in candidate.folds],
+        "pictures": [str(path) for path in sorted((folder / REPORT / PICTURES).glob("*.png"))],
+        "files": [str(folder / file) for file in FILES],
     }
 
 

@@ -9,9 +9,10 @@ import pytest
 
 from shelfcast.errors import BundleError
 from shelfcast.model import candidate as files
-from shelfcast.model.candidate import FOLD_FORECASTS, RECORD, RELEASED, SINCE_CHAMPION, TRIALS, Candidate
+from shelfcast.model.candidate import FOLD_FORECASTS, FOLDS, RECORD, RELEASED, REPORT, SINCE_CHAMPION, TRIALS, Candidate
 
 FORMAT = Path(__file__).resolve().parents[3] / "docs" / "formats" / "candidate.md"
+FOLD = {"number": 0, "origin": "2024-05-13", "metrics": {"wape": 0.3}}
 TRIAL = {"number": 0, "parameters": {"num_leaves": 7}, "losses": [0.3], "is_pruned": False}
 
 
@@ -20,13 +21,13 @@ def texts_of(model):
 
 
 def test_what_is_written_is_read(candidate, tmp_path):
-    made = replace(candidate.candidate, trials=[TRIAL])
+    made = replace(candidate.candidate, folds=[FOLD], trials=[TRIAL])
     made.write(tmp_path, fold_forecasts=candidate.rows, since_champion=candidate.rows.head(3))
     found = Candidate.read(tmp_path)
     assert texts_of(found.model) == texts_of(made.model)
-    assert (found.record, found.metrics, found.trials) == (made.record, made.metrics, [TRIAL])
+    assert (found.record, found.metrics, found.folds, found.trials) == (made.record, made.metrics, [FOLD], [TRIAL])
     pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / FOLD_FORECASTS), candidate.rows)
-    assert {path.name for path in tmp_path.iterdir()} == {*RELEASED, FOLD_FORECASTS, SINCE_CHAMPION, TRIALS}
+    assert {path.name for path in tmp_path.iterdir()} == {*RELEASED, FOLDS, FOLD_FORECASTS, SINCE_CHAMPION, TRIALS}
 
 
 def test_a_folder_without_the_file_that_is_written_last_is_no_candidate(candidate, tmp_path, monkeypatch):
@@ -45,6 +46,9 @@ def test_a_record_of_an_older_release_is_read(tmp_path):
 
 
 def test_the_documented_files_are_those_that_are_written():
-    documented = re.findall(r"^\| `([a-z_]+\.[a-z]+)` \|.*\| (yes|no) \|$", FORMAT.read_text(), flags=re.MULTILINE)
+    documented = re.findall(
+        r"^\| `([a-z_]+\.[a-z]+|report/)` \|.*\| (yes|no) \|$", FORMAT.read_text(), flags=re.MULTILINE
+    )
     assert {name for name, is_released in documented if is_released == "yes"} == set(RELEASED)
-    assert {name for name, _ in documented} == {*RELEASED, FOLD_FORECASTS, SINCE_CHAMPION, TRIALS}
+    written = {*RELEASED, FOLDS, FOLD_FORECASTS, SINCE_CHAMPION, TRIALS, f"{REPORT}/"}
+    assert {name for name, _ in documented} == written

@@ -8,7 +8,8 @@ import pytest
 from small_world import FitsHere, freeze
 
 from shelfcast.model import declaration as declarations
-from shelfcast.model.candidate import FOLD_FORECASTS, RELEASED, Candidate, Question, TrainingRecord
+from shelfcast.model.candidate import FOLD_FORECASTS, FOLDS, RELEASED, Candidate, Question, TrainingRecord
+from shelfcast.model.metrics import wape
 from shelfcast.training import training_job
 from shelfcast.training.champion import Champion
 from shelfcast.training.folds import MOST_SINCE, folds_of, folds_since
@@ -44,7 +45,17 @@ def test_a_candidate_says_what_it_was_made_of(frame, frozen, tmp_path):
         "horizon_days": 28, "rows": len(frame), "reason": "x", "is_forced": True, "question": Question.FIRST,
         "champion": None, "champion_cutoff": None, "changes": (), "is_refitted": False,
     }  # fmt: skip
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {*RELEASED, FOLD_FORECASTS}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {*RELEASED, FOLD_FORECASTS, FOLDS}
+
+
+def test_a_candidate_says_how_each_fold_went(frame, frozen, tmp_path):
+    folds = trained(frozen(frame), tmp_path / "out").folds
+    rows = pd.read_parquet(tmp_path / "out" / FOLD_FORECASTS)
+    assert [(fold["number"], fold["origin"]) for fold in folds] == [(0, "2024-05-13"), (1, "2024-04-15")]
+    for fold in folds:
+        own = rows[rows["fold"] == fold["number"]]
+        assert set(own["business_date"].astype(str)) == {fold["origin"]}
+        assert fold["metrics"]["wape"] == wape(own["actual"].to_numpy(), own["mean"].to_numpy())
 
 
 def test_the_difficulty_of_a_candidate_knows_no_day_that_it_is_measured_on(frame, frozen, demand, tmp_path):

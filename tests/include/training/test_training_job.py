@@ -18,7 +18,7 @@ from small_world import freeze, predict
 
 import shelfcast
 from shelfcast.model import declaration as declarations
-from shelfcast.model.candidate import FOLD_FORECASTS, RELEASED, TRIALS, Candidate
+from shelfcast.model.candidate import FOLD_FORECASTS, FOLDS, RELEASED, REPORT, TRIALS, Candidate
 from shelfcast.model.declaration import read
 from shelfcast.model.matrix import Sample
 from shelfcast.training.backtest.rows import collect, fit
@@ -31,7 +31,11 @@ from shelfcast_local.java import java_home
 pytestmark = pytest.mark.integration
 JOB = Path(shelfcast.__file__).parent / "training" / "training_job.py"
 LIMIT_SECONDS = 240
-PARTS = {*RELEASED, FOLD_FORECASTS}
+CODE = "abc123+"
+PARTS = {*RELEASED, FOLD_FORECASTS, FOLDS}
+PICTURES = ("calibration", "error_by_horizon", "forecast_against_actual", "importance", "shap_summary")
+READ_BY_PEOPLE = {"model_card.md", "model_card.html", "shap_summary.csv", *(f"plots/{name}.png" for name in PICTURES)}
+ALL = PARTS | {f"{REPORT}/{name}" for name in READ_BY_PEOPLE}
 LOOPBACK = {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1", "spark.ui.enabled": "false"}
 
 
@@ -48,7 +52,8 @@ def submitted(frozen, out, *options, master="local[2]"):
     """The job as the Spark operator runs it."""
     conf = [part for name, value in LOOPBACK.items() for part in ("--conf", f"{name}={value}")]
     scripts = Path(sys.executable).parent
-    command = [scripts / "spark-submit", "--master", master, *conf, JOB, "--frame", frozen, "--out", out, *options]
+    job = [JOB, "--frame", frozen, "--out", out, "--code-version", CODE, *options]
+    command = [scripts / "spark-submit", "--master", master, *conf, *job]
     environment = {
         **os.environ,
         "JAVA_HOME": str(java_home()),
@@ -58,6 +63,10 @@ def submitted(frozen, out, *options, master="local[2]"):
         "OMP_NUM_THREADS": "2",
     }
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def files(folder):
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
 
 
 def learned(out, frame):
@@ -80,7 +89,8 @@ def texts_of(model):
 def test_one_machine_trains_without_listening_and_two_workers_find_the_same_model(frozen, frame, tmp_path):
     alone, pair, again = (tmp_path / name for name in ("alone", "pair", "again"))
     assert watched(submitted(frozen, alone)) <= {"127.0.0.1", "::ffff:127.0.0.1"}
-    assert {path.name for path in alone.iterdir()} == PARTS
+    assert files(alone) == ALL
+    assert f"code {CODE}" in (alone / REPORT / "model_card.md").read_text()
     assert texts_of(Candidate.read(alone).model) == texts_of(fitted_by_a_backtest(frame))
     assert "0.0.0.0" in watched(submitted(frozen, pair, "--workers", "2")), "the watch would not see it"
     watched(submitted(frozen, again, "--workers", "2"))
@@ -97,7 +107,7 @@ def test_a_lost_worker_is_made_good_by_spark(frozen, tmp_path, victim):
     killed.kill()
     said, _ = job.communicate(timeout=LIMIT_SECONDS)
     assert job.returncode == 0, said[-3000:]
-    assert {path.name for path in (tmp_path / "mended").iterdir()} == PARTS
+    assert files(tmp_path / "mended") == ALL
 
 
 def test_a_killed_driver_leaves_no_candidate_and_nobody_at_work(frozen, tmp_path):
@@ -125,7 +135,7 @@ def test_a_job_that_is_run_again_goes_on_behind_its_finished_fits(frozen, tmp_pa
     assert not (folder / FOLDER).exists()
     said, _ = submitted(folder, undisturbed, "--workers", "2").communicate(timeout=LIMIT_SECONDS)
     assert "fitted by an earlier try" not in said
-    for name in ("model.txt", "fold_forecasts.parquet", "metrics.json"):
+    for name in ALL:
         assert (tmp_path / "again" / name).read_bytes() == (undisturbed / name).read_bytes(), name
 
 
@@ -155,7 +165,7 @@ def test_a_frame_and_a_candidate_on_s3_are_the_same_as_on_a_disk(frozen, bucket,
     said, _ = job.communicate(timeout=LIMIT_SECONDS)
     assert job.returncode == 0, said[-3000:]
     kept = {item.key for item in bucket.objects.all() if not item.key.endswith("/")}
-    assert kept == {"run/frame.parquet", "run/frame.json", *(f"run/candidate/{name}" for name in PARTS)}
+    assert kept == {"run/frame.parquet", "run/frame.json", *(f"run/candidate/{name}" for name in ALL)}
     watched(submitted(frozen, tmp_path / "disk", "--workers", "2"))
     on_s3 = bucket.Object("run/candidate/model.txt").get()["Body"].read()
     assert on_s3 == (tmp_path / "disk" / "model.txt").read_bytes()
@@ -200,7 +210,7 @@ def test_a_job_waits_for_one_that_a_killed_task_left_in_the_folder(frozen, tmp_p
         assert not out.exists()
     said, _ = job.communicate(timeout=LIMIT_SECONDS)
     assert job.returncode == 0, said[-3000:]
-    assert {file.name for file in out.iterdir()} == PARTS
+    assert files(out) == ALL
 
 
 def has_open(job, path):

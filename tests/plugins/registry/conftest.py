@@ -8,8 +8,12 @@ import pytest
 from small_world import freeze
 
 from shelfcast.model.candidate import TrainingRecord
+from shelfcast.training.evaluation import by_fold
+from shelfcast.training.frame import FrozenFrame
+from shelfcast.training.report.write_report import write_report
 from shelfcast_provider.registry import mlflow_hook
 from shelfcast_provider.registry.mlflow_hook import MLflowHook
+from shelfcast_provider.registry.register_candidate_operator import RegisterCandidateOperator
 
 
 class TaskInstance:
@@ -43,9 +47,24 @@ def hook(uri, tmp_path_factory):
         yield made
 
 
+def context_of(run_id):
+    return {"run_id": run_id, "ti": TaskInstance()}
+
+
 @pytest.fixture(scope="module")
 def context():
-    return {"run_id": "manual__it's", "ti": TaskInstance()}
+    return context_of("manual__it's")
+
+
+@pytest.fixture
+def register(hook):
+    """A function that registers a training run's folder as a candidate of a model of its own; answers the run's id."""
+
+    def registered(model, folder):
+        operator = RegisterCandidateOperator(task_id="register", model=model, folder=str(folder))
+        return operator.execute(context_of(model))["mlflow_run_id"]
+
+    return registered
 
 
 TRIALS = [
@@ -55,7 +74,7 @@ TRIALS = [
 
 
 @pytest.fixture(scope="module")
-def trained(frame, candidate, tmp_path_factory):
+def trained(frame, demand, candidate, tmp_path_factory):
     """The folder that a training run leaves."""
     tmp_path = tmp_path_factory.mktemp("trained")
     about = {"folds": 2, "horizon_days": 28, "reason": "x", "is_forced": False}
@@ -69,6 +88,7 @@ def trained(frame, candidate, tmp_path_factory):
         reason="a test",
         horizon_days=28,
     )
-    made = replace(candidate.candidate, record=record, trials=TRIALS)
+    made = replace(candidate.candidate, record=record, folds=by_fold(candidate.rows), trials=TRIALS)
     made.write(parts, fold_forecasts=candidate.rows)
+    write_report(FrozenFrame(tmp_path, manifest, demand), parts, code_version="abc123")
     return tmp_path

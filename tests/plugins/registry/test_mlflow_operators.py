@@ -13,13 +13,15 @@ import numpy as np
 import pandas as pd
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+from mlflow.data.pandas_dataset import from_pandas
 
+from shelfcast.model.candidate import FOLD_FORECASTS
 from shelfcast.model.declaration import load
 from shelfcast.model.metrics import wape
 from shelfcast.training.frame import FRAME, digest
+from shelfcast_provider.code_version import code_version
 from shelfcast_provider.links import DriftReportLink, GateDecisionLink, MLflowRunLink, ModelCardLink
 from shelfcast_provider.monitoring.log_report_operator import LogReportOperator
-from shelfcast_provider.registry import candidate_run
 from shelfcast_provider.registry.mlflow_hook import CANDIDATE, CHAMPION
 from shelfcast_provider.registry.register_candidate_operator import RegisterCandidateOperator
 
@@ -46,7 +48,7 @@ def artifacts(hook, run_id, folder=None):
     return found
 
 
-def test_a_candidate_is_registered_once_with_what_it_was_made_of(hook, registered, trained, context):
+def test_a_candidate_is_registered_once_with_what_it_was_made_of(hook, registered, trained, context, tmp_path):
     assert hook.version("demand", CANDIDATE).run_id == registered
     assert hook.version("demand", CHAMPION) is None
     run = hook.get_conn().get_run(registered)
@@ -55,7 +57,7 @@ def test_a_candidate_is_registered_once_with_what_it_was_made_of(hook, registere
         "Airflow run [manual__it's](http://127.0.0.1:8080/dags/d/runs/r), reason: a test"
         in (run.data.tags["mlflow.note.content"])
     )
-    parts = Path(hook.download(registered, "candidate", str(trained / "again")))
+    parts = Path(hook.download(registered, "candidate", str(tmp_path)))
     assert (parts / "model.txt").read_bytes() == (trained / "candidate" / "model.txt").read_bytes()
 
 
@@ -71,15 +73,56 @@ def test_without_a_connection_wandb_gets_nothing(hook, registered, trained):
     assert not (trained / "wandb").exists()
 
 
-def test_the_frozen_frame_is_an_input_of_the_run(hook, registered, trained, frame):
+def test_the_frozen_frame_is_an_input_of_the_run(hook, registered, trained, tmp_path):
     (given,) = hook.get_conn().get_run(registered).inputs.dataset_inputs
     assert given.dataset.name == "demand_frame"
     assert digest(trained / FRAME).startswith(given.dataset.digest)
-    assert json.loads(given.dataset.profile)["num_rows"] == len(frame)
     assert str(trained / FRAME) in given.dataset.source
-    kept = Path(hook.download(registered, "frame", str(trained / "kept")))
+    read = from_pandas(pd.read_parquet(trained / FRAME), source=str(trained / FRAME), name="demand_frame").to_dict()
+    assert (given.dataset.schema, given.dataset.profile) == (read["schema"], read["profile"])
+    assert '"required": false' in given.dataset.schema, "a column without a value is not told from the others"
+    assert [(tag.key, tag.value) for tag in given.tags] == [("mlflow.data.context", "training")]
+    kept = Path(hook.download(registered, "frame", str(tmp_path)))
     for name in ("frame.json", "frame.parquet.dvc"):
         assert (kept / name).read_bytes() == (trained / name).read_bytes()
+
+
+def spoil_rows(path):
+    """Leaves of a Parquet file what says which columns it has, and none of its rows."""
+    content = path.read_bytes()
+    begin = len(content) - 8 - int.from_bytes(content[-8:-4], "little")
+    path.write_bytes(content[:4] + bytes(begin - 4) + content[begin:])
+    with pytest.raises(OSError, match="page header"):
+        pd.read_parquet(path)
+
+
+def test_no_row_is_read_on_the_way(hook, register, registered, trained, tmp_path):
+    """So a larger shop takes no more memory: neither the frame's rows nor those of the fold forecasts can be read here."""
+    folder = shutil.copytree(trained, tmp_path / "trained")
+    for path in (folder / FRAME, folder / "candidate" / FOLD_FORECASTS):
+        spoil_rows(path)
+    run_id = register("unreadable", folder)
+    (given,), (usual,) = (hook.get_conn().get_run(run).inputs.dataset_inputs for run in (run_id, registered))
+    assert (given.dataset.schema, given.dataset.profile) == (usual.dataset.schema, usual.dataset.profile)
+    assert artifacts(hook, run_id) == artifacts(hook, registered)
+    assert len(nested_runs(hook, run_id, "fold")) == 2
+
+
+def test_a_candidate_without_a_report_is_registered_too(hook, register, trained, tmp_path):
+    folder = shutil.copytree(trained, tmp_path / "trained")
+    shutil.rmtree(folder / "candidate" / "report")
+    run_id = register("plain", folder)
+    assert hook.version("plain", CANDIDATE).run_id == run_id
+    assert not [path for path in artifacts(hook, run_id) if path.startswith(("plots", "model_card"))]
+
+
+def test_a_candidate_in_a_bucket_is_registered_like_one_on_a_disk(hook, register, registered, trained, bucket):
+    for path in sorted(file for file in trained.rglob("*") if file.is_file()):
+        bucket.upload_file(str(path), f"run/{path.relative_to(trained)}")
+    run_id = register("far_off", f"s3://{bucket.name}/run")
+    assert artifacts(hook, run_id) == artifacts(hook, registered)
+    (given,) = hook.get_conn().get_run(run_id).inputs.dataset_inputs
+    assert f"s3://{bucket.name}/run/{FRAME}" in given.dataset.source
 
 
 def nested_runs(hook, registered, tag):
@@ -107,12 +150,13 @@ def test_each_fold_is_a_nested_run_once(hook, registered, candidate):
         assert len(hook.get_conn().get_metric_history(run.info.run_id, "wape")) == 1
 
 
-def test_pictures_and_the_card_are_among_the_artifacts(hook, registered, trained, context):
+def test_pictures_and_the_card_are_among_the_artifacts(hook, registered, context, tmp_path):
     found = artifacts(hook, registered)
     pictures = ("calibration", "error_by_horizon", "forecast_against_actual", "importance", "shap_summary")
     assert {f"plots/{name}.png" for name in pictures} <= set(found)
     assert {"model_card.md", "model_card.html", "shap_summary.csv"} <= set(found)
-    page = Path(hook.download(registered, "model_card.html", str(trained / "card"))).read_text()
+    assert not [path for path in found if path.startswith("candidate/report")], "it is there twice"
+    page = Path(hook.download(registered, "model_card.html", str(tmp_path))).read_text()
     assert "Fairness across groups of stores" in page
     assert page.count("data:image/png") == len(pictures)
     left = context["ti"].left
@@ -138,10 +182,10 @@ def test_a_candidate_is_loaded_from_the_registry_without_a_pickle(hook, register
 
 def test_a_run_names_the_code_that_made_it(hook, registered, monkeypatch, tmp_path):
     named = hook.get_conn().get_run(registered).data.tags["code_version"]
-    assert named == candidate_run.code_version()
+    assert named == code_version()
     assert re.fullmatch(r"[0-9a-f]{40}\+?|shelfcast \S+", named)
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert candidate_run.code_version() == f"shelfcast {version('shelfcast')}"
+    assert code_version() == f"shelfcast {version('shelfcast')}"
 
 
 NOTEBOOK = Path(__file__).resolve().parents[3] / "include" / "notebooks" / "reproduce_a_run.ipynb"

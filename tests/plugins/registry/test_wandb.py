@@ -47,7 +47,7 @@ def logged(hook, server, trained, context):
         wandb = connect(patch, server.url)
         operator = RegisterCandidateOperator(task_id="register", model="demand", folder=str(trained))
         run_id = operator.execute(context)["mlflow_run_id"]
-        assert wandb().write_run(describe(run_id, "manual__it's", "demand", trained), trained)
+        assert wandb().write_run(describe(run_id, "manual__it's", "demand", trained / "candidate"), trained)
     return run_id, str(told)
 
 
@@ -65,8 +65,9 @@ def test_a_candidate_is_one_run_with_its_parameters_and_metrics(server, logged, 
     assert {name: summary[name] for name in ("wape", "bias", "coverage_90")}.items() <= overall.items()
     *folds, _ = rows = [json.loads(row) for row in server.history[run_id]]
     assert [row["_step"] for row in rows] == [0, 1, 2]
-    for fold, wanted in by_fold(candidate.rows).items():
-        assert {name: folds[fold][f"fold/{name}"] for name in wanted} == pytest.approx(wanted)
+    for sent, fold in zip(folds, by_fold(candidate.rows), strict=True):
+        wanted = fold["metrics"]
+        assert {name: sent[f"fold/{name}"] for name in wanted} == pytest.approx(wanted)
 
 
 def test_each_leads_to_the_other(hook, server, logged):
@@ -80,7 +81,9 @@ def test_the_model_and_the_pictures_are_sent_and_no_row_of_the_frame(server, log
     for name in MODEL_FILES:
         assert server.files[name] == (trained / "candidate" / name).read_bytes()
     pictures = {Path(name).stem.rsplit("_", 2)[0]: sent for name, sent in server.files.items() if "/plots/" in name}
-    assert pictures == {name: (trained / "plots" / f"{name}.png").read_bytes() for name in PICTURES}
+    assert pictures == {
+        name: (trained / "candidate" / "report" / "plots" / f"{name}.png").read_bytes() for name in PICTURES
+    }
     others = {name for name in server.files if "/plots/" not in name} - set(MODEL_FILES)
     assert others == {"manifest.json", "wandb-summary.json", "config.yaml"}
 
@@ -115,7 +118,7 @@ def services_below(folder):
 
 @pytest.fixture
 def described(logged, trained):
-    return describe(logged[0], "manual__it's", "demand", trained)
+    return describe(logged[0], "manual__it's", "demand", trained / "candidate")
 
 
 def test_offline_the_run_is_on_disk_and_is_sent_by_the_command_in_the_log(described, tmp_path, monkeypatch):

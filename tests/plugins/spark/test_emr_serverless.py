@@ -54,6 +54,7 @@ def test_the_job_is_told_where_its_frame_is_and_where_its_candidate_goes(aws, ap
         "entryPointArguments": [
             *("--frame", FRAME, "--out", f"{FRAME}/candidate"),
             *("--releases", f"s3://{BUCKET}/artifacts/releases/demand"),
+            *("--code-version", "abc123"),
         ],
         "sparkSubmitParameters": "--conf spark.executor.instances=2 --conf spark.dynamicAllocation.enabled=false",
     }
@@ -167,7 +168,7 @@ def test_a_connection_that_lacks_an_extra_is_named_and_nothing_is_retried(bucket
 
 
 def test_a_job_of_this_machines_folders_is_not_sent(aws, application):
-    job = training_job(frame="/var/lib/shelfcast/frame", releases=JOB.inputs[1])
+    job = training_job(frame="/var/lib/shelfcast/frame", releases=JOB.inputs[1], code_version="abc123")
     with pytest.raises(AirflowFailException, match=r"writes /var/lib/shelfcast/frame, .* SHELFCAST_ARTIFACTS"):
         task(job=job).execute(context())
     assert jobs(aws, application) == []

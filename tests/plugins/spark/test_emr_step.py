@@ -69,6 +69,7 @@ def test_the_connections_cluster_gets_spark_submit(cluster):
         *("--conf", "spark.dynamicAllocation.enabled=false", "s3://code/shelfcast/training/training_job.py"),
         *("--frame", FRAME, "--out", f"{FRAME}/candidate"),
         *("--releases", f"s3://{BUCKET}/artifacts/releases/demand"),
+        *("--code-version", "abc123"),
     ]
     assert cluster.roles == [None], "the cluster's own"
 

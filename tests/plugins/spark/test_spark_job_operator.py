@@ -17,7 +17,7 @@ NESTED = "cannot be called outside of the Task Runner"
 
 @pytest.fixture
 def job(tmp_path):
-    return training_job(frame=str(tmp_path / "frame"), releases=str(tmp_path / "releases"))
+    return training_job(frame=str(tmp_path / "frame"), releases=str(tmp_path / "releases"), code_version="abc123")
 
 
 @pytest.fixture

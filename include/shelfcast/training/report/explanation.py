@@ -11,8 +11,9 @@ import pandas as pd
 
 from shelfcast.model.booster import feature_names
 from shelfcast.model.declaration import ModelDeclaration
-from shelfcast.model.features import Floats, ModelRows, assemble
-from shelfcast.training.frame import columns_of
+from shelfcast.model.features import Floats, ModelRows
+from shelfcast.training.folds import folds_of
+from shelfcast.training.frame import FrozenFrame
 
 MOST_ROWS = 1_000
 """Rows explained: the cost is rows × trees × leaves × depth²."""
@@ -35,23 +36,25 @@ class Explanation:
     expected: float
 
 
-def explain(
-    model_text: str, held_out: pd.DataFrame, declaration: ModelDeclaration, *, seed: int, num_threads: int = 1
-) -> Explanation:
-    """Explains at most `MOST_ROWS` of the rows that a candidate was measured on; the same ones for a seed.
+def rows_to_explain(frame: FrozenFrame, declaration: ModelDeclaration, *, seed: int) -> ModelRows:
+    """At most `MOST_ROWS` of the rows that a candidate was measured on, as its model takes them; the same ones for a seed.
 
-    Args:
-        model_text: LightGBM's native text.
-        held_out: Rows of the training frame, at least one (see `shelfcast.training.folds.held_out`).
-        declaration: The model.
-        seed: Of the choice of rows.
-        num_threads: Threads of LightGBM.
+    The frame is read piece by piece, and no more of it is kept than these.
     """
-    import lightgbm
-
+    folds = folds_of(frame.deciding, declaration, frame.manifest)
+    measured = [np.flatnonzero(fold.test & frame.is_countable) for fold in folds]
+    held_out = np.concatenate(measured)
     count = min(MOST_ROWS, len(held_out))
     chosen = np.sort(np.random.default_rng(seed).choice(len(held_out), count, replace=False))
-    rows = assemble(columns_of(held_out.iloc[chosen]), declaration)
+    ends = np.cumsum([len(places) for places in measured])
+    by_fold = np.split(held_out[chosen], np.searchsorted(chosen, ends[:-1]))
+    return np.concatenate([sample.rows for sample in frame.parts(*by_fold)])
+
+
+def explain(model_text: str, rows: ModelRows, *, num_threads: int = 1) -> Explanation:
+    """Explains what a model of LightGBM's native text says of some rows, at least one."""
+    import lightgbm
+
     booster = lightgbm.Booster(model_str=model_text)
     found = np.asarray(booster.predict(rows, pred_contrib=True, num_threads=num_threads), dtype=float)
     return Explanation(

@@ -17,7 +17,7 @@ from shelfcast.model import candidate
 from shelfcast.model.candidate import Candidate, TrainingRecord
 from shelfcast.model.declaration import ModelDeclaration
 from shelfcast.model.segments import store_groups_of
-from shelfcast.training.frame import FRAME, FrameManifest, digest, verify
+from shelfcast.training.frame import FRAME, FrameManifest, FrozenFrame, digest
 from shelfcast.training.report.card_scores import (
     LEVEL,
     Score,
@@ -39,7 +39,6 @@ from shelfcast.training.report.card_text import (
     use,
 )
 
-MARKDOWN, PAGE = "model_card.md", "model_card.html"
 DIGESTED = (*(part for part in candidate.RELEASED if part != candidate.RECORD), candidate.FOLD_FORECASTS)
 SCORE_HEADER = ("segment", "rows", "WAPE", "bias", "RMSE", "in 90 %", "simple: WAPE", "simple: RMSE")
 MOST_FEATURES = 15
@@ -95,41 +94,34 @@ class Run:
     weights: pd.DataFrame
 
 
-def write(folder: Path, pictures: Path, *, code_version: str, weights: pd.DataFrame) -> list[Path]:
-    """Writes the card of the candidate in a run's folder beside it, in both forms; answers the files.
+def write(frame: FrozenFrame, folder: Path, *, code_version: str, weights: pd.DataFrame) -> None:
+    """Writes the card of a candidate into its report, in both forms.
 
     Args:
-        folder: Of the training run, with the frozen frame and the candidate.
-        pictures: Folder of the run's pictures; those that are there are shown.
+        frame: That it was trained on.
+        folder: Of the candidate; the pictures that are in its report are shown.
         code_version: Of the code that trained.
         weights: Of the features (see `shelfcast.training.report.explanation.summary`).
-
-    Raises:
-        FrameChanged: The frozen frame no longer has its digest.
     """
-    run = run_of(folder, code_version=code_version, weights=weights)
+    run, report = run_of(frame, folder, code_version=code_version, weights=weights), folder / candidate.REPORT
     found = sections(run)
-    texts = {MARKDOWN: to_markdown(run, found), PAGE: to_page(run, found, pictures)}
-    for name, text in texts.items():
-        (folder / name).write_text(text)
-    return [folder / name for name in texts]
+    (report / candidate.CARD).write_text(to_markdown(run, found))
+    (report / candidate.CARD_PAGE).write_text(to_page(run, found, report / candidate.PICTURES))
 
 
-def run_of(folder: Path, *, code_version: str, weights: pd.DataFrame) -> Run:
-    """Reads a training run's folder (see `write`)."""
-    parts, manifest = folder / candidate.FOLDER, verify(folder)
-    made = Candidate.read(parts)
-    days = pd.to_datetime(pd.read_parquet(folder / FRAME, columns=[_day(manifest)])[_day(manifest)])
+def run_of(frame: FrozenFrame, folder: Path, *, code_version: str, weights: pd.DataFrame) -> Run:
+    """What a training run has left in the candidate's folder (see `write`)."""
+    made, days = Candidate.read(folder), frame.moments.astype("datetime64[D]")
     return Run(
         declaration=made.model.declaration,
-        purpose=purpose((parts / candidate.DECLARATION).read_text()),
-        manifest=manifest,
+        purpose=purpose((folder / candidate.DECLARATION).read_text()),
+        manifest=frame.manifest,
         record=made.record,
         metrics=made.metrics,
-        rows=pd.read_parquet(parts / candidate.FOLD_FORECASTS),
-        first=str(days.min().date()),
-        last=str(days.max().date()),
-        digests={FRAME: manifest.digest} | {name: digest(parts / name) for name in DIGESTED},
+        rows=pd.read_parquet(folder / candidate.FOLD_FORECASTS),
+        first=str(days.min()),
+        last=str(days.max()),
+        digests={FRAME: frame.manifest.digest} | {name: digest(folder / name) for name in DIGESTED},
         code_version=code_version,
         weights=weights,
     )
@@ -154,15 +146,15 @@ def sections(run: Run) -> list[Section]:
 
 
 def to_markdown(run: Run, found: Sequence[Section]) -> str:
-    """As Markdown; pictures are named by where the MLflow run keeps them."""
-    return _rendered(MARKDOWN, title=_title(run), subtitle=_subtitle(run), sections=found, listed=LIMITS)
+    """As Markdown; pictures are named by where the report keeps them."""
+    return _rendered(candidate.CARD, title=_title(run), subtitle=_subtitle(run), sections=found, listed=LIMITS)
 
 
 def to_page(run: Run, found: Sequence[Section], pictures: Path) -> str:
     """As one HTML page with the pictures in it."""
     named = sorted({name for section in found for name in section.pictures if (pictures / name).exists()})
     inside = {name: base64.b64encode((pictures / name).read_bytes()).decode() for name in named}
-    return _rendered(PAGE, title=_title(run), subtitle=_subtitle(run), sections=found, drawn=inside)
+    return _rendered(candidate.CARD_PAGE, title=_title(run), subtitle=_subtitle(run), sections=found, drawn=inside)
 
 
 def _made(run: Run) -> Section:
@@ -270,10 +262,6 @@ def _left_out(manifest: FrameManifest) -> str:
     return f", of each origin a random part of its series out of about {manifest.of_rows:,} rows,"
 
 
-def _day(manifest: FrameManifest) -> str:
-    return "sales_date" if "sales_date" in manifest.columns else "ordered_at"
-
-
 def _title(run: Run) -> str:
     return f"Model card: {run.declaration.name}, cutoff {run.record.cutoff}"
 
@@ -286,7 +274,7 @@ def _rendered(name: str, **values: object) -> str:
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         undefined=StrictUndefined,
-        autoescape=name == PAGE,  # noqa: S701
+        autoescape=name == candidate.CARD_PAGE,  # noqa: S701
         trim_blocks=True,
         lstrip_blocks=True,
     )

@@ -9,39 +9,41 @@ import pytest
 from small_world import freeze
 
 from shelfcast.model.declaration import load
+from shelfcast.model.features import assemble
 from shelfcast.model.lightgbm_fit import parameters, train
 from shelfcast.model.matrix import Sample
-from shelfcast.training.folds import held_out
-from shelfcast.training.frame import columns_of
+from shelfcast.training.frame import FrozenFrame, columns_of
 from shelfcast.training.report import explanation as explaining
-from shelfcast.training.report.explanation import Explanation, explain, gains, summary
+from shelfcast.training.report.explanation import Explanation, explain, gains, rows_to_explain, summary
 from shelfcast.training.report.plots import draw_explanation
 
 FEATURES = load("demand").feature_names
 
 
 @pytest.fixture(scope="module")
-def rows(frame, demand, tmp_path_factory):
-    """The rows that the small world's candidate was measured on."""
+def frozen(frame, demand, tmp_path_factory):
+    """The frame that the small world's candidate was measured on."""
     folder = tmp_path_factory.mktemp("frame")
     about = {"horizon_days": 28, "reason": "a test", "is_forced": False}
-    return held_out(frame, demand, freeze(frame, folder, model="demand", cutoff=date(2024, 6, 30), folds=2, **about))
+    return FrozenFrame(
+        folder, freeze(frame, folder, model="demand", cutoff=date(2024, 6, 30), folds=2, **about), demand
+    )
 
 
 @pytest.fixture(scope="module")
-def explained(candidate, rows, demand):
-    return explain(candidate.model.mean_text, rows, demand, seed=7)
+def explained(candidate, frozen, demand):
+    return explain(candidate.model.mean_text, rows_to_explain(frozen, demand, seed=7))
 
 
-def test_held_out_rows_are_those_of_the_fold_forecasts(rows, frame, candidate):
-    measured = candidate.rows
-    folds = measured.drop_duplicates("fold").set_index("fold")["business_date"]
-    assert list(rows["business_date"].unique()) == list(folds)
-    counted = frame[frame["is_countable"] & frame["business_date"].isin(folds)]
-    assert len(rows) == len(counted) == len(measured) < len(frame[frame["business_date"].isin(folds)])
-    newest = measured[measured["fold"] == 0].set_index(["series_id", "horizon_days"])["actual"]
-    own = rows[rows["business_date"] == folds[0]].set_index(["series_id", "horizon_days"])["units_sold"]
-    assert (newest.loc[own.index] == own).all()
+def test_the_rows_explained_are_some_of_those_of_the_fold_forecasts(frozen, frame, demand, candidate, monkeypatch):
+    keys = ["business_date", "series_id", "horizon_days"]
+    measured = candidate.rows[keys].merge(frame, on=keys)
+    assert len(measured) == len(candidate.rows) > 500
+    wanted = assemble(columns_of(measured), demand)
+    chosen = np.sort(np.random.default_rng(7).choice(len(measured), 500, replace=False))
+    for most, places in ((10**6, slice(None)), (500, chosen)):
+        monkeypatch.setattr(explaining, "MOST_ROWS", most)
+        np.testing.assert_array_equal(rows_to_explain(frozen, demand, seed=7), wanted[places])
 
 
 def test_contributions_and_the_expected_value_add_up_to_the_raw_score(candidate, explained):
@@ -51,12 +53,12 @@ def test_contributions_and_the_expected_value_add_up_to_the_raw_score(candidate,
     assert np.abs(explained.contributions).sum() > 1
 
 
-def test_so_many_rows_are_explained_and_the_same_ones_for_a_seed(candidate, rows, demand, monkeypatch):
+def test_so_many_rows_are_explained_and_the_same_ones_for_a_seed(frozen, demand, monkeypatch):
     monkeypatch.setattr(explaining, "MOST_ROWS", 50)
-    one, again, other = (explain(candidate.model.mean_text, rows, demand, seed=seed) for seed in (1, 1, 2))
-    assert one.contributions.shape == (50, len(FEATURES))
-    np.testing.assert_array_equal(one.rows, again.rows)
-    assert not np.array_equal(one.rows, other.rows, equal_nan=True)
+    one, again, other = (rows_to_explain(frozen, demand, seed=seed) for seed in (1, 1, 2))
+    assert one.shape == (50, len(FEATURES))
+    np.testing.assert_array_equal(one, again)
+    assert not np.array_equal(one, other, equal_nan=True)
 
 
 def test_a_summary_says_which_way_a_feature_moves_forecasts():
@@ -95,4 +97,4 @@ def test_a_regression_is_explained_in_its_own_units(order_value):
     text = train(
         Sample.of(columns_of(orders), order_value), order_value, settings=parameters(order_value, seed=1, num_threads=1)
     )
-    assert explain(text, orders, order_value, seed=7).expected == pytest.approx(20, abs=1)
+    assert explain(text, assemble(columns_of(orders), order_value)).expected == pytest.approx(20, abs=1)
