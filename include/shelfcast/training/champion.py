@@ -8,7 +8,6 @@ import hashlib
 import json
 from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 from shelfcast.errors import BundleError, TrainingError
@@ -16,6 +15,7 @@ from shelfcast.model import candidate
 from shelfcast.model.booster import feature_names
 from shelfcast.model.candidate import Question, TrainingRecord
 from shelfcast.model.declaration import ModelDeclaration
+from shelfcast.storage import Location, local_copy
 
 POINTER = "current.json"
 
@@ -70,24 +70,24 @@ class Matter:
         }
 
 
-def champion_of(releases: Path | None, model: str) -> Champion | None:
-    """The release that the pointer in a model's releases folder names; `None` if there is none.
+def champion_of(releases: Location | None, model: str) -> Champion | None:
+    """The release that the pointer in a model's releases folder names, of which alone is read; `None` if there is none.
 
     Raises:
         TrainingError: The pointer names a release that is not whole.
     """
     path = releases / POINTER if releases else None
-    current = json.loads(path.read_text())["current"] if path and path.exists() else None
+    current: str | None = json.loads(path.read_bytes())["current"] if path and path.exists() else None
     if releases is None or current is None:
         return None
-    folder = releases / str(current)
     try:
-        parts = candidate.contents_of(folder, candidate.CHAMPION)
+        with local_copy(releases / current, candidate.CHAMPION) as folder:
+            parts = candidate.contents_of(folder, candidate.CHAMPION)
         return Champion(
-            release_id=str(current),
-            declaration=candidate.declaration_of(parts, folder.name, model=model),
+            release_id=current,
+            declaration=candidate.declaration_of(parts, current, model=model),
             features=feature_names(parts[candidate.MEAN].decode()),
-            record=candidate.record_of(parts, folder.name),
+            record=candidate.record_of(parts, current),
         )
     except (BundleError, ValueError) as error:
         raise TrainingError(

@@ -11,7 +11,6 @@ driver too, and never those before it.
 
 import argparse
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from datetime import date
 from functools import partial
 from importlib.metadata import version
@@ -95,8 +94,7 @@ def run(
     with local_copy(place, FRAME_FILES) as folder:
         manifest = verify(folder)
         frame = FrozenFrame(folder, manifest, declarations.load(manifest.model))
-        with local_copy(releases) if releases else nullcontext() as releases_folder:
-            champion = champion_of(releases_folder, frame.manifest.model)
+        champion = champion_of(releases, frame.manifest.model)
         fits = Fits(context=context, frame=place, frame_digest=frame.manifest.digest, layout=layout, seed=seed)
         with publish(out, last=WRITTEN_LAST) as draft:
             train(frame, champion, fits, draft)

@@ -5,6 +5,7 @@ from datetime import date
 
 import pytest
 
+from shelfcast import storage
 from shelfcast.errors import TrainingError
 from shelfcast.model import declaration as declarations
 from shelfcast.model.candidate import Question
@@ -83,6 +84,22 @@ def test_a_champion_whose_bundle_is_not_whole_is_named(serving):
     (folder / NAME / "training.json").unlink()
     with pytest.raises(TrainingError, match=f"{NAME} serves, and its bundle cannot be read"):
         champion_of(folder, "demand")
+
+
+def test_in_a_bucket_no_other_release_than_the_one_that_serves_is_read(serving, bucket):
+    """The others are archived, as a rule of the bucket may do: they can be listed, and whoever reads one is refused."""
+    folder, place = serving(), storage.location(f"s3://{bucket.name}/releases/demand")
+    for path in (folder / "current.json", *(folder / NAME).iterdir()):
+        bucket.upload_file(str(path), f"releases/demand/{path.relative_to(folder)}")
+    for name in ("demand-20240623-abcdefabcd/model.txt", f"{NAME}/calibration.json"):
+        bucket.put_object(Key=f"releases/demand/{name}", Body=b"...", StorageClass="GLACIER")
+    assert champion_of(place, "demand") == champion_of(folder, "demand")
+    with pytest.raises(PermissionError), storage.local_copy(place):
+        pass
+
+
+def test_in_a_bucket_without_a_release_the_first_model_is_asked_for(bucket):
+    assert champion_of(storage.location(f"s3://{bucket.name}/releases/demand"), "demand") is None
 
 
 def test_what_a_search_found_is_kept_until_another_declaration_is_written(demand, serving):
