@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from shelfcast_local.backtest_command import GIB, StepsShown
+from shelfcast_cli.backtest_command import GIB, StepsShown
 from shelfcast_local.synthetic_sales import write_sales
 
 FIRST_DATE = date(2023, 1, 1)

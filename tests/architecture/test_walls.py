@@ -57,7 +57,8 @@ def imported(path: Path, *, top_only: bool) -> Iterator[str]:
     ("folder", "forbidden"),
     [
         ("include/shelfcast", {"airflow", "snowflake", "redis", "kubernetes", "shelfcast_provider", "shelfcast_local"}),
-        ("plugins", {"dags", "shelfcast_local"}),
+        ("include/shelfcast_cli", {"airflow", "shelfcast_provider", "shelfcast_local"}),
+        ("plugins", {"dags", "shelfcast_cli", "shelfcast_local"}),
         ("dags", {"shelfcast_local"}),
         ("include/forecaster", {"airflow", "shelfcast_provider", "shelfcast_local"}),
     ],

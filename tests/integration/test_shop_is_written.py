@@ -17,8 +17,8 @@ from shelfcast.sources.ddl import Connection, connect, create_shop
 from shelfcast.sources.playback import read_playback
 from shelfcast.sources.shop_schema import TABLES
 from shelfcast.sources.simulation_settings import SimulationSettings
+from shelfcast_cli.main import command_line
 from shelfcast_local import postgres
-from shelfcast_local.cli import app
 from shelfcast_local.configuration import HOST, Configuration
 from shelfcast_local.demo_stages import rows_in_shop
 from shelfcast_local.shop import Shop
@@ -362,7 +362,7 @@ def test_simulate_plays_its_days_with_a_fault_named_by_days(address: str, home: 
         "--home",
         str(home),
     ]
-    answered = CliRunner().invoke(app, asked)
+    answered = CliRunner().invoke(command_line(), asked)
     assert answered.exit_code == 0, answered.exception
     for day in (first, last):
         assert f"The shop is written up to {day}, not closed" in answered.output
@@ -380,7 +380,7 @@ def test_load_takes_a_declaration_and_the_folder_of_its_files(address: str, home
         "store_id,sales_date,units\n" + "".join(f"a,2024-01-{day:02d},1\n" for day in range(1, 11))
     )
     declaration.write_text("name: mine\nhold_back_days: 3\nsales: {file: units.csv}\n")
-    answered = CliRunner().invoke(app, ["load", str(declaration), "--data", str(data), "--home", str(home)])
+    answered = CliRunner().invoke(command_line(), ["load", str(declaration), "--data", str(data), "--home", str(home)])
     assert answered.exit_code == 0, answered.exception
     assert "The shop is written up to 2024-01-07" in answered.output
     with connect(address) as shop:

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from shelfcast.errors import ConfigurationError
 from shelfcast.sources.canonical_folder import CanonicalFolder
 from shelfcast.sources.simulation_settings import SimulationSettings
-from shelfcast_local.cli import app
+from shelfcast_cli.main import command_line
 from shelfcast_local.simulator.shop_files import SALES, TRUE_DEMAND, ShopFiles, write_shop_files
 from shelfcast_local.simulator.simulator import Simulator
 
@@ -100,7 +100,7 @@ def test_without_short_deliveries_less_is_hidden(written: ShopFiles, tmp_path: P
 
 def test_a_folder_that_holds_files_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / SALES).write_text("mine")
-    answered = CliRunner().invoke(app, ["dataset", "write", str(tmp_path), "--days", "28"])
+    answered = CliRunner().invoke(command_line(), ["dataset", "write", str(tmp_path), "--days", "28"])
     assert isinstance(answered.exception, ConfigurationError)
     assert "holds sales.parquet" in str(answered.exception)
     assert (tmp_path / SALES).read_text() == "mine"
@@ -108,6 +108,6 @@ def test_a_folder_that_holds_files_is_left_alone(tmp_path: Path) -> None:
 
 def test_the_command_says_what_it_wrote(tmp_path: Path) -> None:
     size = ["--stores", "2", "--items", "6", "--days", "28", "--seed", "3", "--short-deliveries", "0.5"]
-    answered = CliRunner().invoke(app, ["dataset", "write", str(tmp_path / "shop"), *size])
+    answered = CliRunner().invoke(command_line(), ["dataset", "write", str(tmp_path / "shop"), *size])
     assert answered.exit_code == 0, answered.exception
     assert f"{tmp_path / 'shop'}: 10 series, " in answered.output.replace("\n", "")

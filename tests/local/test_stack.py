@@ -18,8 +18,8 @@ import pytest
 from typer.testing import CliRunner
 
 from shelfcast.errors import ConfigurationError
+from shelfcast_cli.main import command_line
 from shelfcast_local import airflow, jars, loopback
-from shelfcast_local.cli import app
 from shelfcast_local.configuration import HOST, Configuration
 from shelfcast_local.stack import PORTS_OF, SERVICES, TOLD_OF, Stack
 from shelfcast_local.supervisor import Service, Supervisor
@@ -212,7 +212,7 @@ def test_packages_that_do_not_come_in_time_are_a_configuration_error(tmp_path: P
 
 @pytest.mark.parametrize("command", ["down", "status"])
 def test_asking_about_a_folder_that_is_not_there_does_not_make_it(tmp_path: Path, command: str) -> None:
-    answered = CliRunner().invoke(app, [command, "--home", str(tmp_path / "absent")])
+    answered = CliRunner().invoke(command_line(), [command, "--home", str(tmp_path / "absent")])
     assert answered.exit_code == 0, answered.output
     assert list(tmp_path.iterdir()) == []
 
@@ -220,7 +220,7 @@ def test_asking_about_a_folder_that_is_not_there_does_not_make_it(tmp_path: Path
 def test_down_needs_no_configuration(home: Path) -> None:
     supervisor = sleeper(home, "mail")
     (home / "config.json").write_text("{")
-    assert CliRunner().invoke(app, ["down", "--home", str(home)]).exit_code == 0
+    assert CliRunner().invoke(command_line(), ["down", "--home", str(home)]).exit_code == 0
     assert supervisor.names() == []
 
 
@@ -230,7 +230,7 @@ def test_status_names_what_ended_and_what_does_not_serve(home: Path) -> None:
     assert ended is not None
     ended.kill()
     ended.wait(5)
-    answered = CliRunner().invoke(app, ["status", "--home", str(home)])
+    answered = CliRunner().invoke(command_line(), ["status", "--home", str(home)])
     assert answered.exit_code == 1
     lines = {line.split()[1]: line for line in answered.output.splitlines() if "│" in line}
     assert "does not serve" in lines["mail"]

@@ -1,4 +1,4 @@
-"""The command line `shelfcast`. Each command imports what it needs when it runs."""
+"""The laptop's commands, plugged into `shelfcast`. Each imports what it needs when it runs."""
 
 from datetime import datetime
 from pathlib import Path
@@ -8,12 +8,6 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from shelfcast.errors import NothingToDo, ShelfcastError
-
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="Demand forecasts from order changes.")
-dataset_app = typer.Typer(no_args_is_help=True, help="Declarations that map your own data to the shop's schema.")
-app.add_typer(dataset_app, name="dataset")
-
 FAULT_HELP = (
     "kind[=amount][:first day[:last day]], any number of times: duplicate_orders, bad_rows, schema_change, late_data, "
     "distribution_shift or outage."
@@ -21,7 +15,6 @@ FAULT_HELP = (
 Home = Annotated[Path | None, typer.Option(help="State folder; default: $SHELFCAST_HOME or .shelfcast.")]
 
 
-@app.command()
 def up(home: Home = None) -> None:
     """Start the stand-ins and Airflow."""
     from shelfcast_local.stack import Stack
@@ -35,7 +28,6 @@ def up(home: Home = None) -> None:
     console.print(f"Passwords: {stack.home / 'config.json'}", soft_wrap=True, highlight=False)
 
 
-@app.command()
 def down(home: Home = None) -> None:
     """End everything that `up` or `demo` started."""
     from shelfcast_local.stack import Stack
@@ -43,7 +35,6 @@ def down(home: Home = None) -> None:
     Stack(home).down(say=Console().print)
 
 
-@app.command()
 def status(home: Home = None) -> None:
     """Show what runs; exit status 1 if something that was started has ended or does not serve."""
     from shelfcast_local.stack import Stack
@@ -59,7 +50,6 @@ def status(home: Home = None) -> None:
         raise typer.Exit(1)
 
 
-@app.command()
 def demo(
     dataset: Annotated[
         Path | None, typer.Option(help="Your data: a declaration or a folder that one ships for.")
@@ -73,15 +63,6 @@ def demo(
     loop.run(dataset, days=days, home=home)
 
 
-@dataset_app.command()
-def check(path: Path, data: Annotated[Path | None, typer.Option(help="Folder of the files it names.")] = None) -> None:
-    """Say what is wrong with a dataset declaration and what to write instead."""
-    from shelfcast.sources.dataset import check as checked
-
-    Console().print(checked(path, data=data))
-
-
-@dataset_app.command()
 def write(
     folder: Annotated[Path, typer.Argument(help="To write to: empty, or not there yet.")],
     seed: Annotated[int, typer.Option(min=0, help="The same seed and size write the same files.")] = 7,
@@ -101,28 +82,6 @@ def write(
     Console().print(str(write_shop_files(Simulator(settings), folder)), soft_wrap=True, highlight=False)
 
 
-@app.command()
-def backtest(
-    dataset: Annotated[Path, typer.Option(help="A dataset declaration, or a folder with sales.parquet.")],
-    cutoffs: Annotated[str, typer.Option(help="Last days to learn from, comma-separated.")],
-    out: Annotated[Path, typer.Option(help="Parquet file for the forecasts.")],
-    model: Annotated[str, typer.Option(help="A forecast of include/models.")] = "demand",
-    horizon_days: Annotated[int, typer.Option(help="Days ahead, 1 to 366, each of them twice in the history.")] = 28,
-    baselines: Annotated[bool, typer.Option("--baselines", help="Write the simple methods' forecasts too.")] = False,
-    data: Annotated[Path | None, typer.Option(help="Folder of the files that a declaration names.")] = None,
-    most_rows: Annotated[
-        int | None, typer.Option(min=10_000, help="Rows to train on, roughly; default: the model's most_rows.")
-    ] = None,
-) -> None:
-    """Measure a model on a dataset, without a server."""
-    from shelfcast.training.backtest.run import plan
-    from shelfcast_local import backtest_command
-
-    wanted = plan(model, cutoffs, horizon_days, baselines=baselines, most_rows=most_rows)
-    backtest_command.run(dataset, out, wanted, data=data)
-
-
-@app.command()
 def load(
     dataset: Path,
     data: Annotated[Path | None, typer.Option(help="Folder of the files it names.")] = None,
@@ -135,7 +94,6 @@ def load(
     Console().print(open_shop(Stack(home), dataset, data=data).write_history())
 
 
-@app.command()
 def simulate(
     days: Annotated[int, typer.Option(min=1, help="Business days to play.")] = 1,
     faults: Annotated[list[str] | None, typer.Option("--fault", help=FAULT_HELP)] = None,
@@ -153,14 +111,3 @@ def simulate(
         faults=faults or [],
         report=lambda written: console.print(f"{datetime.now():%H:%M:%S} {written}", soft_wrap=True),
     )
-
-
-def main() -> None:
-    """Runs a command; an error of Shelfcast's is shown without a stack trace, exit status 2."""
-    try:
-        app()
-    except NothingToDo as reason:
-        Console().print(str(reason))
-    except ShelfcastError as error:
-        Console(stderr=True).print(f"[red]{type(error).__name__}[/red]: {error}", highlight=False)
-        raise SystemExit(2) from None
