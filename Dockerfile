@@ -35,7 +35,7 @@ COPY plugins plugins
 COPY dags dags
 COPY sql sql
 RUN pip install --no-cache-dir --no-deps -e . \
- && python -c "from pathlib import Path; from shelfcast_local.jars import resolve; resolve(Path('/tmp/spark'))" \
+ && python -c "from pathlib import Path; from shelfcast_local.services.jars import resolve; resolve(Path('/tmp/spark'))" \
  && cp /tmp/spark/jars/jars/*.jar "$(python -c 'import pyspark; print(pyspark.__path__[0])')/jars/" \
  && rm -rf /tmp/spark
 

@@ -48,7 +48,7 @@ requirements: setup ## export requirements.txt from the lock, with hashes
 	@$(UV) export --frozen --extra local --no-dev --no-emit-project --format requirements-txt -q -o requirements.txt
 
 bench: setup ## ratios to named peers, into .shelfcast/bench.json
-	@$(BIN)/python -m shelfcast_local.bench
+	@PYTHONPATH=tests $(BIN)/python -m bench
 
 simulate-year: setup ## a year of Mondays in several shops, about an hour; writes docs/images/year_of_mondays.png
 	@$(BIN)/python -m shelfcast_local.year --out docs/images

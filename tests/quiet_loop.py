@@ -8,8 +8,8 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
-from shelfcast_local import airflow, postgres
 from shelfcast_local.environment import REPOSITORY, virtual_environment_binary
+from shelfcast_local.services import airflow, postgres
 from shelfcast_local.stack import Stack
 
 TESTS = Path(__file__).parent

@@ -115,8 +115,8 @@ def cold_store(monkeypatch):
 @pytest.fixture(scope="session")
 def hot_store_server(tmp_path_factory):
     """A real server on loopback; its configuration."""
-    from shelfcast_local import hot_store
     from shelfcast_local.configuration import Configuration
+    from shelfcast_local.services import hot_store
 
     home = tmp_path_factory.mktemp("hot_store")
     configuration = Configuration.load(home)
@@ -172,7 +172,7 @@ def forecaster(artifacts, hot_store, hot_store_server, monkeypatch):
     """The forecaster itself over the artifacts and the hot store; its application."""
     from forecaster.__main__ import app_of
     from forecaster.settings import ForecasterSettings
-    from shelfcast_local import hot_store as server
+    from shelfcast_local.services import hot_store as server
 
     monkeypatch.setattr(following, "LOOK_EVERY_SECONDS", 0.05)
     token = secrets.token_urlsafe(18)

@@ -24,7 +24,7 @@ from shelfcast.ingestion.spark_job import landing_job
 from shelfcast.model import declaration as declarations
 from shelfcast.serving.predictor import Predictor
 from shelfcast.serving.vintage import forecast_all
-from shelfcast_local import postgres
+from shelfcast_local.services import postgres
 
 SLOT = "undisturbed"
 LIMIT_SECONDS = 300

@@ -58,9 +58,9 @@ def demo(
     home: Home = None,
 ) -> None:
     """Run the whole loop and leave it running."""
-    from shelfcast_local import demo as loop
+    from shelfcast_local.demo.loop import run
 
-    loop.run(dataset, days=days, home=home)
+    run(dataset, days=days, home=home)
 
 
 def write(

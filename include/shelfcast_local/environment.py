@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from shelfcast.storage import is_in_bucket, location
-from shelfcast_local import cold_store, hot_store
 from shelfcast_local.configuration import HOST, Configuration
-from shelfcast_local.java import java_home
+from shelfcast_local.services import cold_store, hot_store
+from shelfcast_local.services.java import java_home
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 ALERT_ADDRESS = "forecast-oncall@shop.example"

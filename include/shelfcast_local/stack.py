@@ -9,7 +9,9 @@ from pathlib import Path
 
 from shelfcast import storage
 from shelfcast.errors import ConfigurationError
-from shelfcast_local import (
+from shelfcast_local.configuration import Configuration, is_taken
+from shelfcast_local.environment import environment, locations
+from shelfcast_local.services import (
     airflow,
     cold_store,
     forecaster_server,
@@ -20,10 +22,8 @@ from shelfcast_local import (
     mlflow_server,
     postgres,
 )
-from shelfcast_local.airflow_client import AirflowClient
-from shelfcast_local.configuration import Configuration, is_taken
-from shelfcast_local.environment import environment, locations
-from shelfcast_local.supervisor import Service, Supervisor
+from shelfcast_local.services.airflow_client import AirflowClient
+from shelfcast_local.services.supervisor import Service, Supervisor
 
 PORT_SECONDS = 3.0
 """How long a port has to be taken before its service is given another one."""

@@ -6,6 +6,7 @@ from io import StringIO
 
 import numpy as np
 import pandas as pd
+from bench.synthetic_sales import write_sales
 from rich.console import Console
 from rich.progress import Progress
 from typer.testing import CliRunner
@@ -16,7 +17,6 @@ from shelfcast.training.backtest.scores import scores
 from shelfcast_cli import backtest_command
 from shelfcast_cli.backtest_command import NOTHING_SOLD, StepsShown, _table
 from shelfcast_cli.main import command_line
-from shelfcast_local.synthetic_sales import write_sales
 
 ROWS = 28
 FIRST = date(2023, 1, 1)

@@ -40,13 +40,13 @@ def stack(home, files):
     """The loop after `shelfcast demo`, with everything running."""
     for name in [name for name in os.environ if name.startswith("AIRFLOW__")]:
         del os.environ[name]
-    from shelfcast_local import demo
+    from shelfcast_local.demo.loop import run
     from shelfcast_local.stack import Stack
 
     os.environ["SHELFCAST_HOME"] = str(home)
     running = Stack(home)
     try:
-        demo.run(None, days=2, home=home)
+        run(None, days=2, home=home)
         os.environ.update(running.environment())
         yield running
     finally:

@@ -24,7 +24,7 @@ from shelfcast.deployment.bundle import cutoff_of
 from shelfcast.errors import ShelfcastError
 from shelfcast.ingestion.change_files import UNFINISHED, ChangeFolder
 from shelfcast.sources.shop_schema import TABLES
-from shelfcast_local import postgres
+from shelfcast_local.services import postgres
 
 pytestmark = pytest.mark.e2e
 WHAT_TO_DO = (
@@ -409,10 +409,10 @@ def has_no_name(handle):
 
 
 def test_a_second_demo_starts_from_what_is_there(home, stack, shop):
-    from shelfcast_local import demo
+    from shelfcast_local.demo.loop import run
 
     day = shop.next_day()
-    demo.run(None, home=home)
+    run(None, home=home)
     assert shop.next_day() == day + timedelta(days=1)
     assert json.loads((home / "demo.json").read_text())["days_played"] == [day.isoformat()]
 

@@ -29,9 +29,9 @@ from shelfcast.ingestion.spark_job import landing_job
 from shelfcast.sources.playback import read_playback
 from shelfcast.sources.shop_schema import TABLES
 from shelfcast.sources.simulation_settings import SimulationSettings
-from shelfcast_local import jars, postgres
 from shelfcast_local.environment import connections
-from shelfcast_local.java import java_home
+from shelfcast_local.services import jars, postgres
+from shelfcast_local.services.java import java_home
 from shelfcast_local.simulator.simulator import Simulator
 from shelfcast_local.stack import Stack
 from shelfcast_provider.ingestion.change_log import ChangeLog

@@ -17,8 +17,8 @@ from shelfcast.ingestion.batch import Batch
 from shelfcast.ingestion.change_file_writer import ChangeFileWriter
 from shelfcast.ingestion.change_files import ChangeFolder
 from shelfcast.ingestion.spark_job import landing_job
-from shelfcast_local import jars
-from shelfcast_local.java import java_home
+from shelfcast_local.services import jars
+from shelfcast_local.services.java import java_home
 from shelfcast_provider.spark.spark_submit import settings
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]

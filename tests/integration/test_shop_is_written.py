@@ -18,14 +18,14 @@ from shelfcast.sources.playback import read_playback
 from shelfcast.sources.shop_schema import TABLES
 from shelfcast.sources.simulation_settings import SimulationSettings
 from shelfcast_cli.main import command_line
-from shelfcast_local import postgres
 from shelfcast_local.configuration import HOST, Configuration
-from shelfcast_local.demo_stages import rows_in_shop
+from shelfcast_local.demo.stages import rows_in_shop
+from shelfcast_local.services import postgres
+from shelfcast_local.services.supervisor import Supervisor
 from shelfcast_local.shop import Shop
 from shelfcast_local.simulator.command import load, next_day, open_history, simulate
 from shelfcast_local.simulator.simulator import Simulator
 from shelfcast_local.stack import Stack
-from shelfcast_local.supervisor import Supervisor
 
 pytestmark = pytest.mark.integration
 SETTINGS = SimulationSettings(seed=3, stores=2, items=8, history_days=30, units_per_day=4)

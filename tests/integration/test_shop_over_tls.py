@@ -14,10 +14,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from shelfcast.errors import SourceUnavailable
 from shelfcast.sources.simulation_settings import SimulationSettings
-from shelfcast_local import postgres
-from shelfcast_local.cold_store_server import make_certificate
 from shelfcast_local.configuration import HOST
 from shelfcast_local.environment import connections
+from shelfcast_local.services import postgres
+from shelfcast_local.services.cold_store_server import make_certificate
 from shelfcast_local.simulator.simulator import Simulator
 from shelfcast_local.stack import Stack
 from shelfcast_provider.ingestion.change_log import ChangeLog

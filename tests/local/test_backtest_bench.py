@@ -4,10 +4,9 @@ from datetime import date
 
 import pandas as pd
 import pytest
-
-from shelfcast_local import bench_backtest
-from shelfcast_local.bench_backtest import Cost, Meter
-from shelfcast_local.synthetic_sales import DISPERSION, write_sales
+from bench import backtest
+from bench.backtest import Cost, Meter
+from bench.synthetic_sales import DISPERSION, write_sales
 
 FIRST = date(2023, 1, 1)
 
@@ -56,7 +55,7 @@ def test_costs_of_the_parts_of_a_step_are_added_up():
 
 
 def test_a_bench_measures_each_step_in_a_process_of_its_own(tmp_path):
-    costs = bench_backtest.in_own_process(12, 150, tmp_path)
+    costs = backtest.in_own_process(12, 150, tmp_path)
     assert list(costs) == ["history", "features", "frame", "folds", "model", "forecast", "scores", "all"]
     assert all(isinstance(cost, Cost) for cost in costs.values())
     assert costs["all"].peak_bytes == max(cost.peak_bytes for cost in costs.values()) > 2**26

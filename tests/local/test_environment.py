@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from shelfcast_local import mlflow_server
 from shelfcast_local.configuration import Configuration
 from shelfcast_local.environment import NO_TELEMETRY, environment, forecaster_environment
+from shelfcast_local.services import mlflow_server
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 ASKS_MLFLOW = "from mlflow.telemetry.utils import is_telemetry_disabled; print(is_telemetry_disabled())"

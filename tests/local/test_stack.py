@@ -19,10 +19,10 @@ from typer.testing import CliRunner
 
 from shelfcast.errors import ConfigurationError
 from shelfcast_cli.main import command_line
-from shelfcast_local import airflow, jars, loopback
 from shelfcast_local.configuration import HOST, Configuration
+from shelfcast_local.services import airflow, jars, loopback
+from shelfcast_local.services.supervisor import Service, Supervisor
 from shelfcast_local.stack import PORTS_OF, SERVICES, TOLD_OF, Stack
-from shelfcast_local.supervisor import Service, Supervisor
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SLEEP = [sys.executable, "-c", "import time; time.sleep(300)"]

@@ -25,8 +25,8 @@ from shelfcast.cold_store.duckdb_store import DuckDBStore
 from shelfcast.deployment import pointer
 from shelfcast.model import declaration as declarations
 from shelfcast.sources.shop_schema import TABLES
-from shelfcast_local.java import java_home
-from shelfcast_local.loopback import SPARK
+from shelfcast_local.services.java import java_home
+from shelfcast_local.services.loopback import SPARK
 from shelfcast_local.year.lived import Training, Year, read_year
 from shelfcast_local.year.scenarios import RECIPE_WEEKS, Scenario
 from shelfcast_local.year.shop import make_shop, monday_of, tables_of

@@ -26,7 +26,7 @@ from shelfcast.training.fit_cache import FOLDER
 from shelfcast.training.folds import SEARCH_FOLDS
 from shelfcast.training.frame import columns_of, countable
 from shelfcast.training.progress import silent
-from shelfcast_local.java import java_home
+from shelfcast_local.services.java import java_home
 
 pytestmark = pytest.mark.integration
 JOB = Path(shelfcast.__file__).parent / "training" / "training_job.py"

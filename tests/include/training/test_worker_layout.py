@@ -8,7 +8,7 @@ from pyspark import SparkConf, SparkContext
 from shelfcast.errors import TrainingError
 from shelfcast.training import worker_layout
 from shelfcast.training.worker_layout import WorkerLayout, layout_of
-from shelfcast_local.java import java_home
+from shelfcast_local.services.java import java_home
 
 pytestmark = pytest.mark.integration
 LOOPBACK = {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1", "spark.ui.enabled": "false"}

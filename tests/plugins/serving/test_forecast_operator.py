@@ -305,7 +305,7 @@ def test_a_run_without_a_business_date_forecasts_nothing(shop, release):
 
 
 def test_a_third_model_is_read_by_its_declaration(hot_store, hot_store_server, order_value):
-    from shelfcast_local.hot_store import url
+    from shelfcast_local.services.hot_store import url
 
     third = order_value.model_copy(update={"name": "basket_size", "as_of_features": ("purchase_count",)})
     generation = publish(hot_store, third, {"17": np.array([3.0], dtype=np.float32)})
@@ -351,7 +351,7 @@ def test_features_are_served_up_to_the_age_that_the_model_or_the_environment_all
 ):
     from starlette.testclient import TestClient
 
-    from shelfcast_local.hot_store import url
+    from shelfcast_local.services.hot_store import url
 
     assert demand.stale_after_days == 7
     publish(hot_store, demand, series, business_date=datetime.now(UTC).date() - timedelta(days=age_days))

@@ -6,6 +6,7 @@ import duckdb
 import numpy as np
 import pandas as pd
 import pytest
+from bench.synthetic_sales import write_sales
 
 from shelfcast.duckdb_file import open_database
 from shelfcast.model import declaration as declarations
@@ -14,7 +15,6 @@ from shelfcast.training.backtest.cutoff import CutoffRun
 from shelfcast.training.backtest.features import build_features
 from shelfcast.training.backtest.input import write_history
 from shelfcast.training.backtest.store import BacktestStore
-from shelfcast_local.synthetic_sales import write_sales
 
 FIRST, DAYS, SERIES, HORIZON = date(2024, 1, 1), 200, 81, 14
 CUTOFF = FIRST + timedelta(days=DAYS - 1 - HORIZON)

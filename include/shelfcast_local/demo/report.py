@@ -13,9 +13,10 @@ from rich.table import Table
 
 from shelfcast.model.candidate import FOLDER, METRICS, WRITTEN_LAST
 from shelfcast.storage import Location
-from shelfcast_local import airflow, cold_store, demo_stages, mlflow_server
 from shelfcast_local.configuration import HOST
-from shelfcast_local.mail import USER as MAIL_USER
+from shelfcast_local.demo.stages import measure
+from shelfcast_local.services import airflow, cold_store, mlflow_server
+from shelfcast_local.services.mail import USER as MAIL_USER
 from shelfcast_local.stack import Stack
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def collect(stack: Stack, days_played: list[date]) -> Report:
 
     with ColdStoreHook() as store:
         latest = latest_business_date(store)
-        stages = demo_stages.measure(stack, store, latest)
+        stages = measure(stack, store, latest)
         series_id = _best_seller(store, latest)
         decisions = store.fetch("registry/newest_gate_decisions").to_dict("records")
     request, answer = _ask(stack, series_id)

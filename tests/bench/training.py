@@ -23,8 +23,8 @@ from shelfcast.model.declaration import ModelDeclaration
 from shelfcast.model.lightgbm_fit import parameters, smallest_leaf, weight
 from shelfcast.model.matrix import Sample
 from shelfcast.training.frame import FRAME, columns_of, freeze
-from shelfcast_local.java import java_home
-from shelfcast_local.loopback import SPARK
+from shelfcast_local.services.java import java_home
+from shelfcast_local.services.loopback import SPARK
 
 ROWS = 1_000_000
 """A third of what a backtest learns from at most; of fewer rows what a fit costs once is a larger part."""

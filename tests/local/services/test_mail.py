@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
-from shelfcast_local.mail import USER, Sink, page, read_mails
+from shelfcast_local.services.mail import USER, Sink, page, read_mails
 
 LOGIN = (USER, "secret")
 

@@ -11,8 +11,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from shelfcast.errors import ShelfcastError
-from shelfcast_local.airflow_client import AirflowClient, Run
 from shelfcast_local.configuration import HOST
+from shelfcast_local.services.airflow_client import AirflowClient, Run
 
 MOST_ROWS_A_PAGE = 100
 LONG_AGO = "2026-01-01T00:00:00+00:00"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from shelfcast.errors import ConfigurationError
 from shelfcast_local.configuration import HOST, Configuration, private_folder, write_private
-from shelfcast_local.supervisor import Service
+from shelfcast_local.services.supervisor import Service
 
 
 def service(home: Path, configuration: Configuration) -> Service:

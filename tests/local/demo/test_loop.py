@@ -2,8 +2,8 @@
 
 from rich.console import Console
 
-from shelfcast_local.airflow_client import AirflowClient
-from shelfcast_local.demo import Loop, last_of_a_day
+from shelfcast_local.demo.loop import Loop, last_of_a_day
+from shelfcast_local.services.airflow_client import AirflowClient
 
 
 def loop_of(console):

@@ -15,7 +15,7 @@ import psycopg
 from psycopg import sql
 
 from shelfcast_local.configuration import HOST, Configuration, private_folder
-from shelfcast_local.supervisor import Service
+from shelfcast_local.services.supervisor import Service
 
 STOP_SIGNAL = signal.SIGINT
 """Fast shutdown: PostgreSQL waits for its clients on SIGTERM."""

@@ -1,6 +1,6 @@
 """A place where alert mails arrive on a laptop: an SMTP sink, and a page that shows what came.
 
-python -m shelfcast_local.mail --folder FOLDER --smtp-port PORT --page-port PORT   (password: SHELFCAST_MAIL_PASSWORD)
+python -m shelfcast_local.services.mail --folder FOLDER --smtp-port PORT --page-port PORT   (password: SHELFCAST_MAIL_PASSWORD)
 """
 
 import argparse
@@ -22,9 +22,9 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from shelfcast_local import loopback
 from shelfcast_local.configuration import HOST, Configuration
-from shelfcast_local.supervisor import Service
+from shelfcast_local.services import loopback
+from shelfcast_local.services.supervisor import Service
 
 USER = "mail"
 PAGE = """<!doctype html><meta charset="utf-8"><title>Mails</title>
@@ -37,7 +37,7 @@ MAIL = """<article><b>{subject}</b><br>to {to}, {received}<iframe sandbox srcdoc
 def service(home: Path, configuration: Configuration) -> Service:
     """Sink and page in one process."""
     smtp, page = configuration.ports["smtp"], configuration.ports["mail"]
-    command = [sys.executable, "-m", "shelfcast_local.mail", "--folder", str(home / "mail")]
+    command = [sys.executable, "-m", "shelfcast_local.services.mail", "--folder", str(home / "mail")]
     return Service(
         name="mail",
         command=[*command, "--smtp-port", str(smtp), "--page-port", str(page)],

@@ -15,6 +15,8 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from bench.training import ROWS, cpu_seconds
+
 REPEATS = 5
 SERIES = 20_000
 PARSE_GOAL_SECONDS = 1.5
@@ -130,8 +132,6 @@ def vector_packing() -> Result:
 
 def training() -> list[Result]:
     """CPU seconds of the training job's fit on one node and on two local executors, against LightGBM alone."""
-    from shelfcast_local.bench_training import ROWS, cpu_seconds
-
     results = []
     for where, fits in cpu_seconds().items():
         ours, peer, goal = statistics.median(fits.ours), statistics.median(fits.native), TRAINING_GOALS[where]

@@ -1,4 +1,4 @@
-"""`python -m shelfcast_local.bench_backtest`: what a backtest of many synthetic series costs, stage by stage.
+"""`PYTHONPATH=tests python -m bench.backtest`: what a backtest of many synthetic series costs, stage by stage.
 
 Each size runs in a process of its own, so that the most memory of one says nothing about the next.
 """
@@ -21,13 +21,14 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from bench.synthetic_sales import write_sales
 from shelfcast_cli.backtest_command import GIB, StepsShown
-from shelfcast_local.synthetic_sales import write_sales
 
 FIRST_DATE = date(2023, 1, 1)
 HORIZON_DAYS = 28
 SAMPLE_SECONDS = 0.1
 OVER = "over"
+TESTS = Path(__file__).resolve().parents[1]
 
 
 @dataclass(kw_only=True)
@@ -89,7 +90,7 @@ class Meter:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measures each size and prints the table."""
-    parser = argparse.ArgumentParser(prog="bench_backtest", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m bench.backtest", description=__doc__)
     parser.add_argument("--series", type=int, nargs="+", default=[1_000, 5_000], help="sizes to measure")
     parser.add_argument("--days", type=int, default=730)
     parser.add_argument("--work", type=Path, help="folder for what is written meanwhile; default: a temporary one")
@@ -109,10 +110,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def in_own_process(series: int, days: int, work: Path | None) -> dict[str, Cost]:
     """Writes the sales of so many series and measures a backtest of them; by stage, `all` at the end."""
-    with tempfile.TemporaryDirectory(prefix="shelfcast-bench-", dir=work) as folder:
+    with tempfile.TemporaryDirectory(prefix="shelfcast-bench-", dir=work and work.absolute()) as folder:
         write_sales(Path(folder), series=series, days=days, first_date=FIRST_DATE)
         command = [sys.executable, "-m", __spec__.name, "--only", "--days", str(days), "--work", folder]
-        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, cwd=TESTS)
     costs = {stage: Cost(**cost) for stage, cost in json.loads(done.stdout.splitlines()[-1]).items()}
     total = Cost(
         wall_seconds=sum(cost.wall_seconds for cost in costs.values()),

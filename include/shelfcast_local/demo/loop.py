@@ -11,10 +11,10 @@ from rich.console import Console
 
 from shelfcast.errors import ShelfcastError
 from shelfcast.storage import Location
-from shelfcast_local import demo_report
-from shelfcast_local.airflow_client import AirflowClient
 from shelfcast_local.configuration import write_private
-from shelfcast_local.memory import PeakMemory
+from shelfcast_local.demo.memory import PeakMemory
+from shelfcast_local.demo.report import collect, release_pointer, show
+from shelfcast_local.services.airflow_client import AirflowClient
 from shelfcast_local.shop import Shop, open_shop
 from shelfcast_local.stack import Stack
 
@@ -124,12 +124,12 @@ def run(dataset: Path | None = None, *, days: int = 2, home: Path | None = None)
         shop = open_shop(stack, dataset)
         loop.leave_out_the_past()
         played = _play(loop, shop, days, stack.artifacts)
-        report = demo_report.collect(stack, played)
+        report = collect(stack, played)
     report.wall_seconds = time.monotonic() - started
     report.peak_memory_bytes = memory.peak_bytes
     # only its owner may read it: the addresses carry credentials
     write_private(stack.home / "demo.json", json.dumps(asdict(report), indent=1, default=str))
-    demo_report.show(console, report)
+    show(console, report)
 
 
 def _play(loop: Loop, shop: Shop, days: int, artifacts: Location) -> list[date]:
@@ -158,7 +158,7 @@ def _play(loop: Loop, shop: Shop, days: int, artifacts: Location) -> list[date]:
 
 def last_of_a_day(loop: Loop, artifacts: Location) -> str:
     """The DAG with which a business day ends: without a release nothing is forecast, and nothing can be watched."""
-    if demo_report.release_pointer(artifacts).exists():
+    if release_pointer(artifacts).exists():
         return "drift_monitoring"
     loop.say(
         "[yellow]The gate holds every candidate of demand[/yellow]: the days go as far as the hot store. Its reasons are "

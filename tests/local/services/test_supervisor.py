@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from shelfcast.errors import ShelfcastError
-from shelfcast_local.supervisor import Service, Supervisor
+from shelfcast_local.services.supervisor import Service, Supervisor
 
 SLEEP = "import time; time.sleep(300)"
 CHILD = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {SLEEP!r}]); {SLEEP}"
@@ -172,7 +172,7 @@ def test_of_two_commands_one_waits_for_the_other(tmp_path: Path) -> None:
 
 def test_a_killed_command_does_not_keep_the_lock(tmp_path: Path) -> None:
     script = (
-        "import sys, time; from pathlib import Path; from shelfcast_local.supervisor import Supervisor\n"
+        "import sys, time; from pathlib import Path; from shelfcast_local.services.supervisor import Supervisor\n"
         "with Supervisor(Path(sys.argv[1])).alone():\n    print('held', flush=True); time.sleep(300)"
     )
     with subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE, text=True) as holder:

@@ -26,9 +26,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from shelfcast_local import cold_store, mail, mlflow_server, postgres
 from shelfcast_local.configuration import HOST
 from shelfcast_local.environment import connections
+from shelfcast_local.services import cold_store, mail, mlflow_server, postgres
 from shelfcast_local.stack import Stack
 
 pytestmark = pytest.mark.integration
@@ -333,7 +333,7 @@ def test_a_half_prepared_server_is_finished_by_the_next_start(stack: Stack, lost
 
 def test_an_interrupted_making_of_the_database_is_done_again(small: Stack) -> None:
     script = (
-        "import sys; from pathlib import Path; from shelfcast_local import postgres\n"
+        "import sys; from pathlib import Path; from shelfcast_local.services import postgres\n"
         "from shelfcast_local.configuration import Configuration\n"
         "home = Path(sys.argv[1]); postgres.service(home, Configuration.load(home))"
     )
@@ -379,7 +379,7 @@ def test_a_killed_database_comes_back_though_it_is_a_zombie_and_had_clients(smal
 def test_the_hot_store_writes_a_snapshot_at_its_end_and_at_no_other_time(small: Stack) -> None:
     import redis
 
-    from shelfcast_local import hot_store
+    from shelfcast_local.services import hot_store
 
     small.up(["hot_store"])
     with redis.Redis.from_url(hot_store.url(small.configuration)) as client:

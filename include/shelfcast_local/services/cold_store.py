@@ -4,10 +4,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from shelfcast_local import loopback
-from shelfcast_local.cold_store_server import DATABASE, make_certificate
 from shelfcast_local.configuration import HOST, Configuration, private_folder
-from shelfcast_local.supervisor import Service
+from shelfcast_local.services import loopback
+from shelfcast_local.services.cold_store_server import DATABASE, make_certificate
+from shelfcast_local.services.supervisor import Service
 
 UNSUPPORTED = [r"\s*ALTER\s+SESSION\s+SET\s+QUERY_TAG", r"\s*(GRANT|REVOKE)\s"]
 """Statements that the emulator answers without doing anything."""
@@ -17,7 +17,7 @@ def service(home: Path, configuration: Configuration) -> Service:
     """The server, behind TLS with a certificate of its own and a password."""
     folder, port = private_folder(private_folder(home) / "cold_store"), configuration.ports["cold_store"]
     make_certificate(folder / "tls")
-    command = [sys.executable, "-m", "shelfcast_local.cold_store_server"]
+    command = [sys.executable, "-m", "shelfcast_local.services.cold_store_server"]
     return Service(
         name="cold_store",
         command=[*command, "--home", str(folder), "--port", str(port)],

@@ -13,8 +13,8 @@ from shelfcast.ingestion.change_files import ChangeFile, ChangeFolder
 from shelfcast.model import declaration
 from shelfcast.sources.ddl import source_statement
 from shelfcast.sources.shop_schema import TABLES
-from shelfcast_local import demo_stages
-from shelfcast_local.demo_stages import counts
+from shelfcast_local.demo import stages
+from shelfcast_local.demo.stages import counts
 
 __all__ = ["hot_store", "hot_store_server"]
 DAY = date(2025, 6, 30)
@@ -38,11 +38,11 @@ def test_the_hot_store_is_asked_what_it_serves(store, hot_store):
         declared = declaration.load(name)
         rows = {entity: np.zeros(len(declared.vector_fields), np.float32) for entity in entities}
         publish(hot_store, declared, rows, business_date=DAY)
-    assert demo_stages.hot_store_stage(store, hot_store, DAY) == counts(3, 2), "one vector is missing, and it shows"
+    assert stages.hot_store_stage(store, hot_store, DAY) == counts(3, 2), "one vector is missing, and it shows"
 
 
 def test_an_empty_cold_store_counts_nothing_in_each_of_its_stages(store):
-    found = demo_stages.cold_store_stages(store)
+    found = stages.cold_store_stages(store)
     assert found == dict.fromkeys(("ingestion", "cold_store", "serving", "monitoring", "retraining"), counts(0, 0))
 
 
@@ -57,7 +57,7 @@ def test_only_whole_snapshots_and_finished_files_count_as_captured(tmp_path):
         (folder.generation_folder(generation) / "drain-000003-from-0-part-00000.jsonl.gz.part").write_text("{}\n")
         if lines != 5:
             folder.mark_complete(generation)
-    assert demo_stages.captured_changes(tmp_path) == 2 * (3 + 7)
+    assert stages.captured_changes(tmp_path) == 2 * (3 + 7)
 
 
 def test_frames_candidates_and_bundles_are_counted_where_they_lie(tmp_path):
@@ -66,7 +66,7 @@ def test_frames_candidates_and_bundles_are_counted_where_they_lie(tmp_path):
         (folder / "candidate").mkdir(parents=True)
         (folder / "frame.json").write_text(json.dumps({"rows": rows}))
     (folder / "candidate" / "training.json").touch()
-    assert demo_stages.file_stages(tmp_path) == {"training": counts(15, 1), "deployment": counts(1, 0)}
+    assert stages.file_stages(tmp_path) == {"training": counts(15, 1), "deployment": counts(1, 0)}
 
 
 def test_the_registry_is_asked_for_candidates_and_champions(tmp_path, monkeypatch):
@@ -77,13 +77,13 @@ def test_the_registry_is_asked_for_candidates_and_champions(tmp_path, monkeypatc
     monkeypatch.chdir(tmp_path)
     registry = MLflowHook()
     registry.url = f"sqlite:///{tmp_path}/mlflow.db"
-    assert demo_stages.registry_stage(registry) == counts(0, 0)
+    assert stages.registry_stage(registry) == counts(0, 0)
     client = registry.get_conn()
     client.create_registered_model("demand")
     for _ in range(2):
         client.create_model_version("demand", source=f"file:{tmp_path}")
     registry.set_alias("demand", CHAMPION, "2")
-    assert demo_stages.registry_stage(registry) == counts(2, 1)
+    assert stages.registry_stage(registry) == counts(2, 1)
 
 
 def test_no_table_of_the_shop_is_left_out():

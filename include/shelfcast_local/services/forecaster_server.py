@@ -5,10 +5,10 @@ import sys
 from pathlib import Path
 
 from shelfcast.errors import ConfigurationError
-from shelfcast_local import loopback
 from shelfcast_local.configuration import HOST, Configuration
 from shelfcast_local.environment import forecaster_environment
-from shelfcast_local.supervisor import Service
+from shelfcast_local.services import loopback
+from shelfcast_local.services.supervisor import Service
 
 
 def service(home: Path, configuration: Configuration) -> Service:

@@ -1,6 +1,6 @@
 """The cold store on a laptop: fakesnow, a Snowflake emulator on DuckDB, made fit to stand behind the stock provider.
 
-    python -m shelfcast_local.cold_store_server --home FOLDER --port PORT      (password: SHELFCAST_COLD_STORE_PASSWORD)
+    python -m shelfcast_local.services.cold_store_server --home FOLDER --port PORT   (password: SHELFCAST_COLD_STORE_PASSWORD)
 
 The Snowflake provider always speaks TLS, so the server has a certificate of its own; clients trust it through
 `REQUESTS_CA_BUNDLE=FOLDER/tls/ca-bundle.pem`. What else the stock server lacks is in `cold_store_patches` and its neighbours.
@@ -97,7 +97,7 @@ def serve(home: Path, port: int, password: str, *, memory: str, threads: int) ->
     from fakesnow.transforms import stage
     from uvicorn import run
 
-    from shelfcast_local import cold_store_patches, cold_store_stages, cold_store_transactions
+    from shelfcast_local.services import cold_store_patches, cold_store_stages, cold_store_transactions
 
     server = import_module("fakesnow.server")  # the package has a function of that name too
     for name in ("db", "bucket", "tmp"):

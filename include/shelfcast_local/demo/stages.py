@@ -9,7 +9,7 @@ from shelfcast.ingestion.change_files import ChangeFolder
 from shelfcast.model import declaration
 from shelfcast.model.candidate import FOLDER, WRITTEN_LAST
 from shelfcast.storage import Location
-from shelfcast_local import postgres
+from shelfcast_local.services import postgres
 from shelfcast_local.stack import Stack
 
 if TYPE_CHECKING:

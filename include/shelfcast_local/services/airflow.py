@@ -9,10 +9,10 @@ from functools import partial
 from pathlib import Path
 
 from shelfcast.errors import ShelfcastError
-from shelfcast_local import loopback
 from shelfcast_local.configuration import HOST, Configuration, private_folder, write_private
 from shelfcast_local.environment import virtual_environment_binary
-from shelfcast_local.supervisor import Service
+from shelfcast_local.services import loopback
+from shelfcast_local.services.supervisor import Service
 
 USER = "admin"
 POOLS = {"cold_store_writers": {"slots": 1, "description": "one writer a cold store table", "include_deferred": False}}

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
-from shelfcast_local.cold_store_patches import replace_route
+from shelfcast_local.services.cold_store_patches import replace_route
 
 FILES = "/fs_bucket/"
 ADDRESS_SECONDS = 3600

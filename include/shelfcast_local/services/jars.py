@@ -10,7 +10,7 @@ import psutil
 
 from shelfcast.errors import ConfigurationError
 from shelfcast_local.configuration import HOST, private_folder
-from shelfcast_local.java import java_home
+from shelfcast_local.services.java import java_home
 
 DELTA = ("io.delta:delta-spark_4.2_2.13:4.4.0",)
 AWS_SDK = "2.57.8"

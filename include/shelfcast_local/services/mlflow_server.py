@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from shelfcast_local import loopback
 from shelfcast_local.configuration import HOST, Configuration, private_folder, write_private
 from shelfcast_local.environment import NO_TELEMETRY, virtual_environment_binary
-from shelfcast_local.supervisor import Service
+from shelfcast_local.services import loopback
+from shelfcast_local.services.supervisor import Service
 
 USER = "shelfcast"
 
