@@ -38,8 +38,8 @@ check: setup ## style, types, walls, SQL, lock
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
-	@$(BIN)/sqlfluff lint $(filter-out sql/sources,$(wildcard sql/*)) --disable-progress-bar --processes 2
-	@$(BIN)/sqlfluff lint sql/sources --templater placeholder --disable-progress-bar
+	@$(BIN)/sqlfluff lint $(filter-out sql/playback sql/sources,$(wildcard sql/*)) --disable-progress-bar --processes 2
+	@$(BIN)/sqlfluff lint sql/playback sql/sources --templater placeholder --disable-progress-bar
 	@$(UV) lock --check
 	@$(UV) export --frozen --extra local --no-dev --no-emit-project --format requirements-txt -q | grep -v '^#' | diff -q - <(grep -v '^#' requirements.txt) \
 	  || { echo "requirements.txt is not in step with uv.lock: run make requirements"; exit 1; }

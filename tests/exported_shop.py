@@ -6,10 +6,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from shelfcast.ingestion.batch import Batch
-from shelfcast.sources.changes import ARROW_TYPES
 from shelfcast.sources.closing_times import closed_at
 from shelfcast.sources.shop_schema import MONEY, TABLES
 from shelfcast.sources.simulation_settings import Fault, SimulationSettings
+from shelfcast_local.playback.changes import ARROW_TYPES
 from shelfcast_local.simulator.simulator import Simulator
 
 HISTORY_DAYS = 42

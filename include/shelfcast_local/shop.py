@@ -7,10 +7,10 @@ from pathlib import Path
 from shelfcast.errors import SourceError
 from shelfcast.sources.dataset import find_declaration
 from shelfcast.sources.dataset_declaration import read_declaration
-from shelfcast.sources.ddl import connect
-from shelfcast.sources.playback import read_playback
-from shelfcast.sources.shop_history import Written
 from shelfcast_local.configuration import HOST
+from shelfcast_local.playback.ddl import connect
+from shelfcast_local.playback.notes import read_playback
+from shelfcast_local.playback.shop_history import Written
 from shelfcast_local.simulator.command import load, next_day, simulate
 from shelfcast_local.stack import Stack
 

@@ -25,6 +25,7 @@ HEAVY = {
     "sqlglot",
     "wandb",
 }
+SERVERS = {"airflow", "snowflake", "psycopg", "redis", "kubernetes"}
 STAGES = {
     "sources",
     "ingestion",
@@ -56,8 +57,8 @@ def imported(path: Path, *, top_only: bool) -> Iterator[str]:
 @pytest.mark.parametrize(
     ("folder", "forbidden"),
     [
-        ("include/shelfcast", {"airflow", "snowflake", "redis", "kubernetes", "shelfcast_provider", "shelfcast_local"}),
-        ("include/shelfcast_cli", {"airflow", "shelfcast_provider", "shelfcast_local"}),
+        ("include/shelfcast", {*SERVERS, "shelfcast_cli", "shelfcast_provider", "shelfcast_local"}),
+        ("include/shelfcast_cli", {*SERVERS, "shelfcast_provider", "shelfcast_local"}),
         ("plugins", {"dags", "shelfcast_cli", "shelfcast_local"}),
         ("dags", {"shelfcast_local"}),
         ("include/forecaster", {"airflow", "shelfcast_provider", "shelfcast_local"}),

@@ -26,10 +26,10 @@ from shelfcast.ingestion.batch import Batch
 from shelfcast.ingestion.change_file_writer import ChangeFileWriter
 from shelfcast.ingestion.change_files import UNFINISHED, ChangeFolder
 from shelfcast.ingestion.spark_job import landing_job
-from shelfcast.sources.playback import read_playback
 from shelfcast.sources.shop_schema import TABLES
 from shelfcast.sources.simulation_settings import SimulationSettings
 from shelfcast_local.environment import connections
+from shelfcast_local.playback.notes import read_playback
 from shelfcast_local.services import jars, postgres
 from shelfcast_local.services.java import java_home
 from shelfcast_local.simulator.simulator import Simulator

@@ -10,16 +10,17 @@ import pytest
 from typer.testing import CliRunner
 
 from shelfcast.errors import ConfigurationError, NothingToDo, SourceError
-from shelfcast.sources import shop_history
-from shelfcast.sources.changes import Transaction
 from shelfcast.sources.dataset import Dataset
-from shelfcast.sources.ddl import Connection, connect, create_shop
-from shelfcast.sources.playback import read_playback
 from shelfcast.sources.shop_schema import TABLES
 from shelfcast.sources.simulation_settings import SimulationSettings
 from shelfcast_cli.main import command_line
 from shelfcast_local.configuration import HOST, Configuration
 from shelfcast_local.demo.stages import rows_in_shop
+from shelfcast_local.playback import shop_history
+from shelfcast_local.playback.changes import Transaction
+from shelfcast_local.playback.dataset_history import DatasetHistory
+from shelfcast_local.playback.ddl import Connection, connect, create_shop
+from shelfcast_local.playback.notes import read_playback
 from shelfcast_local.services import postgres
 from shelfcast_local.services.supervisor import Supervisor
 from shelfcast_local.shop import Shop
@@ -116,7 +117,7 @@ def test_a_history_is_written_once_and_another_is_refused(shop: Connection, tmp_
     (tmp_path / "sales.csv").write_text("store_id,sales_date,units\na,2024-01-01,1\na,2024-01-02,1\n")
     (tmp_path / "dataset.yaml").write_text("name: mine\nhold_back_days: 1\nsales: {file: sales.csv}\n")
     with pytest.raises(SourceError, match="holds the history 'simulated', asked for is 'mine'"):
-        Dataset(tmp_path).write_history(shop)
+        DatasetHistory(Dataset(tmp_path)).write_history(shop)
     assert all_rows(shop) == before
 
 

@@ -1,14 +1,11 @@
-"""A user's own sales as a `ShopHistory`, by a dataset declaration."""
+"""A user's own sales as a shop, by a dataset declaration."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import date, timedelta
 from pathlib import Path
 
 import pyarrow as pa
 
-from shelfcast.errors import DatasetError
-from shelfcast.sources import shop_history
-from shelfcast.sources.changes import Change, Transaction
 from shelfcast.sources.dataset_declaration import DatasetDeclaration, Problem, dataset_error, read_declaration
 from shelfcast.sources.dataset_shop import (
     add_business_days,
@@ -17,8 +14,6 @@ from shelfcast.sources.dataset_shop import (
     reference_problems,
 )
 from shelfcast.sources.dataset_tables import DatasetTables
-from shelfcast.sources.ddl import Connection
-from shelfcast.sources.shop_history import Written
 from shelfcast.sources.shop_schema import TABLES
 
 SHIPPED = Path(__file__).resolve().parents[2] / "datasets"
@@ -68,56 +63,18 @@ class Dataset:
         self._tables = _build(
             self.declaration, file=self.path.name, folder=self.folder, stores=self.stores, num_threads=num_threads
         )
-        self._first_date, self._last_date = self._span()
+        self.last_date = self._last_sale()
 
     @property
     def last_history_date(self) -> date:
-        """The last day that `write_history` writes."""
-        return self._last_date - timedelta(days=self.hold_back_days)
+        """The last day of the history, the days held back left out."""
+        return self.last_date - timedelta(days=self.hold_back_days)
 
     @property
     def days_to_come(self) -> Sequence[date]:
         """The days held back."""
         first = self.last_history_date + timedelta(days=1)
-        return [first + timedelta(days=day) for day in range((self._last_date - first).days + 1)]
-
-    def write_history(self, connection: Connection) -> Written:
-        """Writes all days up to `last_history_date` in one transaction."""
-        return shop_history.write_history(
-            connection,
-            history_name=self.declaration.name,
-            last_history_date=self.last_history_date,
-            settings={
-                "declaration": str(self.path.resolve()),
-                "data": str(self.folder.resolve()),
-                "stores": self.stores,
-                "hold_back_days": self.hold_back_days,
-            },
-            tables=((name, self.rows(name, f"<= DATE '{self.last_history_date}'")) for name in TABLES),
-        )
-
-    def write_day(self, connection: Connection, business_date: date) -> Written:
-        """Writes the next of the days held back; one transaction a table, and one a store for its orders."""
-        if business_date > self._last_date:
-            raise DatasetError(
-                f"Dataset {self.declaration.name} ends on {self._last_date}; there is no {business_date} in its files."
-            )
-        return shop_history.write_day(
-            connection,
-            business_date,
-            transactions=self.transactions(business_date),
-            closes_at=self.declaration.closes_at,
-        )
-
-    def transactions(self, business_date: date) -> Iterator[Transaction]:
-        """A day's changes in the order of their commits, the close left out."""
-        for name in TABLES:
-            if name in ("orders", "order_lines", "business_days"):
-                continue
-            rows = self.rows(name, f"= DATE '{business_date}'")
-            if rows.num_rows and name in WRITTEN_ON:
-                yield [Change(table=name, kind="insert", rows=rows)]
-        yield from self._orders_by_store(business_date)
+        return [first + timedelta(days=day) for day in range((self.last_date - first).days + 1)]
 
     def rows(self, table: str, written: str = "IS NOT NULL") -> pa.Table:
         """Rows of a table of the shop in the order of its key.
@@ -135,17 +92,9 @@ class Dataset:
             day = day.replace("t.CAST(", "CAST(t.")
         return self._tables.rows(f"SELECT {columns} FROM {source} WHERE {day} {written} ORDER BY {key}")  # noqa: S608
 
-    def _orders_by_store(self, business_date: date) -> Iterator[Transaction]:
-        orders = self.rows("orders", f"= DATE '{business_date}'").to_pandas()
-        lines = self.rows("order_lines", f"= DATE '{business_date}'").to_pandas()
-        for _, part in orders.groupby("store_id", sort=True):
-            of_part = lines[lines["order_id"].isin(part["order_id"])]
-            yield [
-                Change(table="orders", kind="insert", rows=pa.Table.from_pandas(part, preserve_index=False)),
-                Change(table="order_lines", kind="insert", rows=pa.Table.from_pandas(of_part, preserve_index=False)),
-            ]
-
-    def _span(self) -> tuple[date, date]:
+    def _last_sale(self) -> date:
+        first: date | None
+        last: date | None
         query = "SELECT CAST(min(ordered_at) AS DATE), CAST(max(ordered_at) AS DATE) FROM shop.orders"
         first, last = self._tables.connection.execute(query).fetchone() or (None, None)
         problem = None
@@ -156,7 +105,7 @@ class Dataset:
             problem = Problem(file=self.path.name, field="hold_back_days", found=found, write="a smaller number")
         if problem:
             raise dataset_error(self.declaration.name, [problem])
-        return first, last
+        return last
 
 
 def find_declaration(path: Path, data: Path | None = None) -> tuple[Path, Path]:

@@ -9,15 +9,6 @@ from shelfcast.sources.closing_times import BEFORE_MIDNIGHT, ClosingTimes
 
 FaultKind = Literal["duplicate_orders", "bad_rows", "schema_change", "late_data", "distribution_shift", "outage"]
 
-DEFAULT_AMOUNTS: dict[str, float] = {
-    "duplicate_orders": 0.1,
-    "bad_rows": 5,
-    "schema_change": 1,
-    "late_data": 0.3,
-    "distribution_shift": 1.6,
-    "outage": 1,
-}
-
 
 class Fault(BaseModel):
     """Something that goes wrong on request, from one business day on.

@@ -56,10 +56,10 @@ def counts(rows_in: int, rows_out: int) -> Counts:
 
 def rows_in_shop(stack: Stack) -> int:
     """Rows of all tables in the shop's own database."""
-    from shelfcast.sources.ddl import source_statement
+    from shelfcast_local.playback.ddl import playback_statement
 
     with postgres.connect(stack.configuration, "shop") as connection:
-        return sum(int(row[1]) for row in connection.execute(source_statement("count_rows")))
+        return sum(int(row[1]) for row in connection.execute(playback_statement("count_rows")))
 
 
 def captured_changes(landing: Location) -> int:

@@ -11,12 +11,21 @@ from pydantic import ValidationError
 from shelfcast.errors import ConfigurationError, DatasetError
 from shelfcast.sources.dataset import SHIPPED, Dataset, find_declaration
 from shelfcast.sources.dataset_declaration import nearest, read_declaration
-from shelfcast.sources.ddl import Connection, connect
-from shelfcast.sources.playback import Playback, read_playback, write_settings
-from shelfcast.sources.shop_history import ShopHistory, Written
-from shelfcast.sources.simulation_settings import DEFAULT_AMOUNTS, Fault, FaultKind, SimulationSettings
+from shelfcast.sources.simulation_settings import Fault, FaultKind, SimulationSettings
+from shelfcast_local.playback.dataset_history import DatasetHistory
+from shelfcast_local.playback.ddl import Connection, connect
+from shelfcast_local.playback.notes import Playback, read_playback, write_settings
+from shelfcast_local.playback.shop_history import ShopHistory, Written
 from shelfcast_local.simulator.simulator import HISTORY_NAME, Simulator
 
+DEFAULT_AMOUNTS: dict[str, float] = {
+    "duplicate_orders": 0.1,
+    "bad_rows": 5,
+    "schema_change": 1,
+    "late_data": 0.3,
+    "distribution_shift": 1.6,
+    "outage": 1,
+}
 LASTING_FAULTS = ("distribution_shift", "schema_change")
 
 
@@ -43,7 +52,7 @@ def open_history(
     path, folder = find_declaration(dataset or SHIPPED / "simulated.yaml", data)
     declaration = read_declaration(path)
     if declaration.simulator is None:
-        return Dataset(path, data=folder, stores=stores, hold_back_days=hold_back_days)
+        return DatasetHistory(Dataset(path, data=folder, stores=stores, hold_back_days=hold_back_days))
     changes = {"stores": stores, "seed": seed}
     changed = declaration.simulator.model_dump() | {key: value for key, value in changes.items() if value is not None}
     try:
@@ -119,7 +128,8 @@ def _history_of(connection: Connection, present: Playback, faults: list[Fault]) 
             )
         kept = present.settings
         data, stores, held_back = Path(kept["data"]), kept["stores"], kept["hold_back_days"]
-        return Dataset(Path(kept["declaration"]), data=data, stores=stores, hold_back_days=held_back)
+        dataset = Dataset(Path(kept["declaration"]), data=data, stores=stores, hold_back_days=held_back)
+        return DatasetHistory(dataset)
     settings = SimulationSettings.model_validate(present.settings)
     faults = [fault for fault in faults if fault not in settings.faults]
     _refuse_past_days(faults, first=present.last_date + timedelta(days=1))

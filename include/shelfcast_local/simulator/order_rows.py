@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from shelfcast.sources.changes import Change, Transaction, deleted, inserted, updated
 from shelfcast.sources.closing_times import DAYS_A_WEEK, after_midnight
+from shelfcast_local.playback.changes import Change, Transaction, deleted, inserted, updated
 from shelfcast_local.simulator.baskets import HOURS, Baskets, Orders
 from shelfcast_local.simulator.demand import StoreWeek
 from shelfcast_local.simulator.world import Booleans, Floats, Integers, World, as_days

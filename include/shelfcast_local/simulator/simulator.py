@@ -9,13 +9,13 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from shelfcast.sources import shop_history
-from shelfcast.sources.changes import Transaction, arrow_rows, deleted, inserted, updated
 from shelfcast.sources.closing_times import closed_at
-from shelfcast.sources.ddl import Connection, source_statement
-from shelfcast.sources.shop_history import Written, closing
 from shelfcast.sources.shop_schema import TABLES
 from shelfcast.sources.simulation_settings import SimulationSettings
+from shelfcast_local.playback import shop_history
+from shelfcast_local.playback.changes import Transaction, arrow_rows, deleted, inserted, updated
+from shelfcast_local.playback.ddl import Connection, playback_statement
+from shelfcast_local.playback.shop_history import Written, closing
 from shelfcast_local.simulator.baskets import LAG_DAYS, Baskets, day_baskets, joined
 from shelfcast_local.simulator.climate import forecasts_written, observations_written
 from shelfcast_local.simulator.demand import delivery_week, store_week
@@ -203,7 +203,7 @@ class Simulator:
 
     def _transactions_and_schema(self, connection: Connection, day: int) -> Iterator[Transaction]:
         if active(self.settings, "schema_change", day):
-            connection.execute(source_statement("add_order_channel"))
+            connection.execute(playback_statement("add_order_channel"))
         yield from self.transactions(date.fromordinal(day))
 
 

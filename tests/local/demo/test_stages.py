@@ -11,10 +11,10 @@ from served_world import DuckDBHook, hot_store, hot_store_server, publish
 from shelfcast.cold_store import feature_views, load_batch
 from shelfcast.ingestion.change_files import ChangeFile, ChangeFolder
 from shelfcast.model import declaration
-from shelfcast.sources.ddl import source_statement
 from shelfcast.sources.shop_schema import TABLES
 from shelfcast_local.demo import stages
 from shelfcast_local.demo.stages import counts
+from shelfcast_local.playback.ddl import playback_statement
 
 __all__ = ["hot_store", "hot_store_server"]
 DAY = date(2025, 6, 30)
@@ -87,7 +87,7 @@ def test_the_registry_is_asked_for_candidates_and_champions(tmp_path, monkeypatc
 
 
 def test_no_table_of_the_shop_is_left_out():
-    text = source_statement("count_rows").decode()
+    text = playback_statement("count_rows").decode()
     assert [
         name
         for name in TABLES

@@ -14,11 +14,11 @@ import pandas as pd
 import pyarrow as pa
 
 from shelfcast.errors import ConfigurationError, NothingToDo, SourceError
-from shelfcast.sources.changes import Transaction, apply, copy_in, inserted
 from shelfcast.sources.closing_times import BEFORE_MIDNIGHT, closed_at
-from shelfcast.sources.ddl import Connection, create_shop, source_statement
-from shelfcast.sources.playback import newest_day, note_progress, read_playback, write_settings
 from shelfcast.sources.shop_schema import TABLES
+from shelfcast_local.playback.changes import Transaction, apply, copy_in, inserted
+from shelfcast_local.playback.ddl import Connection, create_shop, playback_statement
+from shelfcast_local.playback.notes import newest_day, note_progress, read_playback, write_settings
 
 CLOSES_LATE_AT = time(5, 30)
 """When a day that was not closed at its end is closed, on the morning after it."""
@@ -154,7 +154,7 @@ def _behind(done: int, transactions: Iterable[Transaction]) -> Iterator[tuple[in
 
 
 def _close_open_days(connection: Connection) -> None:
-    for (day,) in connection.execute(source_statement("unclosed_days")).fetchall():
+    for (day,) in connection.execute(playback_statement("unclosed_days")).fetchall():
         assert isinstance(day, date)  # noqa: S101 - the column's type
         morning_after = datetime.combine(day + timedelta(days=1), CLOSES_LATE_AT)
         with connection.transaction():
@@ -195,5 +195,5 @@ def _need_autocommit(connection: Connection) -> None:
     if not connection.autocommit:
         raise ConfigurationError(
             "The shop is written transaction by transaction, but this connection collects all in one: open it with "
-            "autocommit (shelfcast.sources.ddl.connect does)."
+            "autocommit (shelfcast_local.playback.ddl.connect does)."
         )

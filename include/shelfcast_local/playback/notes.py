@@ -7,7 +7,7 @@ from typing import Any
 
 from psycopg.types.json import Jsonb
 
-from shelfcast.sources.ddl import Connection, source_statement
+from shelfcast_local.playback.ddl import Connection, playback_statement
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,10 +31,10 @@ class Playback:
 
 def read_playback(connection: Connection) -> Playback | None:
     """The history that the database holds; `None` if none was written."""
-    exists = connection.execute(source_statement("playback_exists")).fetchone()
+    exists = connection.execute(playback_statement("playback_exists")).fetchone()
     if not (exists and exists[0]):
         return None
-    row: Any = connection.execute(source_statement("read_playback_settings")).fetchone()
+    row: Any = connection.execute(playback_statement("read_playback_settings")).fetchone()
     if row is None:
         return None
     newest = newest_day(connection)
@@ -58,7 +58,7 @@ def write_settings(
         "last_history_date": last_history_date,
         "settings": Jsonb(dict(settings)),
     }
-    connection.execute(source_statement("write_playback_settings"), values)
+    connection.execute(playback_statement("write_playback_settings"), values)
 
 
 def note_progress(connection: Connection, business_date: date, transactions_written: int, *, is_complete: bool) -> None:
@@ -68,10 +68,10 @@ def note_progress(connection: Connection, business_date: date, transactions_writ
         "transactions_written": transactions_written,
         "is_complete": is_complete,
     }
-    connection.execute(source_statement("write_days_written"), values)
+    connection.execute(playback_statement("write_days_written"), values)
 
 
 def newest_day(connection: Connection) -> tuple[date, int, bool] | None:
     """The newest day begun, its committed transactions, and whether it is complete."""
-    row: Any = connection.execute(source_statement("read_days_written")).fetchone()
+    row: Any = connection.execute(playback_statement("read_days_written")).fetchone()
     return None if row is None else (row[0], row[1], row[2])

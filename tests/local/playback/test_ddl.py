@@ -3,8 +3,8 @@
 import pytest
 
 from shelfcast.errors import SourceUnavailable
-from shelfcast.sources import ddl
 from shelfcast.sources.shop_schema import TABLES
+from shelfcast_local.playback import ddl
 
 
 @pytest.mark.parametrize("table", TABLES.values(), ids=str)

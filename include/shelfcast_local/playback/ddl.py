@@ -8,13 +8,13 @@ from shelfcast.errors import SourceUnavailable
 from shelfcast.sources.shop_schema import SOURCE_SCHEMA, TABLES, Table
 
 PUBLICATION = "shelfcast"
-SQL_FOLDER = Path(__file__).resolve().parents[3] / "sql" / "sources"
+SQL_FOLDER = Path(__file__).resolve().parents[3] / "sql" / "playback"
 
 Connection = psycopg.Connection[tuple[object, ...]]
 
 
-def source_statement(name: str) -> bytes:
-    """The text of `sql/sources/<name>.sql`; a file of the repository, never a user's input."""
+def playback_statement(name: str) -> bytes:
+    """The text of `sql/playback/<name>.sql`; a file of the repository, never a user's input."""
     return (SQL_FOLDER / f"{name}.sql").read_bytes()
 
 
@@ -79,8 +79,8 @@ def create_shop(connection: Connection) -> None:
             connection.execute(text.encode())
         connection.execute(publication_statement(exists=_publication_exists(connection)).encode())
         for name in ("create_playback_schema", "create_playback_settings", "create_days_written"):
-            connection.execute(source_statement(name))
+            connection.execute(playback_statement(name))
 
 
 def _publication_exists(connection: Connection) -> bool:
-    return connection.execute(source_statement("publication_exists"), [PUBLICATION]).fetchone() is not None
+    return connection.execute(playback_statement("publication_exists"), [PUBLICATION]).fetchone() is not None

@@ -11,8 +11,8 @@ import pyarrow.csv as arrow_csv
 from psycopg import sql
 
 from shelfcast.sources import shop_schema
-from shelfcast.sources.ddl import Connection
 from shelfcast.sources.shop_schema import SOURCE_SCHEMA, TABLES, Table
+from shelfcast_local.playback.ddl import Connection
 
 ARROW_TYPES = {
     shop_schema.TEXT: pa.string(),
