@@ -1,5 +1,5 @@
 # The image that runs this repository: locked requirements, no root, nothing downloaded when it starts.
-FROM python:3.11-slim-bookworm AS airflow
+FROM python:3.11-slim-bookworm AS base
 
 # Debian's Java wants the folder of manual pages, which slim images leave out
 RUN mkdir -p /usr/share/man/man1 \
@@ -29,15 +29,24 @@ WORKDIR /opt/shelfcast
 COPY requirements.txt .
 # the lock is complete: there is nothing to resolve
 RUN pip install --no-cache-dir --no-deps --require-hashes -r requirements.txt
-COPY pyproject.toml README.md LICENSE ./
+
+# Spark's packages are resolved by what stands in for the platform on a laptop, which stays behind in this stage
+FROM base AS jars
 COPY include include
+RUN PYTHONPATH=include python -c "from pathlib import Path; from shelfcast_local.services.jars import resolve; resolve(Path('/tmp/spark'))"
+
+FROM base AS airflow
+COPY pyproject.toml README.md LICENSE ./
+COPY include/shelfcast include/shelfcast
+COPY include/shelfcast_cli include/shelfcast_cli
+COPY include/forecaster include/forecaster
+COPY include/models include/models
+COPY include/datasets include/datasets
 COPY plugins plugins
 COPY dags dags
 COPY sql sql
-RUN pip install --no-cache-dir --no-deps -e . \
- && python -c "from pathlib import Path; from shelfcast_local.services.jars import resolve; resolve(Path('/tmp/spark'))" \
- && cp /tmp/spark/jars/jars/*.jar "$(python -c 'import pyspark; print(pyspark.__path__[0])')/jars/" \
- && rm -rf /tmp/spark
+COPY --from=jars /tmp/spark/jars/jars/*.jar /usr/local/lib/python3.11/site-packages/pyspark/jars/
+RUN pip install --no-cache-dir --no-deps -e .
 
 USER shelfcast
 ENTRYPOINT ["tini", "--"]

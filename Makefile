@@ -41,11 +41,11 @@ check: setup ## style, types, walls, SQL, lock
 	@$(BIN)/sqlfluff lint $(filter-out sql/playback sql/sources,$(wildcard sql/*)) --disable-progress-bar --processes 2
 	@$(BIN)/sqlfluff lint sql/playback sql/sources --templater placeholder --disable-progress-bar
 	@$(UV) lock --check
-	@$(UV) export --frozen --extra local --no-dev --no-emit-project --format requirements-txt -q | grep -v '^#' | diff -q - <(grep -v '^#' requirements.txt) \
+	@$(UV) export --frozen --no-dev --no-emit-project --format requirements-txt -q | grep -v '^#' | diff -q - <(grep -v '^#' requirements.txt) \
 	  || { echo "requirements.txt is not in step with uv.lock: run make requirements"; exit 1; }
 
 requirements: setup ## export requirements.txt from the lock, with hashes
-	@$(UV) export --frozen --extra local --no-dev --no-emit-project --format requirements-txt -q -o requirements.txt
+	@$(UV) export --frozen --no-dev --no-emit-project --format requirements-txt -q -o requirements.txt
 
 bench: setup ## ratios to named peers, into .shelfcast/bench.json
 	@PYTHONPATH=tests $(BIN)/python -m bench
