@@ -14,11 +14,11 @@ from starlette.responses import JSONResponse, Response
 from shelfcast.model.declaration import ModelDeclaration
 from shelfcast.serving import releases as following
 from shelfcast.serving.freshness import Freshness
+from shelfcast.serving.predictor import smoke_test
 from shelfcast.serving.refusals import Refused, add_refusals, internal, refusal
 from shelfcast.serving.releases import Releases
 from shelfcast.serving.requests import path_of
 from shelfcast.serving.routes import Source, VectorReader, add_forecasts
-from shelfcast.serving.smoke import smoke_test
 
 LARGEST_BODY_BYTES = 64 << 10
 

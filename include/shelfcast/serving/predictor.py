@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import StrEnum
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,8 @@ from shelfcast.hot_store.vector import Numbers, Vector
 from shelfcast.model.features import Columns, Floats
 from shelfcast.model.fitted_model import Prediction
 from shelfcast.serving.overrides import Override, apply
+
+ANY_DATE = date(2024, 1, 1)
 
 
 class Reason(StrEnum):
@@ -130,3 +133,24 @@ class Predictor:
         columns["horizon_days"] = np.tile(days, series).astype(float)
         columns["sales_date"] = np.tile(np.datetime64(today, "D") + days.astype("timedelta64[D]"), series)
         return columns
+
+
+def smoke_test(predictor: Predictor) -> dict[str, Any]:
+    """Whether a release predicts values that can be, from vectors without any known number and from plain ones.
+
+    Returns:
+        `release_id`, `is_sound`, and `rows`: the number of predictions.
+    """
+    declaration = predictor.declaration
+    fields = np.full((2, len(declaration.vector_fields)), np.nan, dtype=np.float32)
+    fields[1] = 1.0
+    if declaration.kind == "regression":
+        means, bands = predictor.predict(fields.astype(float))
+    else:
+        vectors = [Vector(business_date=ANY_DATE, numbers=numbers) for numbers in fields]
+        made = predictor.forecast(vectors, horizon_days=declaration.horizon)
+        means, bands = made.mean, made.quantiles
+    is_sound = (
+        np.isfinite(means).all() and np.isfinite(bands).all() and (means >= 0).all() and (np.diff(bands) >= 0).all()
+    )
+    return {"release_id": predictor.bundle.release_id, "is_sound": bool(is_sound), "rows": int(means.size)}

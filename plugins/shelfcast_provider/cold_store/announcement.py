@@ -19,13 +19,15 @@ def due_dates(business_dates: Sequence[str], ti: Any) -> list[str]:
         business_dates: The dates of the batch, ISO text.
         ti: The running task.
     """
-    from shelfcast.cold_store.overdue_dates import overdue_dates
+    from shelfcast.cold_store import feature_views
     from shelfcast_provider.cold_store.cold_store_hook import ColdStoreHook
 
     if ti.get_dr_count(dag_id=CONSUMER, states=ACTIVE):
         return list(business_dates)
     with ColdStoreHook() as store:
-        overdue = [day.isoformat() for day in overdue_dates(store) if day.isoformat() not in business_dates]
+        feature_views.prepare(store)
+        unprocessed = store.fetch("cold_store/overdue_business_dates")["business_date"]
+    overdue = [date for date in (f"{day:%Y-%m-%d}" for day in unprocessed) if date not in business_dates]
     if overdue:
         LOGGER.warning("%s has no run that succeeded of %s: announced again.", CONSUMER, ", ".join(overdue))
     return [*overdue, *business_dates]

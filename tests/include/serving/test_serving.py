@@ -11,8 +11,7 @@ from served_world import with_model
 from shelfcast.errors import BundleError, HotStoreError, PostConditionFailed
 from shelfcast.hot_store.vector import CHECK, Vector, identity, pack, schema_id
 from shelfcast.serving.overrides import Override
-from shelfcast.serving.predictor import Predictor, Reason
-from shelfcast.serving.smoke import smoke_test
+from shelfcast.serving.predictor import Predictor, Reason, smoke_test
 from shelfcast.serving.vintage import check_contract, forecast_all
 
 DAY = date(2025, 6, 30)
