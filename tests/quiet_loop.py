@@ -95,7 +95,7 @@ class QuietLoop:
         ]
 
     def wait(self, condition, *, what, seconds=LIMIT_SECONDS):
-        """Waits until the condition holds; answers what it answered."""
+        """Waits until the condition holds; returns what it answered."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             if found := condition():

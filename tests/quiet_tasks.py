@@ -23,7 +23,7 @@ STARTS_RUNS = "RetrainingTriggerOperator"
 
 
 def execute(self, context):
-    """Waits if it is told to, and answers what the tasks behind it read."""
+    """Waits if it is told to, and returns what the tasks behind it read."""
     while self.pool == "default_pool" and (HOME / "hold" / self.dag_id).exists():
         time.sleep(0.1)
     name = type(self).__name__

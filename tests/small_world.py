@@ -162,7 +162,7 @@ def fitted(frame, demand, *, cutoff=date(2024, 6, 30), **about):
     how = {"seed": 7, "num_threads": 1}
     trained = train_by_folds(rows, demand, folds, fits_in_process(rows, **how), **how)
     parts = [
-        fold_rows(frame.iloc[fold.places], fold.mean, None, demand, number, difficulty=fold.difficulty)
+        fold_rows(frame.iloc[fold.positions], fold.mean, None, demand, number, difficulty=fold.difficulty)
         for number, fold in enumerate(trained.folds)
     ]
     found = pd.concat(parts, ignore_index=True)

@@ -57,7 +57,7 @@ class UndisturbedRun:
             shutil.copytree(copy, ChangeFolder(self.landing).generation_folder(self.generation))
 
     def run(self, business_date, *, release_id):
-        """Captures, lands, loads, builds and forecasts the day; answers the store."""
+        """Captures, lands, loads, builds and forecasts the day; returns the store."""
         self._drain()
         land(self.landing, self.export, self.environment, generation=self.generation)
         load_batch.prepare(self.store)

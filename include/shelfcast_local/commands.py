@@ -20,7 +20,7 @@ def up(home: Home = None) -> None:
     from shelfcast_local.stack import Stack
 
     console, stack = Console(), Stack(home)
-    stack.up(say=console.print)
+    stack.up(report=console.print)
     table = Table("what", "address", "user")
     for name, (address, user) in stack.addresses().items():
         table.add_row(name, address, user)
@@ -32,7 +32,7 @@ def down(home: Home = None) -> None:
     """End everything that `up` or `demo` started."""
     from shelfcast_local.stack import Stack
 
-    Stack(home).down(say=Console().print)
+    Stack(home).down(report=Console().print)
 
 
 def status(home: Home = None) -> None:
@@ -54,7 +54,7 @@ def demo(
     dataset: Annotated[
         Path | None, typer.Option(help="Your data: a declaration or a folder that one ships for.")
     ] = None,
-    days: Annotated[int, typer.Option(min=1, help="Business days to play after the history.")] = 2,
+    days: Annotated[int, typer.Option(min=1, help="Business days to write after the history.")] = 2,
     home: Home = None,
 ) -> None:
     """Run the whole loop and leave it running."""
@@ -95,17 +95,17 @@ def load(
 
 
 def simulate(
-    days: Annotated[int, typer.Option(min=1, help="Business days to play.")] = 1,
+    days: Annotated[int, typer.Option(min=1, help="Business days to write.")] = 1,
     faults: Annotated[list[str] | None, typer.Option("--fault", help=FAULT_HELP)] = None,
     home: Home = None,
 ) -> None:
-    """Play business days in the shop; the history first if there is none."""
+    """Write business days in the shop; the history first if there is none."""
     from shelfcast_local.shop import open_shop
-    from shelfcast_local.simulator.command import simulate as play
+    from shelfcast_local.simulator.command import simulate as write_days
     from shelfcast_local.stack import Stack
 
     console = Console()
-    play(
+    write_days(
         open_shop(Stack(home)).address,
         days=days,
         faults=faults or [],

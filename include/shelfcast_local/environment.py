@@ -37,9 +37,9 @@ def virtual_environment_binary(name: str) -> str:
 
 def locations(home: Path) -> dict[str, str]:
     """Where files lie: below the state folder, or in the bucket that this process' environment names."""
-    places = {"SHELFCAST_LANDING": home / "landing", "SHELFCAST_ARTIFACTS": home / "artifacts"}
-    asked = {name: os.environ.get(name, "") for name in places}
-    return {name: asked[name] if is_in_bucket(asked[name]) else str(place) for name, place in places.items()}
+    folders = {"SHELFCAST_LANDING": home / "landing", "SHELFCAST_ARTIFACTS": home / "artifacts"}
+    asked = {name: os.environ.get(name, "") for name in folders}
+    return {name: asked[name] if is_in_bucket(asked[name]) else str(folder) for name, folder in folders.items()}
 
 
 def environment(home: Path, configuration: Configuration, *, jars: list[Path]) -> dict[str, str]:
@@ -129,7 +129,7 @@ def forecaster_environment(home: Path, configuration: Configuration) -> dict[str
         "SHELFCAST_FORECASTER_TOKEN": configuration.passwords["forecaster"],
         "SHELFCAST_HOT_STORE_URL": hot_store.url(configuration),
         "SHELFCAST_RELEASES": str(location(locations(home)["SHELFCAST_ARTIFACTS"]) / "releases"),
-        # the days of a shop that is played lie years back, however new they are to it
+        # the days of a shop that is replayed lie years back, however new they are to it
         "SHELFCAST_STALE_AFTER_DAYS": os.environ.get("SHELFCAST_STALE_AFTER_DAYS", "any"),
         "OMP_NUM_THREADS": "1",
     }

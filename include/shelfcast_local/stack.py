@@ -60,27 +60,27 @@ class Stack:
         """Ports and passwords; chosen, and kept in the state folder, when they are first asked for."""
         return Configuration.load(self.home)
 
-    def up(self, services: Sequence[str] = SERVICES, *, say: Callable[[str], None] = _silent) -> None:
+    def up(self, services: Sequence[str] = SERVICES, *, report: Callable[[str], None] = _silent) -> None:
         """Starts what does not run, and waits until all of it is healthy.
 
         Args:
             services: Names out of `SERVICES`.
-            say: Called with a line of progress.
+            report: Called with a line of progress.
         """
         unknown = set(services) - set(SERVICES)
         if unknown:
             raise ConfigurationError(
                 f"There is no service {', '.join(sorted(unknown))}; there are {', '.join(SERVICES)}."
             )
-        with self._supervisor.alone(say):
+        with self._supervisor.alone(report):
             self.configuration = Configuration.load(self.home)  # another command may have moved a port meanwhile
-            self._start({*services, *self._leave_taken_ports(services)}, say)
+            self._start({*services, *self._leave_taken_ports(services)}, report)
 
-    def down(self, *, say: Callable[[str], None] = _silent) -> None:
+    def down(self, *, report: Callable[[str], None] = _silent) -> None:
         """Ends every service, last started first."""
         if not self._supervisor.names():
             return
-        with self._supervisor.alone(say), ThreadPoolExecutor() as pool:
+        with self._supervisor.alone(report), ThreadPoolExecutor() as pool:
             running = set(self._supervisor.names())
             for group in (set(airflow.COMPONENTS), running - {*airflow.COMPONENTS, "postgres"}):
                 list(pool.map(self._supervisor.stop, running & group))
@@ -132,16 +132,16 @@ class Stack:
         password = self.configuration.passwords["airflow"]
         return AirflowClient(url=airflow.url(self.configuration), user=airflow.USER, password=password)
 
-    def _start(self, services: set[str], say: Callable[[str], None]) -> None:
+    def _start(self, services: set[str], report: Callable[[str], None]) -> None:
         early = [self._service(name) for name in SERVICES if name in services and name != "airflow"]
         for service in early:
             self._supervisor.start(service)
-        self._wait([service for service in early if service.name == "postgres"], say)
+        self._wait([service for service in early if service.name == "postgres"], report)
         if "postgres" in services:
             postgres.prepare(self.configuration)
         if "airflow" in services:
-            self._start_airflow(say)
-        self._wait([service for service in early if service.name != "postgres"], say)
+            self._start_airflow(report)
+        self._wait([service for service in early if service.name != "postgres"], report)
 
     def _service(self, name: str) -> Service:
         makers: dict[str, Callable[[Path, Configuration], Service]] = {
@@ -169,8 +169,8 @@ class Stack:
             },
         }
 
-    def _start_airflow(self, say: Callable[[str], None]) -> None:
-        say("Preparing Airflow's database and Spark's packages.")
+    def _start_airflow(self, report: Callable[[str], None]) -> None:
+        report("Preparing Airflow's database and Spark's packages.")
         with ThreadPoolExecutor() as pool:
             packages = (*jars.DELTA, *(jars.S3 if storage.is_in_bucket(str(self.landing)) else ()))
             resolved = pool.submit(jars.resolve, self.home, packages)
@@ -180,13 +180,13 @@ class Stack:
         services = airflow.services(self.configuration, self.environment(), started_at=self._supervisor.started_at)
         for service in services:
             self._supervisor.start(service)
-        self._wait(services, say)
+        self._wait(services, report)
         loopback.get(f"{airflow.url(self.configuration)}/execution/health", timeout=120)  # built at the first request
 
-    def _wait(self, services: Sequence[Service], say: Callable[[str], None]) -> None:
+    def _wait(self, services: Sequence[Service], report: Callable[[str], None]) -> None:
         for service in services:
             self._supervisor.wait(service)
-            say(f"{service.name} is up.")
+            report(f"{service.name} is up.")
 
     def _leave_taken_ports(self, services: Sequence[str]) -> set[str]:
         """Moves those of the services whose port somebody else listens on by now.

@@ -7,11 +7,11 @@ USING (
         business_date,
         DATEADD(
             MICROSECOND,
-            place,
+            ordinal,
             GREATEST(
                 newest_close,
-                MAX(DATEADD(MICROSECOND, -place, closed_at)) OVER (
-                    ORDER BY place ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+                MAX(DATEADD(MICROSECOND, -ordinal, closed_at)) OVER (
+                    ORDER BY ordinal ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
                 )
             )
         ) AS closed_at,
@@ -21,7 +21,7 @@ USING (
     FROM (
         SELECT
             f.*,
-            ROW_NUMBER() OVER (ORDER BY f.generation, f.position_ordinal, f.closed_at, f.business_date) AS place,
+            ROW_NUMBER() OVER (ORDER BY f.generation, f.position_ordinal, f.closed_at, f.business_date) AS ordinal,
             COALESCE((SELECT MAX(closed_at) FROM OPERATIONS.BUSINESS_DATES), '1900-01-01'::TIMESTAMP) AS newest_close
         FROM (
             SELECT business_date, closed_at, position, position_ordinal, generation, batch_id

@@ -1,2 +1,2 @@
--- Removes the files of one place.
-REMOVE @RAW.LANDING/{{ place }}/
+-- Removes the files of one path.
+REMOVE @RAW.LANDING/{{ path }}/

@@ -1,5 +1,5 @@
 -- Writes a statement's rows to a stage, as one file: only within a file does the statement's order hold.
-COPY INTO @RAW.LANDING/{{ place }}/rows.parquet
+COPY INTO @RAW.LANDING/{{ path }}/rows.parquet
 FROM (
 {{ query }}
 )

@@ -232,7 +232,7 @@ def test_a_statement_that_fails_says_so_and_the_next_one_runs(store):
 
 
 def swap(store, other):
-    """Replaces all rows by the two from 7 on; answers how many the other connection finds in between."""
+    """Replaces all rows by the two from 7 on; returns how many the other connection finds in between."""
     store.run("contract/delete", {"number": 0}, table=TABLE)
     found = len(other.fetch("contract/rows", table=TABLE))
     store.run("contract/insert", {"number": 7, "text": "b"}, table=TABLE)

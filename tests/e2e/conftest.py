@@ -76,7 +76,7 @@ def shop(stack):
 
 @pytest.fixture(scope="session")
 def wait():
-    """Waits until a condition holds and answers what it answered."""
+    """Waits until a condition holds and returns what it answered."""
 
     def until(condition, *, what):
         deadline = time.monotonic() + LIMIT_SECONDS
@@ -106,7 +106,7 @@ def finished(airflow):
 
 @pytest.fixture(scope="session")
 def play_days(wait, finished):
-    """Plays a shop's next business days, all written at once, and waits until the loop has watched the last of them."""
+    """Writes a shop's next business days, all at once, and waits until the loop has watched the last of them."""
 
     def play(shop, count):
         days = []
@@ -123,7 +123,7 @@ def play_days(wait, finished):
 
 @pytest.fixture(scope="session")
 def play_day(play_days):
-    """Plays a shop's next business day and waits until the loop has watched it."""
+    """Writes a shop's next business day and waits until the loop has watched it."""
     return lambda shop: play_days(shop, 1)[0]
 
 

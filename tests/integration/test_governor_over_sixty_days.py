@@ -70,7 +70,7 @@ class Watched:
         self.store.connection.execute("INSERT INTO FORECASTS.LEDGER BY NAME SELECT * FROM vintage")
 
     def live_through(self, day):
-        """Plays a day and answers the governor's decision at its close."""
+        """Writes a day and returns the governor's decision at its close."""
         self.load(self.shop.day(day), day)
         self.forecast(day)
         samples = read_samples(self.store, day)

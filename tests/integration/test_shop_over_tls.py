@@ -31,7 +31,7 @@ LAST_DAY = date(2025, 1, 28)
 
 @contextmanager
 def tls_front(folder, behind, *, clients_need=None):
-    """PostgreSQL's own way into TLS, in front of a server that was built without; answers the port.
+    """PostgreSQL's own way into TLS, in front of a server that was built without; returns the port.
 
     Args:
         folder: Holds `certificate.pem` and `key.pem`.

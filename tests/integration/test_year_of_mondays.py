@@ -24,7 +24,7 @@ COST = CandidateCost(model_bytes=1_000_000, microseconds_per_row=20.0)
 def lived(tmp_path_factory):
     """A loop and the four weeks that it has lived through."""
     scenario = replace(SCENARIOS["stationary"], weeks=WEEKS)
-    loop = Loop(scenario, tmp_path_factory.mktemp("year"), seed=1, say=print)
+    loop = Loop(scenario, tmp_path_factory.mktemp("year"), seed=1, report=print)
     with pytest.MonkeyPatch.context() as patch:
         for name in ("SHELFCAST_ARTIFACTS", "JAVA_HOME", "PYSPARK_PYTHON", "SPARK_LOCAL_IP"):
             patch.setenv(name, "")  # what the loop sets ends with it

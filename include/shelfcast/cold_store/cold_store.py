@@ -16,24 +16,24 @@ class ColdStore(Protocol):
     """A Snowflake-dialect warehouse with the schemas RAW, QUARANTINE, FEATURES, FORECASTS and OPERATIONS."""
 
     def run(self, name: str, parameters: Parameters | None = None, **names: Names) -> int:
-        """Runs `sql/<name>.sql` and answers the number of rows it changed (0 for DDL)."""
+        """Runs `sql/<name>.sql` and returns the number of rows it changed (0 for DDL)."""
         ...
 
     def fetch(self, name: str, parameters: Parameters | None = None, **names: Names) -> pd.DataFrame:
-        """Runs `sql/<name>.sql` and answers its rows; column names are lower-case."""
+        """Runs `sql/<name>.sql` and returns its rows; column names are lower-case."""
         ...
 
     def batches(
         self, name: str, parameters: Parameters | None = None, *, rows: int = BATCH_ROWS, **names: Names
     ) -> Iterator[pd.DataFrame]:
-        """Runs `sql/<name>.sql` and answers its rows in order, `rows` of them at a time and the rest last.
+        """Runs `sql/<name>.sql` and returns its rows in order, `rows` of them at a time and the rest last.
 
         Of an empty result there is no batch. Other statements may run, and other batches be read, in between.
         """
         ...
 
     def unload(self, name: str, parameters: Parameters | None, folder: Path, **names: Names) -> int:
-        """Writes the rows of `sql/<name>.sql` to `folder`, in the statement's order; answers how many there are.
+        """Writes the rows of `sql/<name>.sql` to `folder`, in the statement's order; returns how many there are.
 
         They are written by the store and pass by this process as a file: `shelfcast.cold_store.unloaded` reads it. Of no
         rows there is no file.
@@ -55,13 +55,13 @@ class ColdStore(Protocol):
         ...
 
     def load_parquet(self, folder: Path, *, table: str, batch_id: str) -> int:
-        """Appends the Parquet files directly in `folder` to `table` by column name; answers the rows loaded.
+        """Appends the Parquet files directly in `folder` to `table` by column name; returns the rows loaded.
 
         Each call loads: whoever may call twice empties the table, or deletes his rows, before.
 
         Args:
             folder: Holds one or more Parquet files.
             table: Schema-qualified name.
-            batch_id: Names the place of the files on their way, unique for each content.
+            batch_id: Names the path of the files on the stage, unique for each content.
         """
         ...

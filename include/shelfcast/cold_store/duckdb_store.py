@@ -32,26 +32,26 @@ class DuckDBStore:
             self.connection.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
 
     def run(self, name: str, parameters: Parameters | None = None, **names: Names) -> int:
-        """Runs `sql/<name>.sql`; answers the number of rows changed."""
+        """Runs `sql/<name>.sql`; returns the number of rows changed."""
         row = self._execute(name, parameters, names).fetchone()
         return int(row[0]) if row and isinstance(row[0], int) else 0
 
     def fetch(self, name: str, parameters: Parameters | None = None, **names: Names) -> pd.DataFrame:
-        """Runs `sql/<name>.sql`; answers its rows with lower-case column names."""
+        """Runs `sql/<name>.sql`; returns its rows with lower-case column names."""
         frame = self._execute(name, parameters, names).df()
         return frame.rename(columns=str.lower)
 
     def batches(
         self, name: str, parameters: Parameters | None = None, *, rows: int = BATCH_ROWS, **names: Names
     ) -> Iterator[pd.DataFrame]:
-        """Runs `sql/<name>.sql`; answers its rows in order, `rows` of them at a time and the rest last."""
+        """Runs `sql/<name>.sql`; returns its rows in order, `rows` of them at a time and the rest last."""
         text, bound = _bound(name, parameters, names)
         with self.connection.cursor() as reading:  # a statement on the connection itself would end what is read of it
             for batch in reading.sql(text, params=bound).to_arrow_reader(rows):
                 yield batch.to_pandas(date_as_object=False).rename(columns=str.lower)
 
     def unload(self, name: str, parameters: Parameters | None, folder: Path, **names: Names) -> int:
-        """Writes the rows of `sql/<name>.sql` to a Parquet file in `folder`; answers how many there are."""
+        """Writes the rows of `sql/<name>.sql` to a Parquet file in `folder`; returns how many there are."""
         path = folder / "rows.parquet"
         text, bound = _bound(name, parameters, names)
         self.connection.sql(text, params=bound).write_parquet(str(path))
@@ -72,7 +72,7 @@ class DuckDBStore:
         self.connection.commit()
 
     def load_parquet(self, folder: Path, *, table: str, batch_id: str) -> int:  # noqa: ARG002
-        """Appends the Parquet files in `folder` to `table` by column name; `batch_id` names no place here."""
+        """Appends the Parquet files in `folder` to `table` by column name; `batch_id` names no path here."""
         row = self.connection.execute(
             f"INSERT INTO {table} BY NAME SELECT * FROM read_parquet(?, hive_partitioning = false)",  # noqa: S608
             [str(folder / "*.parquet")],

@@ -92,7 +92,7 @@ def build_partitions(store: ColdStore, business_date: date, *, horizon_days: int
 
 
 def ensure_ahead(store: ColdStore, dates: list[date], *, horizon_days: int, rebuild: bool = False) -> int:
-    """Builds the partitions of `FEATURES.DEMAND_AHEAD` that are missing; answers how many it built.
+    """Builds the partitions of `FEATURES.DEMAND_AHEAD` that are missing; returns how many it built.
 
     Args:
         store: The cold store.
@@ -142,7 +142,7 @@ def _closes(store: ColdStore) -> dict[date, _Close]:
 def _missing(closes: dict[date, _Close], business_date: date, built: set[date]) -> list[date]:
     """The date, those closed before it that have no partition, and those that have one without an earlier one of these.
 
-    Answers them in the order of the closes.
+    Returns them in the order of the closes.
     """
     days = list(closes)
     missing: list[date] = []

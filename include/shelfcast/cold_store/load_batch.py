@@ -207,5 +207,5 @@ def _first_generation(store: ColdStore, batch: Batch) -> int:
 
 
 def _place(batch: Batch, part: str) -> str:
-    """A place for files on their way, another one for other files: an export made anew keeps the batch's name."""
+    """A path for files on the stage, another one for other files: an export made anew keeps the batch's name."""
     return f"{batch.batch_id}/{batch.checksum}/{part}"

@@ -1,6 +1,6 @@
 """Takes rows out of quarantine that pass the row checks now in force, for a check that has changed since.
 
-A row is merged at its own place in the change log, so a newer version of it wins as if this one had never been refused.
+A row is merged at its own position in the change log, so a newer version of it wins as if this one had never been refused.
 It becomes known after the newest close: totals and features that were told before stay what they were. Each step may
 run twice, and rows leave the quarantine last.
 """

@@ -45,10 +45,10 @@ def statement(name: str, **names: Names) -> str:
     return _templates().get_template(f"{name}.sql").render(**names)
 
 
-def unloading(name: str, *, place: str, **names: Names) -> str:
-    """The statement that writes the rows of `sql/<name>.sql` to a place on the stage; raises as `statement` does."""
+def unloading(name: str, *, path: str, **names: Names) -> str:
+    """The statement that writes the rows of `sql/<name>.sql` to a path on the stage; raises as `statement` does."""
     query = statement(name, **names)
-    return _templates().get_template("cold_store/unload_files.sql").render(place=place, query=query)
+    return _templates().get_template("cold_store/unload_files.sql").render(path=path, query=query)
 
 
 @cache

@@ -14,7 +14,7 @@ from shelfcast.storage import Location
 
 
 def build(parts: Path, releases: Location) -> str:
-    """Makes a bundle of a candidate's files; answers its release id. The same files give the same release.
+    """Makes a bundle of a candidate's files; returns its release id. The same files give the same release.
 
     The model is parsed in a process of its own first, so whatever has a release's digests is known to parse. The metrics
     of a candidate with fold forecasts are told by day ahead, too.

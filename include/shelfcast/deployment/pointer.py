@@ -46,7 +46,7 @@ def read(releases: Location) -> Pointer:
 
 
 def swap(releases: Location, release_id: str) -> Pointer:
-    """Points at a release; does nothing the second time. Answers what the pointer says now."""
+    """Points at a release; does nothing the second time. Returns what the pointer says now."""
     before = read(releases)
     if before.current == release_id:
         return before
@@ -56,7 +56,7 @@ def swap(releases: Location, release_id: str) -> Pointer:
 def roll_back(releases: Location, release_id: str) -> Pointer:
     """Points back at the release before `release_id`, at none if there is none; does nothing if it does not serve.
 
-    Answers what the pointer says now.
+    Returns what the pointer says now.
     """
     now = read(releases)
     if now.current != release_id:

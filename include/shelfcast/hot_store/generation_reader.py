@@ -52,7 +52,7 @@ class GenerationReader:
         return {name: value for name, value in found.items() if name not in unsound}
 
     def finish(self) -> None:
-        """Reads what nobody has taken, and answers if the manifest was made for exactly what was read.
+        """Reads what nobody has taken, and checks that the manifest was made for exactly what was read.
 
         Raises:
             HotStoreError: Names at most ten entities of each kind of fault.

@@ -14,7 +14,7 @@ from shelfcast.hot_store.vector import unpack
 def check_parity(
     cold: Iterable[Partition], hot: GenerationReader, *, fields: Sequence[str], business_date: date, model: str
 ) -> int:
-    """Compares every number of every vector, piece by piece; answers how many vectors were compared.
+    """Compares every number of every vector, piece by piece; returns how many vectors were compared.
 
     Raises:
         HotStoreError: The generation is not what its manifest was made for.

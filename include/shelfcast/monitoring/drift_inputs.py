@@ -64,7 +64,7 @@ def read_samples(store: ColdStore, business_date: date) -> DriftSamples:
 
 
 def write_report(store: ColdStore, report: DriftReport) -> int:
-    """Replaces the business date's rows in `OPERATIONS.DRIFT_CHECKS`; answers how many it wrote."""
+    """Replaces the business date's rows in `OPERATIONS.DRIFT_CHECKS`; returns how many it wrote."""
     store.run("monitoring/create_drift_checks")
     written = {"business_date": report.business_date}
     with store.transaction():

@@ -80,7 +80,7 @@ def _promotions(series: Series) -> list[Span]:
     """Promotions that run on days of the plan; of those that run at a time, those that begin first and end last."""
     starts: dict[int, int] = {}
     ends: dict[int, int] = {}
-    for day in (int(place) + 1 for place in np.flatnonzero(series["on_promotion"] > 0)):
+    for day in (int(position) + 1 for position in np.flatnonzero(series["on_promotion"] > 0)):
         number, left = (series[name][day - 1] for name in ("promotion_day", "promotion_days_left"))
         starts[day - max(int(np.nan_to_num(number)), 1) + 1] = day
         ends.setdefault(day + int(np.nan_to_num(left)), day)

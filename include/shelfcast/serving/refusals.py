@@ -59,6 +59,6 @@ def add_refusals(app: FastAPI) -> None:
         return refusal(error.status_code, "not_found" if error.status_code == 404 else "refused", str(error.detail))
 
 
-def _fault(place: tuple[str, ...], message: str) -> str:
+def _fault(location: tuple[str, ...], message: str) -> str:
     text = message.removeprefix("Value error, ")
-    return f"{'.'.join(place)}: {text}" if place else text
+    return f"{'.'.join(location)}: {text}" if location else text

@@ -18,7 +18,7 @@ IS_STOCKED_OUT = "(coalesce(is_stocked_out, 0) > 0 OR coalesce(units_on_hand, 1)
 
 
 def mend(connection: duckdb.DuckDBPyConnection, declaration: FolderDeclaration) -> Iterator[str]:
-    """Does to the table `sales` what the declaration asks for; answers a note for each thing that it changed."""
+    """Does to the table `sales` what the declaration asks for; returns a note for each thing that it changed."""
     if declaration.duplicate_days == "sum":
         yield from _sum_days(connection)
     if declaration.negative_sales == "zero":

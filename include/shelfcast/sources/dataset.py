@@ -40,7 +40,7 @@ class Dataset:
         path: A declaration, or a data folder that holds `dataset.yaml` or the files of a shipped declaration.
         data: The data folder; by default the declaration's own.
         stores: Keep the first so many stores; by default what the declaration says.
-        hold_back_days: Days kept back to be played; by default what the declaration says.
+        hold_back_days: Days kept back to be replayed; by default what the declaration says.
         num_threads: Threads for reading, 1 or more.
 
     Raises:
@@ -131,7 +131,7 @@ def find_declaration(path: Path, data: Path | None = None) -> tuple[Path, Path]:
 
 
 def check(path: Path, *, data: Path | None = None) -> str:
-    """Checks a declaration and the files it names; answers one line that says what is there.
+    """Checks a declaration and the files it names; returns one line that says what is there.
 
     Raises:
         DatasetError: Up to ten problems at once.

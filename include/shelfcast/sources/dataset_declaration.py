@@ -62,7 +62,7 @@ class DatasetDeclaration(_Form):
         sales: One row a store, item and day with units sold; each row becomes an order of one line.
         tables: Sources by table of the shop; what is missing is derived or stays empty.
         stores: Keep the first so many stores by `store_id`; all if left out.
-        hold_back_days: The last so many days are kept back, to be played day by day.
+        hold_back_days: The last so many days are kept back, to be replayed day by day.
         closes_at: When the shop closed its days: one time for all, or seven from Monday on, such as `["18:00"]`; hours
             from 24 on are of the day behind. Just before midnight if left out.
         simulator: In place of all this: the settings of a simulated shop.
@@ -153,25 +153,25 @@ def _yaml(path: Path) -> Any:
 
 
 def _form_problem(file: str, error: Any) -> Problem:
-    place = [str(part) for part in error["loc"] if part not in ("str", "Expression")]
-    field = ".".join(place) or "the file"
+    location = [str(part) for part in error["loc"] if part not in ("str", "Expression")]
+    field = ".".join(location) or "the file"
     if error["type"] == "extra_forbidden":
-        return Problem(file=file, field=field, found=f"the unknown key {place[-1]!r}", write=_known_key(place))
+        return Problem(file=file, field=field, found=f"the unknown key {location[-1]!r}", write=_known_key(location))
     if error["type"] == "missing":
-        return Problem(file=file, field=field, found="nothing", write=f"`{place[-1]}: …`")
+        return Problem(file=file, field=field, found="nothing", write=f"`{location[-1]}: …`")
     advice = error["msg"][0].lower() + error["msg"][1:]
     return Problem(file=file, field=field, found=repr(error["input"]), write=f"a value that fits ({advice})")
 
 
-def _known_key(place: list[str]) -> str:
+def _known_key(location: list[str]) -> str:
     form: type[BaseModel] = DatasetDeclaration
-    if "columns" in place[:-1]:
+    if "columns" in location[:-1]:
         form = Expression
-    elif place[0] in ("sales", "tables") and len(place) > 1:
+    elif location[0] in ("sales", "tables") and len(location) > 1:
         form = TableSource
-    elif place[0] == "simulator" and len(place) > 1:
+    elif location[0] == "simulator" and len(location) > 1:
         form = SimulationSettings
-    return nearest(place[-1], form.model_fields)
+    return nearest(location[-1], form.model_fields)
 
 
 def _meaning_problems(file: str, declaration: DatasetDeclaration) -> Iterable[Problem]:

@@ -73,7 +73,7 @@ class DatasetTables:
         return list(self._sources())
 
     def file_problems(self) -> list[Problem]:
-        """Makes the declared files readable by name; answers those that are not there."""
+        """Makes the declared files readable by name; returns those that are not there."""
         names = dict(self.declaration.files)
         for source in self._sources().values():
             if source.file is not None and source.file not in names:
@@ -85,7 +85,7 @@ class DatasetTables:
         return problems
 
     def build(self, name: str) -> list[Problem]:
-        """Makes the table `shop.<name>` (or `sales`) from its source; answers what is wrong with it."""
+        """Makes the table `shop.<name>` (or `sales`) from its source; returns what is wrong with it."""
         source = self._sources()[name]
         table = SALES if name == "sales" else TABLES[name]
         field = "sales" if name == "sales" else f"tables.{name}"
@@ -175,7 +175,7 @@ class DatasetTables:
                 yield Problem(file=self.file, field=f"{field}.columns", found=f"no {column.name}", write=advice)
 
     def _not_a_select(self, text: str, field: str) -> Problem | None:
-        """Parses and binds a query without running it; answers what is wrong with it."""
+        """Parses and binds a query without running it; returns what is wrong with it."""
         advice = "one read-only DuckDB expression or SELECT over the declared files"
         try:
             statements = self.connection.extract_statements(text)

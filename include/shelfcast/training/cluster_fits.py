@@ -78,7 +78,7 @@ def train_on_cluster(
     layout: WorkerLayout,
     seed: int,
 ) -> str:
-    """Fits one model on barrier tasks; answers its text.
+    """Fits one model on barrier tasks; returns its text.
 
     Args:
         context: Of the application.
@@ -147,12 +147,12 @@ def _share(
     chosen = frame.is_countable
     if origin is not None:
         chosen = chosen & fold_at(frame.deciding, declaration, frame.manifest, origin).train
-    places = np.flatnonzero(chosen)
+    positions = np.flatnonzero(chosen)
     if workers == 1:
-        [own] = frame.parts(places)
+        [own] = frame.parts(positions)
         return own, None
-    shared = places[:: reference_step(len(places))]
-    own, reference = frame.parts(places[rank::workers], shared)
+    shared = positions[:: reference_step(len(positions))]
+    own, reference = frame.parts(positions[rank::workers], shared)
     return own, reference
 
 

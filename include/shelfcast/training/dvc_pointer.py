@@ -10,7 +10,7 @@ from shelfcast.errors import FrameChanged
 
 
 def point_at(path: Path) -> Path:
-    """Writes `<file>.dvc` beside a file; one that is there already is checked and kept. Answers the pointer.
+    """Writes `<file>.dvc` beside a file; one that is there already is checked and kept. Returns the pointer.
 
     Raises:
         FrameChanged: The pointer that is there is that of another file.

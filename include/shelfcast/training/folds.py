@@ -116,8 +116,8 @@ def folds_since(frame: pd.DataFrame, manifest: FrameManifest, learned_until: dat
     business_date, sales_date = days_of(frame["business_date"]), days_of(frame["sales_date"])
     origins = np.unique(business_date)
     since = origins[(origins > np.datetime64(learned_until)) & (origins < np.datetime64(manifest.cutoff))][::-1]
-    places = np.unique(np.linspace(0, len(since) - 1, min(len(since), MOST_SINCE)).round().astype(int))
-    return [_forecast_fold(business_date, sales_date, origin) for origin in since[places]]
+    positions = np.unique(np.linspace(0, len(since) - 1, min(len(since), MOST_SINCE)).round().astype(int))
+    return [_forecast_fold(business_date, sales_date, origin) for origin in since[positions]]
 
 
 def _rolling(

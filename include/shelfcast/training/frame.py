@@ -36,7 +36,7 @@ DECIDING = ("business_date", "sales_date", "ordered_at", "is_countable")
 """Columns of a frame that say which fold a row belongs to, those that it has."""
 
 Booleans = npt.NDArray[np.bool_]
-Places = npt.NDArray[np.intp]
+Positions = npt.NDArray[np.intp]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,37 +94,37 @@ class FrozenFrame:
         self.moments = moments_of(self.deciding, declaration)
         self.is_countable = countable(self.deciding)
 
-    def parts(self, *places: Places) -> list[Sample]:
-        """The rows at some places, which ascend from 0, as the model takes them; a sample for each."""
-        samples = [Sample.with_room_for(len(chosen), self._declaration) for chosen in places]
+    def parts(self, *positions: Positions) -> list[Sample]:
+        """The rows at some positions, which ascend from 0, as the model takes them; a sample for each."""
+        samples = [Sample.with_room_for(len(chosen), self._declaration) for chosen in positions]
         for batch, start in self._batches():
             columns = {name: batch.column(name).to_numpy(zero_copy_only=False) for name in batch.schema.names}
-            for sample, chosen in zip(samples, places, strict=True):
+            for sample, chosen in zip(samples, positions, strict=True):
                 own = _within(chosen, start, len(batch))
                 wanted = chosen[own] - start
                 part = Sample.of({name: values[wanted] for name, values in columns.items()}, self._declaration)
                 sample.rows[own], sample.target[own], sample.expected[own] = part.rows, part.target, part.expected
         return samples
 
-    def rows(self, *places: Places) -> list[pd.DataFrame]:
-        """The rows at some places, which ascend from 0, as they were frozen; a table for each."""
-        found: list[list[pa.RecordBatch]] = [[] for _ in places]
+    def rows(self, *positions: Positions) -> list[pd.DataFrame]:
+        """The rows at some positions, which ascend from 0, as they were frozen; a table for each."""
+        found: list[list[pa.RecordBatch]] = [[] for _ in positions]
         for batch, start in self._batches():
-            for tables, chosen in zip(found, places, strict=True):
+            for tables, chosen in zip(found, positions, strict=True):
                 tables.append(batch.take(pa.array(chosen[_within(chosen, start, len(batch))] - start)))
         return [pa.Table.from_batches(tables).to_pandas() for tables in found]
 
     def _batches(self) -> "Iterator[tuple[pa.RecordBatch, int]]":
-        """The frame piece by piece, each with the place of its first row."""
+        """The frame piece by piece, each with the position of its first row."""
         start = 0
         for batch in pq.ParquetFile(self._path).iter_batches(batch_size=PIECE_ROWS):
             yield batch, start
             start += len(batch)
 
 
-def _within(places: Places, start: int, rows: int) -> slice:
-    """Which of some places, which ascend, lie among so many rows."""
-    return slice(*np.searchsorted(places, (start, start + rows)))
+def _within(positions: Positions, start: int, rows: int) -> slice:
+    """Which of some positions, which ascend, lie among so many rows."""
+    return slice(*np.searchsorted(positions, (start, start + rows)))
 
 
 def freeze(unloaded: Path, folder: Path, *, model: str, cutoff: date, folds: int, **about: object) -> FrameManifest:
@@ -166,7 +166,7 @@ def freeze(unloaded: Path, folder: Path, *, model: str, cutoff: date, folds: int
 
 
 def _write(unloaded: Path, path: Path) -> list[str]:
-    """Writes what was unloaded as one file, which is the same for the same rows; answers its columns."""
+    """Writes what was unloaded as one file, which is the same for the same rows; returns its columns."""
     rows = (_with_dates(piece) for piece in pieces(unloaded, rows=ROW_GROUP_ROWS))
     first = next(rows)
     with pq.ParquetWriter(path, first.schema, compression="zstd") as writer:
@@ -179,8 +179,8 @@ def _with_dates(piece: pa.Table) -> pa.Table:
     """Days as dates, so that the file does not depend on which server the rows came from."""
     days = [name for name in ("business_date", "sales_date") if name in piece.column_names]
     for name in days:
-        place = piece.column_names.index(name)
-        piece = piece.set_column(place, name, piece.column(name).cast(pa.date32()))
+        position = piece.column_names.index(name)
+        piece = piece.set_column(position, name, piece.column(name).cast(pa.date32()))
     return piece
 
 

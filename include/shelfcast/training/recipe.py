@@ -20,7 +20,7 @@ from shelfcast.model.fitted_model import FittedModel, difficulty_of, mean_of
 from shelfcast.model.lightgbm_fit import parameters, train
 from shelfcast.model.matrix import Sample
 from shelfcast.training.folds import Fold
-from shelfcast.training.frame import Booleans, Places
+from shelfcast.training.frame import Booleans, Positions
 from shelfcast.training.progress import Progress, silent
 
 FitMean = Callable[[ModelDeclaration, Fold | None], str]
@@ -43,8 +43,8 @@ class TrainingRows(Protocol):
     def is_countable(self) -> Booleans:  # noqa: D102
         ...
 
-    def parts(self, *places: Places) -> list[Sample]:
-        """The rows at some places, which ascend from 0; a sample for each."""
+    def parts(self, *positions: Positions) -> list[Sample]:
+        """The rows at some positions, which ascend from 0; a sample for each."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,14 +53,14 @@ class FoldForecast:
 
     Attributes:
         fold: The origin.
-        places: Of the n rows that were forecast.
+        positions: Of the n rows that were forecast.
         target: What happened, length n.
         mean: Length n.
         difficulty: Length n.
     """
 
     fold: Fold
-    places: Places
+    positions: Positions
     target: Floats
     mean: Floats
     difficulty: Floats
@@ -104,13 +104,13 @@ def train_by_folds(
     del hardest
     difficulty = Booster(difficulty_text)
     found = []
-    for number, (fold, places, test) in enumerate(zip(folds, asked, tests, strict=True), start=1):
+    for number, (fold, positions, test) in enumerate(zip(folds, asked, tests, strict=True), start=1):
         progress("folds", part=number, parts=len(folds))
         mean = Booster(fit_mean(declaration, fold))
         found.append(
             FoldForecast(
                 fold=fold,
-                places=places,
+                positions=positions,
                 target=test.target,
                 mean=mean_of(mean, test.rows, test.expected, declaration, num_threads=num_threads),
                 difficulty=difficulty_of(difficulty, test.rows, num_threads=num_threads),

@@ -57,7 +57,7 @@ def search(
 
     Args:
         declaration: With the ranges to search.
-        errors_of: Fits a declaration on the fold of that number, from 0, and answers its errors on the fold's days.
+        errors_of: Fits a declaration on the fold of that number, from 0, and returns its errors on the fold's days.
         folds: How many there are.
         trials: How many to try, 1 or more, the declaration as it stands among them.
         seed: Of the trials.

@@ -82,7 +82,7 @@ def main() -> None:
 
 def run(
     context: SparkContext,
-    place: Location,
+    frame_folder: Location,
     out: Location,
     releases: Location | None,
     *,
@@ -90,12 +90,12 @@ def run(
     seed: int = 7,
     report: Report | None = None,
 ) -> None:
-    """Trains on the frozen frame in `place` and publishes the candidate, with what `report` writes, as the folder `out`."""
-    with local_copy(place, FRAME_FILES) as folder:
+    """Trains on the frozen frame in `frame_folder` and publishes the candidate, with what `report` writes, as `out`."""
+    with local_copy(frame_folder, FRAME_FILES) as folder:
         manifest = verify(folder)
         frame = FrozenFrame(folder, manifest, declarations.load(manifest.model))
         champion = champion_of(releases, frame.manifest.model)
-        fits = Fits(context=context, frame=place, frame_digest=frame.manifest.digest, layout=layout, seed=seed)
+        fits = Fits(context=context, frame=frame_folder, frame_digest=frame.manifest.digest, layout=layout, seed=seed)
         with publish(out, last=WRITTEN_LAST) as draft:
             train(frame, champion, fits, draft)
             if report:
@@ -167,7 +167,7 @@ def _measured(
 ) -> pd.DataFrame:
     """The folds' forecasts beside what happened, what simple methods said, and what the champion's recipe says."""
     found = []
-    for number, (made, rows) in enumerate(zip(folds, frame.rows(*(made.places for made in folds)), strict=True)):
+    for number, (made, rows) in enumerate(zip(folds, frame.rows(*(made.positions for made in folds)), strict=True)):
         champion = None
         if matter.champion and matter.is_refitted:
             champion = _mean(rows, matter.champion.declaration, made.fold, fits)
@@ -207,7 +207,7 @@ def _since_champion(
 def _learned(frame: FrozenFrame, forecast: FoldForecast, declaration: ModelDeclaration, seed: int) -> dict[str, Floats]:
     if declaration.kind == "forecast":  # spares the rows of a frame that no simple method learns from
         return {}
-    known, asked = frame.parts(np.flatnonzero(forecast.fold.train & frame.is_countable), forecast.places)
+    known, asked = frame.parts(np.flatnonzero(forecast.fold.train & frame.is_countable), forecast.positions)
     return learned_forecasts(known, asked, declaration, seed=seed)
 
 

@@ -51,7 +51,7 @@ class Loop:
             if run.state == "failed":
                 self.old_failures.add((run.dag_id, run.run_id))
 
-    def say(self, text: str) -> None:
+    def report(self, text: str) -> None:
         """Prints a line of progress behind the time since the start."""
         elapsed = int(time.monotonic() - self.started)
         self.console.print(f"[dim]{elapsed // 60:02d}:{elapsed % 60:02d}[/dim] {text}", highlight=False)
@@ -97,7 +97,7 @@ class Loop:
             colour = {"success": "green", "failed": "red", "skipped": "yellow"}.get(state, "cyan")
             when = f" {run.partition_key}" if run.partition_key else ""
             took = f" {task['duration']:.0f} s" if task.get("duration") and state != "running" else ""
-            self.say(f"[bold]{run.dag_id}[/bold].{task['task_id']}{when} [{colour}]{state}[/{colour}]{took}")
+            self.report(f"[bold]{run.dag_id}[/bold].{task['task_id']}{when} [{colour}]{state}[/{colour}]{took}")
 
     def _failure(self, run: Any) -> str:
         failed = [task for task in self.airflow.task_instances(run) if task["state"] == "failed"]
@@ -111,7 +111,7 @@ def run(dataset: Path | None = None, *, days: int = 2, home: Path | None = None)
 
     Args:
         dataset: Folder of the user's own data or a dataset declaration; `None` for the simulated shop.
-        days: Business days to play after the history, 1 or more.
+        days: Business days to write after the history, 1 or more.
         home: State folder; `SHELFCAST_HOME` or `.shelfcast` if `None`.
     """
     console = Console(force_terminal=None)
@@ -119,11 +119,11 @@ def run(dataset: Path | None = None, *, days: int = 2, home: Path | None = None)
     stack = Stack(home)
     with PeakMemory(stack) as memory:
         loop = Loop(airflow=stack.airflow_client(), console=console, started=started)
-        loop.say("Starting the stand-ins: shop, cold store, hot store, MLflow, mail, Airflow, forecaster.")
-        stack.up(say=loop.say)
+        loop.report("Starting the stand-ins: shop, cold store, hot store, MLflow, mail, Airflow, forecaster.")
+        stack.up(report=loop.report)
         shop = open_shop(stack, dataset)
         loop.leave_out_the_past()
-        played = _play(loop, shop, days, stack.artifacts)
+        played = _live_through(loop, shop, days, stack.artifacts)
         report = collect(stack, played)
     report.wall_seconds = time.monotonic() - started
     report.peak_memory_bytes = memory.peak_bytes
@@ -132,24 +132,24 @@ def run(dataset: Path | None = None, *, days: int = 2, home: Path | None = None)
     show(console, report)
 
 
-def _play(loop: Loop, shop: Shop, days: int, artifacts: Location) -> list[date]:
-    """Brings the loop to life and plays business days; answers the days played."""
+def _live_through(loop: Loop, shop: Shop, days: int, artifacts: Location) -> list[date]:
+    """Brings the loop to life and writes business days; returns them."""
     if shop.is_empty():
-        loop.say("Writing the history into the shop's database.")
-        loop.say(shop.write_history())
+        loop.report("Writing the history into the shop's database.")
+        loop.report(shop.write_history())
     fresh = not loop.airflow.runs("model_deployment_demand")
     _wait_for_dags(loop)
     loop.airflow.unpause(*DEPLOYMENT, *DAILY)
     if fresh:
         loop.wait_for("feature_cache_refresh")
-        loop.say("The features are served; the Monday retraining may run now.")
+        loop.report("The features are served; the Monday retraining may run now.")
         loop.airflow.unpause(*RETRAINING)
         loop.wait_for(*DEPLOYMENT)
     last = last_of_a_day(loop, artifacts)
     played = []
     for _ in range(days if fresh else 1):
         day = shop.next_day()
-        loop.say(f"Business day {day} begins in the shop.")
+        loop.report(f"Business day {day} begins in the shop.")
         shop.write_day(day)
         loop.wait_for(last, partition_key=day.isoformat())
         played.append(day)
@@ -160,7 +160,7 @@ def last_of_a_day(loop: Loop, artifacts: Location) -> str:
     """The DAG with which a business day ends: without a release nothing is forecast, and nothing can be watched."""
     if release_pointer(artifacts).exists():
         return "drift_monitoring"
-    loop.say(
+    loop.report(
         "[yellow]The gate holds every candidate of demand[/yellow]: the days go as far as the hot store. Its reasons are "
         "shown at the end; to release a candidate all the same, trigger weekly_retraining_demand with force."
     )

@@ -111,12 +111,12 @@ def show(console: Console, report: Report) -> None:
         f"({ratio:.2f}×), level {report.level}, held-out folds."
     )
     console.print(f"{report.wall_seconds / 60:.1f} minutes, {report.peak_memory_bytes / 2**30:.2f} GiB at the peak.")
-    title = "Left running; shelfcast simulate plays the next day, make stop ends it"
+    title = "Left running; shelfcast simulate writes the next day, make stop ends it"
     table = Table("what", "address", "user", "password", title=title, title_justify="left")
     for name in ("airflow", "mlflow", "forecaster", "mail"):
-        place = getattr(report, name)
-        secret = place.get("password") or place.get("token", "")
-        table.add_row(name, place.get("page") or place["url"], place.get("user", ""), secret)
+        service = getattr(report, name)
+        secret = service.get("password") or service.get("token", "")
+        table.add_row(name, service.get("page") or service["url"], service.get("user", ""), secret)
     console.print(table)
 
 

@@ -68,7 +68,7 @@ def deleted(table: str, frame: pd.DataFrame) -> Change:
 
 
 def apply(connection: Connection, transaction: Transaction) -> int:
-    """Writes the changes in their order, inside the caller's transaction; answers the number of rows."""
+    """Writes the changes in their order, inside the caller's transaction; returns the number of rows."""
     for change in transaction:
         if change.kind == "insert":
             copy_in(connection, TABLES[change.table], change.rows)

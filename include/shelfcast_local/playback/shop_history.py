@@ -1,4 +1,4 @@
-"""A shop's past and the days that follow it, played into a database: the one interface of simulator and dataset.
+"""A shop's past and the days that follow it, written into a database: the one interface of simulator and dataset.
 
 The past is written at once, in one transaction. Each later day is a fixed list of transactions; how many of them are
 committed is noted in the same commit, so a writer that was killed goes on behind the last one. The close of the

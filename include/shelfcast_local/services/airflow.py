@@ -32,7 +32,7 @@ def services(
     Args:
         configuration: Ports and passwords.
         environment: Of every process of the loop.
-        started_at: Answers the Unix time at which the component of a name was started.
+        started_at: Returns the Unix time at which the component of a name was started.
     """
     return [
         Service(

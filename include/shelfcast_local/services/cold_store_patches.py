@@ -79,7 +79,7 @@ def _merge_in_one_statement() -> None:
 
 
 def _run_merge(cursor: Any, merge: Any, params: Any) -> dict[str, int]:
-    """Runs the statement; answers the number of rows by action."""
+    """Runs the statement; returns the number of rows by action."""
     import duckdb
     from snowflake.connector.errors import ProgrammingError
 

@@ -24,7 +24,7 @@ RESULTS_KEPT = 8
 
 
 def make_certificate(folder: Path) -> Path:
-    """Makes key, certificate and the bundle that clients trust, once; answers the bundle's path."""
+    """Makes key, certificate and the bundle that clients trust, once; returns the bundle's path."""
     bundle = folder / "ca-bundle.pem"
     if bundle.exists():
         return bundle

@@ -90,7 +90,7 @@ def _unload_get_and_remove() -> None:
 
 
 def _answer_of(transformed: Any) -> Callable[[Any, Any], Any] | None:
-    """What carries a statement out and answers a query of its result; `None` for what the stock server can do."""
+    """What carries a statement out and returns a query of its result; `None` for what the stock server can do."""
     if isinstance(transformed, exp.Copy) and transformed.this.name.startswith("@"):
         return _unload
     if isinstance(transformed, exp.Get):
@@ -137,7 +137,7 @@ def _remove(cursor: Any, removal: Any) -> Any:
 
 
 def _path(cursor: Any, location: str) -> Path:
-    """The place on the disk of `@stage/path`; raises `ProgrammingError` if there is no such stage."""
+    """The folder on the disk of `@stage/path`; raises `ProgrammingError` if there is no such stage."""
     from fakesnow.transforms import stage
 
     name, _, path = location.removeprefix("@").partition("/")

@@ -1,4 +1,4 @@
-"""A place where alert mails arrive on a laptop: an SMTP sink, and a page that shows what came.
+"""Where alert mails arrive on a laptop: an SMTP sink, and a page that shows what came.
 
 python -m shelfcast_local.services.mail --folder FOLDER --smtp-port PORT --page-port PORT   (password: SHELFCAST_MAIL_PASSWORD)
 """

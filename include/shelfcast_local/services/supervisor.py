@@ -56,14 +56,14 @@ class Supervisor:
         self._logs = home / "logs"
 
     @contextmanager
-    def alone(self, say: Callable[[str], None] = lambda _: None) -> Iterator[None]:
+    def alone(self, report: Callable[[str], None] = lambda _: None) -> Iterator[None]:
         """Lets one command at a time start or end services of this state folder; a second one waits, and says so."""
         self._make_folders()
         with (self._pids / "lock").open("w") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                say(f"Another shelfcast command starts or ends services in {self._home}; waiting for it.")
+                report(f"Another shelfcast command starts or ends services in {self._home}; waiting for it.")
                 fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 

@@ -43,7 +43,7 @@ def open_history(
         dataset: A declaration, the name of a shipped one, or a data folder.
         data: The data folder, if it is not the declaration's own.
         stores: Number of stores, in place of the declaration's.
-        hold_back_days: Days to play later, in place of the declaration's; not for a simulated shop.
+        hold_back_days: Days to replay later, in place of the declaration's; not for a simulated shop.
         seed: Seed of a simulated shop, in place of the declaration's.
 
     Raises:
@@ -86,13 +86,13 @@ def load(
 def simulate(
     address: str, *, days: int = 1, faults: Sequence[str] = (), report: Callable[[Written], None] = lambda _: None
 ) -> list[Written]:
-    """Plays the next business days of the shop's history; writes the simulated past first if the shop is empty.
+    """Writes the next business days of the shop's history; writes the simulated past first if the shop is empty.
 
     Args:
         address: The shop's database.
         days: Number of days, 1 or more.
         faults: `kind[=amount][:first day[:last day]]`, such as `bad_rows` or `distribution_shift=1.6`, for a simulated
-            shop. Without days a fault acts on the days played now; a shift and a changed schema stay. One that the
+            shop. Without days a fault acts on the days written now; a shift and a changed schema stay. One that the
             shop has already counts once, so a call may be repeated until its days are over.
         report: Called after the history, if it was written, and after each day.
     """
@@ -104,11 +104,11 @@ def simulate(
         assert present is not None  # noqa: S101 - it was written two lines above
         first = present.last_date + timedelta(days=1)
         history = _history_of(connection, present, _parse_faults(faults, first=first, days=days))
-        played = []
+        written = []
         for offset in range(days):
-            played.append(history.write_day(connection, first + timedelta(days=offset)))
-            report(played[-1])
-        return played
+            written.append(history.write_day(connection, first + timedelta(days=offset)))
+            report(written[-1])
+        return written
 
 
 def next_day(address: str) -> date | None:

@@ -61,7 +61,7 @@ def main() -> None:
         list(pool.map(lambda name: _in_process(name, options), [name for name in names if name != STATIONARY]))
     told = [json.loads((options.state / name / SUMMARY).read_text()) for name in names]
     for one in told:
-        _say(json.dumps({key: value for key, value in one.items() if key != "weeks"}, indent=1))
+        _report(json.dumps({key: value for key, value in one.items() if key != "weeks"}, indent=1))
     options.out.mkdir(parents=True, exist_ok=True)
     weeks = {one["scenario"]: [WeekOfYear(**week) for week in one["weeks"]] for one in told}
     draw(weeks, options.out / "year_of_mondays.png")
@@ -75,7 +75,7 @@ def live_through(name: str, state: Path, *, seed: int) -> None:
     scenario, folder = SCENARIOS[name], state.absolute() / name
     folder.mkdir(parents=True)
     after = state.absolute() / STATIONARY if scenario.first_week else None
-    loop = Loop(scenario, folder, seed=seed, say=lambda text: _say(f"{name}: {text}"))
+    loop = Loop(scenario, folder, seed=seed, report=lambda text: _report(f"{name}: {text}"))
     year = loop.live(after=after)
     if after:
         earlier = read_year(after)
@@ -100,14 +100,14 @@ def _oracle(name: str, state: Path, *, seed: int) -> Path:
     """A candidate that knows the new regime: fitted at the end of a whole year of a shop by the same rules."""
     folder = state / f"{name}, oracle"
     folder.mkdir()
-    loop = Loop(replace(SCENARIOS[name], weeks=YEAR), folder, seed=seed + TWIN, say=lambda _: None)
+    loop = Loop(replace(SCENARIOS[name], weeks=YEAR), folder, seed=seed + TWIN, report=lambda _: None)
     return loop.train_at_the_end().candidate
 
 
 def _in_process(name: str, options: argparse.Namespace) -> None:
     folder = options.state / name
     if (folder / SUMMARY).exists():
-        _say(f"{name}: taken up from {folder}")
+        _report(f"{name}: taken up from {folder}")
         return
     shutil.rmtree(folder, ignore_errors=True)
     shutil.rmtree(options.state / f"{name}, oracle", ignore_errors=True)
@@ -117,7 +117,7 @@ def _in_process(name: str, options: argparse.Namespace) -> None:
     subprocess.run(command, check=True, env=environment)
 
 
-def _say(text: str) -> None:
+def _report(text: str) -> None:
     print(text, flush=True)
 
 

@@ -46,7 +46,7 @@ KEPT_TABLES = (
 """What a scenario that begins as another one takes over from it."""
 
 
-Say = Callable[[str], None]
+Report = Callable[[str], None]
 
 
 class Loop:
@@ -56,11 +56,11 @@ class Loop:
         scenario: What happens.
         folder: An empty folder for its state.
         seed: Of the shop.
-        say: Told of each Monday.
+        report: Told of each Monday.
     """
 
-    def __init__(self, scenario: Scenario, folder: Path, *, seed: int, say: Say) -> None:
-        self.scenario, self.folder, self.say = scenario, folder, say
+    def __init__(self, scenario: Scenario, folder: Path, *, seed: int, report: Report) -> None:
+        self.scenario, self.folder, self.report = scenario, folder, report
         self.shop = make_shop(scenario, seed=seed)
         self.year = Year(scenario=scenario)
         self.store = Store(str(folder / "cold_store.duckdb"), num_threads=1)
@@ -68,7 +68,7 @@ class Loop:
         self.registry = Registry()
 
     def live(self, *, after: Path | None = None) -> Year:
-        """Trains once, and lives through all weeks; answers what happened.
+        """Trains once, and lives through all weeks; returns what happened.
 
         Args:
             after: Folder of a stationary year of the same seed: what happened before the scenario's first week is taken
@@ -130,7 +130,7 @@ class Loop:
         RealisedErrorOperator(task_id="realised_error", **on).execute(context)
         decision = GovernorOperator(task_id="governor", model=MODEL, **on).execute(context)
         if decision["outcome"] == "request":
-            self.say(f"{day}: the governor asks, {decision['reason']}")
+            self.report(f"{day}: the governor asks, {decision['reason']}")
             self.year.requests[day] = decision["decision_id"]
             run_id = f"retraining_request__{decision['decision_id']}"
             self.train(spark, day, run_id=run_id, reason=decision["reason"][:500])
@@ -160,7 +160,7 @@ class Loop:
             run_id=run_id, cutoff=cutoff, outcome=outcome, reason=reason, release_id=release_id, candidate=candidate
         )
         self.year.trainings.append(told)
-        self.say(f"{cutoff} {run_id}: {outcome}, {reason}")
+        self.report(f"{cutoff} {run_id}: {outcome}, {reason}")
         return told
 
     def _released(self, context: Any, gate: Mapping[str, str]) -> str:
@@ -201,7 +201,7 @@ class Loop:
 
     @contextmanager
     def _standing_in(self) -> Iterator[Any]:
-        """Puts the stand-ins in their places, and answers Spark's context."""
+        """Puts the stand-ins in place, and returns Spark's context."""
         from pyspark.sql import SparkSession
 
         from shelfcast.monitoring import drift_page

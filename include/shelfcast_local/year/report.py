@@ -48,7 +48,7 @@ class WeekOfYear:
 
 
 class Forecaster:
-    """Answers the error of any candidate in any week of a shop that was lived through.
+    """The error of any candidate in any week of a shop that was lived through.
 
     Args:
         loop: The shop and its cold store.

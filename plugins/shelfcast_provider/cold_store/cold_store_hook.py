@@ -63,13 +63,13 @@ class ColdStoreHook(BaseHook):
             self._connection = None
 
     def run(self, name: str, parameters: "Parameters | None" = None, **names: Names) -> int:
-        """Runs `sql/<name>.sql`; answers the number of rows it changed (0 for DDL)."""
+        """Runs `sql/<name>.sql`; returns the number of rows it changed (0 for DDL)."""
         with self._cursor() as cursor:
             self._execute(cursor, name, parameters, names)
             return max(cursor.rowcount or 0, 0)
 
     def fetch(self, name: str, parameters: "Parameters | None" = None, **names: Names) -> "pd.DataFrame":
-        """Runs `sql/<name>.sql`; answers its rows with lower-case column names."""
+        """Runs `sql/<name>.sql`; returns its rows with lower-case column names."""
         with self._cursor() as cursor:
             self._execute(cursor, name, parameters, names)
             return cursor.fetch_pandas_all().rename(columns=str.lower)
@@ -77,7 +77,7 @@ class ColdStoreHook(BaseHook):
     def batches(
         self, name: str, parameters: "Parameters | None" = None, *, rows: int = BATCH_ROWS, **names: Names
     ) -> "Iterator[pd.DataFrame]":
-        """Runs `sql/<name>.sql`; answers its rows in order, `rows` of them at a time and the rest last."""
+        """Runs `sql/<name>.sql`; returns its rows in order, `rows` of them at a time and the rest last."""
         from shelfcast.cold_store.unloaded import cut
 
         with self._cursor() as cursor:
@@ -87,17 +87,17 @@ class ColdStoreHook(BaseHook):
                 yield table.to_pandas().rename(columns=str.lower)
 
     def unload(self, name: str, parameters: "Parameters | None", folder: Path, **names: Names) -> int:
-        """Lets Snowflake write the rows of `sql/<name>.sql` to a stage, and downloads them; answers how many there are."""
-        place, directory = f"u{uuid4().hex}", _transferable(folder)
+        """Lets Snowflake write the rows of `sql/<name>.sql` to a stage, and downloads them; returns how many there are."""
+        path, directory = f"u{uuid4().hex}", _transferable(folder)
         self.run("cold_store/create_stage")
         with self._cursor() as cursor:
-            self._execute_text(cursor, name, unloading(name, place=place, **names), parameters)
+            self._execute_text(cursor, name, unloading(name, path=path, **names), parameters)
             rows = int(cursor.fetchall()[0][0])
             try:
                 if rows:
-                    cursor.execute(statement("cold_store/get_files", place=place).replace("<folder>", directory))
+                    cursor.execute(statement("cold_store/get_files", path=path).replace("<folder>", directory))
             finally:
-                cursor.execute(statement("cold_store/remove_files", place=place))
+                cursor.execute(statement("cold_store/remove_files", path=path))
         _check_download(folder, rows=rows, name=name)
         return rows
 
@@ -115,14 +115,14 @@ class ColdStoreHook(BaseHook):
         connection.commit()
 
     def load_parquet(self, folder: Path, *, table: str, batch_id: str) -> int:
-        """Uploads the Parquet files of `folder` and appends them to `table` by column name; answers the rows."""
+        """Uploads the Parquet files of `folder` and appends them to `table` by column name; returns the rows."""
         directory = _transferable(folder)
-        place = hashlib.sha256(f"{batch_id}\n{table}".encode()).hexdigest()[:32]
+        path = hashlib.sha256(f"{batch_id}\n{table}".encode()).hexdigest()[:32]
         self.run("cold_store/create_stage")
         with self._cursor() as cursor:
-            put = statement("cold_store/put_files", place=f"p{place}").replace("<folder>", directory)
+            put = statement("cold_store/put_files", path=f"p{path}").replace("<folder>", directory)
             cursor.execute(put)
-            cursor.execute(statement("cold_store/copy_files", table=table, place=f"p{place}"))
+            cursor.execute(statement("cold_store/copy_files", table=table, path=f"p{path}"))
             return sum(int(row[3]) for row in cursor.fetchall() if str(row[1]).upper() == "LOADED")
 
     def _execute(self, cursor: "SnowflakeCursor", name: str, parameters: Any, names: dict[str, Names]) -> None:

@@ -144,7 +144,7 @@ class HotStoreHook(BaseHook):
             client.mset(dict(zip(_keys(model, generation, names, entity_kind), values, strict=True)))
 
     def _point(self, manifest: Manifest) -> str | None:
-        """Moves the pointer unless a newer date has taken it meanwhile; answers the generation it was moved from."""
+        """Moves the pointer unless a newer date has taken it meanwhile; returns the generation it was moved from."""
         client: Any = self.get_conn()
         model, generation, generations = manifest.model, manifest.generation, generations_key(manifest.model)
 

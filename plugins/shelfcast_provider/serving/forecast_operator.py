@@ -123,7 +123,7 @@ class ForecastActiveSeriesOperator(BaseOperator):
         return COLD_STORE, ((list(piece), piece) for piece in packed_pieces(store, predictor.declaration, day))
 
     def _swap_in(self, store: "ColdStore", folder: Path, day: date, *, run_id: str) -> dict[str, int]:
-        """Replaces the vintage by what the folder's files hold; answers what the ledger then holds."""
+        """Replaces the vintage by what the folder's files hold; returns what the ledger then holds."""
         store.run("serving/create_ledger_draft")
         store.load_parquet(folder, table="FORECASTS.LEDGER_DRAFT", batch_id=f"vintage/{day}/{run_id}")
         store.run("serving/swap_vintage", {"business_date": day})

@@ -1,4 +1,4 @@
-"""What the operator asks of a place where Spark runs, and which one a connection names."""
+"""What the operator asks of a cluster on which Spark runs, and which one a connection names."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from shelfcast.errors import ConfigurationError
 
 
 class JobState(StrEnum):
-    """What became of a job, whatever its place calls it."""
+    """What became of a job, whatever its cluster calls it."""
 
     ACTIVE = "active"
     SUCCEEDED = "succeeded"
@@ -27,8 +27,8 @@ class Application:
         name: Of one task of one DAG run, whichever try it is.
         entry_point: Path of the Python file below `include/shelfcast`.
         arguments: Its command line.
-        conf: Spark settings on top of the place's own.
-        limit_minutes: How long it may take; `None` for as long as the place lets it.
+        conf: Spark settings on top of the cluster's own.
+        limit_minutes: How long it may take; `None` for as long as the cluster lets it.
     """
 
     name: str
@@ -39,7 +39,7 @@ class Application:
 
 
 class SparkCluster(Protocol):
-    """A place where Spark runs.
+    """Where Spark runs: a cluster, or this machine.
 
     Attributes:
         shares_disk: Whether its machines see the disks of Airflow's.
@@ -56,7 +56,7 @@ class SparkCluster(Protocol):
         """Submits a job and returns its id; `None` where submitting waits for its end, and raises when it failed."""
 
     def state(self, job_id: str) -> JobState:
-        """Returns what became of a job; one that the place does not know has failed."""
+        """Returns what became of a job; one that the cluster does not know has failed."""
 
     def failure(self, job_id: str) -> str:
         """Returns why a job has failed, where its log is, and what to do."""
@@ -66,7 +66,7 @@ class SparkCluster(Protocol):
 
 
 def cluster_of(connection_id: str) -> SparkCluster:
-    """The place that a connection names by its type and extras.
+    """The cluster that a connection names by its type and extras.
 
     What each one imports takes seconds, and every task process of a DAG file would pay for it: it is imported here.
 

@@ -17,7 +17,7 @@ State = TypeVar("State", bound=StrEnum)
 POLL_SECONDS = 30.0
 BARRIER = "--conf spark.dynamicAllocation.enabled=false"
 """Spark refuses barrier stages where executors come and go."""
-PLACES = ("application_id", "cluster_id")
+TARGETS = ("application_id", "cluster_id")
 HELP = "docs/how-to/train-on-a-cluster.md says what each one means."
 
 
@@ -45,8 +45,8 @@ class EmrTarget:
     def of(cls, extras: Mapping[str, Any], connection_id: str = EMR) -> "EmrTarget":
         """Reads the extras; raises `ConfigurationError` that names those that are missing or exclude each other."""
         check_extras(EMR, extras)
-        place = _place(extras, connection_id)
-        needed = [place, *(["execution_role_arn"] if place == "application_id" else []), "entry_points"]
+        target = _target_of(extras, connection_id)
+        needed = [target, *(["execution_role_arn"] if target == "application_id" else []), "entry_points"]
         missing = [name for name in needed if not extras.get(name)]
         if missing:
             raise ConfigurationError(
@@ -67,8 +67,8 @@ class EmrTarget:
         return " ".join(part for part in (self.spark_submit_parameters, BARRIER, *conf) if part)
 
 
-def _place(extras: Mapping[str, Any], connection_id: str) -> str:
-    given = [name for name in PLACES if extras.get(name)]
+def _target_of(extras: Mapping[str, Any], connection_id: str) -> str:
+    given = [name for name in TARGETS if extras.get(name)]
     if len(given) != 1:
         found = "both application_id and cluster_id" if given else "neither application_id nor cluster_id"
         raise ConfigurationError(

@@ -82,7 +82,7 @@ def test_the_id_names_the_first_day_of_the_shift():
 
 
 def asked(letters, rules=None, in_flight_days=0):
-    """Runs the governor day by day; answers the days on which it asked, and the requests."""
+    """Runs the governor day by day; returns the days on which it asked, and the requests."""
     requests = []
     for on in range(len(letters)):
         in_flight = any((day(on) - one.business_date).days <= in_flight_days for one in requests)

@@ -16,7 +16,7 @@ NAME = "demand-20240630-0123456789"
 
 @pytest.fixture
 def serving(tmp_path, candidate, demand):
-    """A function that lets a candidate serve; answers the folder of the releases."""
+    """A function that lets a candidate serve; returns the folder of the releases."""
 
     def made(*, current=NAME, declaration=demand, text=candidate.model.mean_text, **about):
         folder = tmp_path / NAME

@@ -187,7 +187,7 @@ def is_of_daemon(process):
 
 
 def watched(job):
-    """Waits for a job and answers the addresses that it and its children have listened on."""
+    """Waits for a job and returns the addresses that it and its children have listened on."""
     found = set()
     parent = psutil.Process(job.pid)
     while job.poll() is None:

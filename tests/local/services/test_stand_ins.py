@@ -89,7 +89,7 @@ def kill(stack: Stack, name: str) -> None:
 
 
 def run(hook: Any, *statements: str) -> list[Any]:
-    """Runs them in one session; answers the rows of the last."""
+    """Runs them in one session; returns the rows of the last."""
     with hook.get_conn() as connection, connection.cursor() as cursor:
         for statement in statements:
             cursor.execute(statement)

@@ -53,7 +53,7 @@ SHOP = {
 
 @pytest.fixture
 def write(tmp_path):
-    """Writes an export of the landing job; answers its folder."""
+    """Writes an export of the landing job; returns its folder."""
 
     def export(name, tables, *, drain, op, position, bad=0, is_mended=False):
         folder = tmp_path / name

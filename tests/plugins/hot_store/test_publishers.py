@@ -63,7 +63,7 @@ def test_killed_at_any_command_a_whole_generation_is_read_and_the_next_leaves_no
 
 
 def attempt(hook, number, **about):
-    """Publishes; answers how that ended."""
+    """Publishes; returns how that ended."""
     try:
         publish(hook, number, **about)
     except (NothingToDo, HotStoreError) as error:

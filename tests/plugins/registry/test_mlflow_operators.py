@@ -192,7 +192,7 @@ NOTEBOOK = Path(__file__).resolve().parents[3] / "include" / "notebooks" / "repr
 
 
 def run_notebook(uri, run_id, monkeypatch):
-    """Runs the notebook's code, cell by cell in one namespace as a kernel does; answers the namespace."""
+    """Runs the notebook's code, cell by cell in one namespace as a kernel does; returns the namespace."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     monkeypatch.setenv("SHELFCAST_RUN_ID", run_id)
     names = {}

@@ -27,7 +27,7 @@ MODEL_FILES = ("model.txt", "spread.txt", "calibration.json", "declaration.yaml"
 
 
 def connect(patch, url, **changes):
-    """Makes the connection `wandb` and answers its hook."""
+    """Makes the connection `wandb` and returns its hook."""
     extra = {"entity": "a-team", "project": "forecasts", **changes.pop("extra", {})}
     connection = {"conn_type": "shelfcast_wandb", "host": url, "password": KEY, "extra": extra, **changes}
     patch.setenv("AIRFLOW_CONN_WANDB", json.dumps(connection))

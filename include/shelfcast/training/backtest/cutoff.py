@@ -139,7 +139,7 @@ class CutoffRun:
             )
 
     def _build_features(self, cutoff: date, progress: Progress) -> date:
-        """Builds the features of a cutoff and its origins; answers the first origin."""
+        """Builds the features of a cutoff and its origins; returns the first origin."""
         built = build_features(
             self.store,
             cutoff,

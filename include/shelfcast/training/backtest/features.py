@@ -78,7 +78,7 @@ def _insert_demand(
     panel_rows: int,
     progress: Progress,
 ) -> int:
-    """Features of all series at the origins; answers the number of chunks.
+    """Features of all series at the origins; returns the number of chunks.
 
     A series' features come from its own past, but for the means of its store and its item: those of a chunk are of the
     chunk's series only.

@@ -54,7 +54,7 @@ class ForecastFile:
     def write(self, cutoff: date, rows: pd.DataFrame, *, silent: pd.DataFrame) -> None:
         """Writes a cutoff's forecasts, and zeros for the series that are `silent` (`store_id`, `item_id`)."""
         everything = pd.concat([rows, self._zeros(cutoff, rows, silent)]) if len(silent) else rows
-        # categories are compared by their number, which is their place in order
+        # categories are compared by their number, which is their position in order
         everything = everything.astype(dict.fromkeys(self._ids, "category"))
         ordered = everything.sort_values(["store_id", "item_id", "sales_date"], ignore_index=True)
         for part in self._by_model(ordered):

@@ -15,7 +15,7 @@ from shelfcast.model.fitted_model import FittedModel
 from shelfcast.model.matrix import Sample
 from shelfcast.model.segments import AS_OF_DEMAND
 from shelfcast.training.folds import Fold, forecast_folds
-from shelfcast.training.frame import FEWEST_ROWS, Booleans, Places, columns_of, days_of
+from shelfcast.training.frame import FEWEST_ROWS, Booleans, Positions, columns_of, days_of
 from shelfcast.training.progress import Progress
 from shelfcast.training.recipe import fits_in_process, train_by_folds
 
@@ -39,9 +39,9 @@ class RowsInMemory:
     moments: npt.NDArray[np.datetime64]
     is_countable: Booleans
 
-    def parts(self, *places: Places) -> list[Sample]:
-        """The rows at some places."""
-        return [self.sample.part(chosen) for chosen in places]
+    def parts(self, *positions: Positions) -> list[Sample]:
+        """The rows at some positions."""
+        return [self.sample.part(chosen) for chosen in positions]
 
 
 def collect(parts: Iterable[pd.DataFrame], declaration: ModelDeclaration) -> RowsInMemory | None:

@@ -21,7 +21,7 @@ MOST_FEATURES = 15
 
 
 def draw(rows: pd.DataFrame, folder: Path) -> list[Path]:
-    """Draws what the fold forecasts allow (see `shelfcast.training.evaluation`); answers the PNG files."""
+    """Draws what the fold forecasts allow (see `shelfcast.training.evaluation`); returns the PNG files."""
     folder.mkdir(parents=True, exist_ok=True)
     made = [_reliability(rows, folder / "calibration.png")]
     if "horizon_days" in rows:
@@ -33,7 +33,7 @@ def draw(rows: pd.DataFrame, folder: Path) -> list[Path]:
 
 
 def draw_explanation(explanation: Explanation, gain: "pd.Series[float]", folder: Path) -> list[Path]:
-    """Draws which features a model uses (`gain`, shares by name) and how they move forecasts; answers the PNG files."""
+    """Draws which features a model uses (`gain`, shares by name) and how they move forecasts; returns the PNG files."""
     folder.mkdir(parents=True, exist_ok=True)
     return [_importance(gain, folder / "importance.png"), _contributions(explanation, folder / "shap_summary.png")]
 
