@@ -22,6 +22,7 @@ PRELOADED = (
     "airflow.providers.snowflake.hooks.snowflake",
     "mlflow",
     "great_expectations",
+    "evidently",
 )
 """Loaded once in the process that all task processes are forked from, so that no task pays for them again: seconds each, and
 the memory is theirs in common."""
@@ -55,6 +56,7 @@ def environment(home: Path, configuration: Configuration, *, jars: list[Path]) -
         **{name: value for name, value in os.environ.items() if name.startswith("AWS_")},
         "SHELFCAST_ALERT_ADDRESS": ALERT_ADDRESS,
         "SHELFCAST_NUM_THREADS": "2",
+        "SHELFCAST_TRAINING_CONNECTION": "spark_training",
         "SHELFCAST_SPARK_JARS": ",".join(str(jar) for jar in jars),
         "JAVA_HOME": str(java_home()),
         "OMP_NUM_THREADS": "2",
@@ -92,6 +94,8 @@ def connections(configuration: Configuration) -> dict[str, dict[str, Any]]:
             "extra": {"db": 0},
         },
         "spark_default": {"conn_type": "spark", "host": "local[2]"},
+        # both models are trained at a time, beside all else: threads of a fit that wait for one another cost four times its work
+        "spark_training": {"conn_type": "spark", "host": "local[1]"},
         "mlflow": {
             "conn_type": "shelfcast_mlflow",
             "schema": "http",
