@@ -94,7 +94,7 @@ def connections(configuration: Configuration) -> dict[str, dict[str, Any]]:
             "extra": {"db": 0},
         },
         "spark_default": {"conn_type": "spark", "host": "local[2]"},
-        # both models are trained at a time, beside all else: threads of a fit that wait for one another cost four times its work
+        # both models are trained at a time, beside all else: threads that wait for one another cost four times the work
         "spark_training": {"conn_type": "spark", "host": "local[1]"},
         "mlflow": {
             "conn_type": "shelfcast_mlflow",
@@ -159,6 +159,8 @@ def _airflow(home: Path, configuration: Configuration) -> dict[str, str]:
         "SCHEDULER__ENABLE_HEALTH_CHECK": "False",
         "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "120",
         "SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "30",  # what a killed scheduler left is taken up soon
+        # the first task waits for what is loaded once, and a scheduler that is silent for longer takes itself for dead
+        "SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "60",
         "API__HOST": HOST,
         "API__PORT": str(ports["airflow"]),
         "API__BASE_URL": url,

@@ -27,8 +27,9 @@ from shelfcast.training.folds import SEARCH_FOLDS
 from shelfcast.training.frame import columns_of, countable
 from shelfcast.training.progress import silent
 from shelfcast_local.services.java import java_home
+from shelfcast_provider.spark.spark_submit import LAPTOP
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 JOB = Path(shelfcast.__file__).parent / "training" / "training_job.py"
 LIMIT_SECONDS = 240
 CODE = "abc123+"
@@ -36,7 +37,6 @@ PARTS = {*RELEASED, FOLD_FORECASTS, FOLDS}
 PICTURES = ("calibration", "error_by_horizon", "forecast_against_actual", "importance", "shap_summary")
 READ_BY_PEOPLE = {"model_card.md", "model_card.html", "shap_summary.csv", *(f"plots/{name}.png" for name in PICTURES)}
 ALL = PARTS | {f"{REPORT}/{name}" for name in READ_BY_PEOPLE}
-LOOPBACK = {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1", "spark.ui.enabled": "false"}
 
 
 @pytest.fixture(scope="module")
@@ -48,19 +48,18 @@ def frozen(frame, tmp_path_factory):
     return folder
 
 
-def submitted(frozen, out, *options, master="local[2]"):
-    """The job as the Spark operator runs it."""
-    conf = [part for name, value in LOOPBACK.items() for part in ("--conf", f"{name}={value}")]
+def submitted(frozen, out, *options, workers=1, master=None):
+    """The job as the Spark operator runs it on a laptop, with a slot of one thread for each worker unless told."""
+    conf = [part for name, value in LAPTOP.items() for part in ("--conf", f"{name}={value}")]
     scripts = Path(sys.executable).parent
-    job = [JOB, "--frame", frozen, "--out", out, "--code-version", CODE, *options]
-    command = [scripts / "spark-submit", "--master", master, *conf, *job]
+    job = [JOB, "--frame", frozen, "--out", out, "--code-version", CODE, "--workers", str(workers), *options]
+    command = [scripts / "spark-submit", "--master", master or f"local[{workers}]", *conf, *job]
     environment = {
         **os.environ,
         "JAVA_HOME": str(java_home()),
         "PATH": f"{scripts}:{os.environ['PATH']}",
         "PYSPARK_PYTHON": sys.executable,
         "SPARK_LOCAL_IP": "127.0.0.1",
-        "OMP_NUM_THREADS": "2",
     }
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
@@ -92,8 +91,8 @@ def test_one_machine_trains_without_listening_and_two_workers_find_the_same_mode
     assert files(alone) == ALL
     assert f"code {CODE}" in (alone / REPORT / "model_card.md").read_text()
     assert texts_of(Candidate.read(alone).model) == texts_of(fitted_by_a_backtest(frame))
-    assert "0.0.0.0" in watched(submitted(frozen, pair, "--workers", "2")), "the watch would not see it"
-    watched(submitted(frozen, again, "--workers", "2"))
+    assert "0.0.0.0" in watched(submitted(frozen, pair, workers=2)), "the watch would not see it"
+    watched(submitted(frozen, again, workers=2))
     assert (again / "model.txt").read_bytes() == (pair / "model.txt").read_bytes()
     # where two splits part the rows alike either may be taken, which only rows that were not seen can tell apart
     np.testing.assert_allclose(learned(pair, frame), learned(alone, frame), rtol=1e-6)
@@ -101,7 +100,7 @@ def test_one_machine_trains_without_listening_and_two_workers_find_the_same_mode
 
 @pytest.mark.parametrize("victim", ["executor", "Python worker"])
 def test_a_lost_worker_is_made_good_by_spark(frozen, tmp_path, victim):
-    job = submitted(frozen, tmp_path / "mended", "--workers", "2", master="local-cluster[2,1,1024]")
+    job = submitted(frozen, tmp_path / "mended", workers=2, master="local-cluster[2,1,1024]")
     worker = wait_for_a_worker_at_work(job)
     killed = worker if victim == "Python worker" else next(p for p in worker.parents() if p.name() == "java")
     killed.kill()
@@ -111,7 +110,7 @@ def test_a_lost_worker_is_made_good_by_spark(frozen, tmp_path, victim):
 
 
 def test_a_killed_driver_leaves_no_candidate_and_nobody_at_work(frozen, tmp_path):
-    job = submitted(frozen, tmp_path / "none", "--workers", "2", master="local-cluster[2,1,1024]")
+    job = submitted(frozen, tmp_path / "none", workers=2, master="local-cluster[2,1,1024]")
     wait_for_a_worker_at_work(job)
     family = psutil.Process(job.pid).children(recursive=True)
     job.kill()
@@ -123,17 +122,17 @@ def test_a_killed_driver_leaves_no_candidate_and_nobody_at_work(frozen, tmp_path
 def test_a_job_that_is_run_again_goes_on_behind_its_finished_fits(frozen, tmp_path):
     folder, undisturbed = tmp_path / "frame", tmp_path / "undisturbed"
     shutil.copytree(frozen, folder)
-    job = submitted(folder, tmp_path / "none", "--workers", "2")
+    job = submitted(folder, tmp_path / "none")
     assert any(line == "model\n" for line in job.stdout), "it did not come to the end of its fold"
     job.kill()
     job.wait()
     assert [path.suffix for path in (folder / FOLDER).iterdir()] == [".txt"]
-    again = submitted(folder, tmp_path / "again", "--workers", "2")
+    again = submitted(folder, tmp_path / "again")
     said, _ = again.communicate(timeout=LIMIT_SECONDS)
     assert again.returncode == 0, said[-3000:]
     assert said.count("found, fitted by an earlier try") == 1
     assert not (folder / FOLDER).exists()
-    said, _ = submitted(folder, undisturbed, "--workers", "2").communicate(timeout=LIMIT_SECONDS)
+    said, _ = submitted(folder, undisturbed).communicate(timeout=LIMIT_SECONDS)
     assert "fitted by an earlier try" not in said
     for name in ALL:
         assert (tmp_path / "again" / name).read_bytes() == (undisturbed / name).read_bytes(), name
@@ -161,12 +160,12 @@ def test_a_frame_and_a_candidate_on_s3_are_the_same_as_on_a_disk(frozen, bucket,
     for name in ("frame.parquet", "frame.json"):
         bucket.upload_file(str(frozen / name), f"run/{name}")
     place = f"s3://{bucket.name}/run"
-    job = submitted(place, f"{place}/candidate", "--releases", f"s3://{bucket.name}/none", "--workers", "2")
+    job = submitted(place, f"{place}/candidate", "--releases", f"s3://{bucket.name}/none")
     said, _ = job.communicate(timeout=LIMIT_SECONDS)
     assert job.returncode == 0, said[-3000:]
     kept = {item.key for item in bucket.objects.all() if not item.key.endswith("/")}
     assert kept == {"run/frame.parquet", "run/frame.json", *(f"run/candidate/{name}" for name in ALL)}
-    watched(submitted(frozen, tmp_path / "disk", "--workers", "2"))
+    watched(submitted(frozen, tmp_path / "disk"))
     on_s3 = bucket.Object("run/candidate/model.txt").get()["Body"].read()
     assert on_s3 == (tmp_path / "disk" / "model.txt").read_bytes()
 
@@ -194,7 +193,7 @@ def watched(job):
         with suppress(psutil.NoSuchProcess):
             for process in [parent, *parent.children(recursive=True)]:
                 found |= {at.laddr.ip for at in process.net_connections("tcp") if at.status == psutil.CONN_LISTEN}
-        time.sleep(0.05)
+        time.sleep(0.2)
     assert job.returncode == 0, job.stdout.read()[-3000:]
     return found
 
@@ -223,7 +222,7 @@ def has_open(job, path):
 
 @pytest.mark.parametrize("master", ["local[2]", "local-cluster[2,1,1024]"])
 def test_too_few_slots_end_it_with_advice(frozen, tmp_path, master):
-    job = submitted(frozen, tmp_path / "none", "--workers", "3", master=master)
+    job = submitted(frozen, tmp_path / "none", workers=3, master=master)
     said, _ = job.communicate(timeout=LIMIT_SECONDS)
     assert job.returncode != 0
     assert "Training needs 3 slots at once, the cluster has 2" in said
