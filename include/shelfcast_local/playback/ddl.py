@@ -4,6 +4,7 @@ from pathlib import Path
 
 import psycopg
 
+from shelfcast.cold_store.statements import statement
 from shelfcast.errors import SourceUnavailable
 from shelfcast.sources.shop_schema import SOURCE_SCHEMA, TABLES, Table
 
@@ -83,4 +84,4 @@ def create_shop(connection: Connection) -> None:
 
 
 def _publication_exists(connection: Connection) -> bool:
-    return connection.execute(playback_statement("publication_exists"), [PUBLICATION]).fetchone() is not None
+    return connection.execute(statement("sources/publication_exists").encode(), [PUBLICATION]).fetchone() is not None
