@@ -76,9 +76,10 @@ def champion_of(releases: Location | None, model: str) -> Champion | None:
     Raises:
         TrainingError: The pointer names a release that is not whole.
     """
-    path = releases / POINTER if releases else None
-    current: str | None = json.loads(path.read_bytes())["current"] if path and path.exists() else None
-    if releases is None or current is None:
+    if releases is None or not (releases / POINTER).exists():
+        return None
+    current: str | None = json.loads((releases / POINTER).read_bytes())["current"]
+    if current is None:
         return None
     try:
         with local_copy(releases / current, candidate.CHAMPION) as folder:

@@ -1,7 +1,5 @@
 """Builds the shop's schema in PostgreSQL from its declaration, and the publication that change capture reads."""
 
-from pathlib import Path
-
 import psycopg
 
 from shelfcast.cold_store.statements import statement
@@ -9,14 +7,13 @@ from shelfcast.errors import SourceUnavailable
 from shelfcast.sources.shop_schema import SOURCE_SCHEMA, TABLES, Table
 
 PUBLICATION = "shelfcast"
-SQL_FOLDER = Path(__file__).resolve().parents[3] / "sql" / "playback"
 
 Connection = psycopg.Connection[tuple[object, ...]]
 
 
 def playback_statement(name: str) -> bytes:
     """The text of `sql/playback/<name>.sql`; a file of the repository, never a user's input."""
-    return (SQL_FOLDER / f"{name}.sql").read_bytes()
+    return statement(f"playback/{name}").encode()
 
 
 def connect(address: str) -> Connection:

@@ -16,18 +16,18 @@ FOLDER = "frame"
 """Of the run's artifacts: the manifest, and DVC's pointer to the file."""
 
 
-def log_frame(hook: "MLflowHook", run_id: str, place: Location) -> None:
+def log_frame(hook: "MLflowHook", run_id: str, folder: Location) -> None:
     """Writes into the active MLflow run what the frozen frame in a folder is, and what it is found again by."""
     import mlflow
 
     from shelfcast.training.frame import MANIFEST, POINTER
 
-    hook.get_conn().log_inputs(run_id, [frame_input(place)])
+    hook.get_conn().log_inputs(run_id, [frame_input(folder)])
     for name in (MANIFEST, POINTER):
-        mlflow.log_text((place / name).read_text(), f"{FOLDER}/{name}")
+        mlflow.log_text((folder / name).read_text(), f"{FOLDER}/{name}")
 
 
-def frame_input(place: Location) -> "DatasetInput":
+def frame_input(folder: Location) -> "DatasetInput":
     """Name, schema, size and digest of the frozen frame in a folder, and where it lies."""
     import pyarrow.parquet as pq
     from mlflow.data.dataset_source_registry import resolve_dataset_source
@@ -36,7 +36,7 @@ def frame_input(place: Location) -> "DatasetInput":
 
     from shelfcast.training.frame import FRAME, read_manifest
 
-    manifest, path = read_manifest(place), place / FRAME
+    manifest, path = read_manifest(folder), folder / FRAME
     source = resolve_dataset_source(str(path))
     with path.open("rb") as file:
         schema = _schema(pq.read_metadata(file))

@@ -46,7 +46,7 @@ def rows_to_explain(frame: FrozenFrame, declaration: ModelDeclaration, *, seed: 
     held_out = np.concatenate(measured)
     count = min(MOST_ROWS, len(held_out))
     chosen = np.sort(np.random.default_rng(seed).choice(len(held_out), count, replace=False))
-    ends = np.cumsum([len(places) for places in measured])
+    ends = np.cumsum([len(positions) for positions in measured])
     by_fold = np.split(held_out[chosen], np.searchsorted(chosen, ends[:-1]))
     return np.concatenate([sample.rows for sample in frame.parts(*by_fold)])
 
