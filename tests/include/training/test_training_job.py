@@ -85,21 +85,36 @@ def texts_of(model):
     return model.mean_text, model.difficulty_text, model.calibration.to_json()
 
 
-def test_one_machine_trains_without_listening_and_two_workers_find_the_same_model(frozen, frame, tmp_path):
-    alone, pair, again = (tmp_path / name for name in ("alone", "pair", "again"))
-    assert watched(submitted(frozen, alone)) <= {"127.0.0.1", "::ffff:127.0.0.1"}
-    assert files(alone) == ALL
-    assert f"code {CODE}" in (alone / REPORT / "model_card.md").read_text()
-    assert texts_of(Candidate.read(alone).model) == texts_of(fitted_by_a_backtest(frame))
-    assert "0.0.0.0" in watched(submitted(frozen, pair, workers=2)), "the watch would not see it"
-    watched(submitted(frozen, again, workers=2))
-    assert (again / "model.txt").read_bytes() == (pair / "model.txt").read_bytes()
+@pytest.fixture(scope="module")
+def alone(frozen, tmp_path_factory):
+    """The candidate of one worker, and the addresses that the job listened on."""
+    out = tmp_path_factory.mktemp("alone") / "candidate"
+    return out, watched(submitted(frozen, out))
+
+
+@pytest.fixture(scope="module")
+def pair(frozen, tmp_path_factory):
+    """The candidate of two workers on one machine, and the addresses that the job listened on."""
+    out = tmp_path_factory.mktemp("pair") / "candidate"
+    return out, watched(submitted(frozen, out, workers=2))
+
+
+def test_one_machine_trains_without_listening(alone, pair):
+    assert alone[1] <= {"127.0.0.1", "::ffff:127.0.0.1"}
+    assert "0.0.0.0" in pair[1], "the watch would not see it"
+
+
+def test_one_worker_finds_the_model_of_a_backtest_and_two_find_the_same(alone, pair, frame):
+    (one, _), (two, _) = alone, pair
+    assert files(one) == ALL
+    assert f"code {CODE}" in (one / REPORT / "model_card.md").read_text()
+    assert texts_of(Candidate.read(one).model) == texts_of(fitted_by_a_backtest(frame))
     # where two splits part the rows alike either may be taken, which only rows that were not seen can tell apart
-    np.testing.assert_allclose(learned(pair, frame), learned(alone, frame), rtol=1e-6)
+    np.testing.assert_allclose(learned(two, frame), learned(one, frame), rtol=1e-6)
 
 
 @pytest.mark.parametrize("victim", ["executor", "Python worker"])
-def test_a_lost_worker_is_made_good_by_spark(frozen, tmp_path, victim):
+def test_a_lost_worker_is_made_good_by_spark(frozen, pair, tmp_path, victim):
     job = submitted(frozen, tmp_path / "mended", workers=2, master="local-cluster[2,1,1024]")
     worker = wait_for_a_worker_at_work(job)
     killed = worker if victim == "Python worker" else next(p for p in worker.parents() if p.name() == "java")
@@ -107,20 +122,21 @@ def test_a_lost_worker_is_made_good_by_spark(frozen, tmp_path, victim):
     said, _ = job.communicate(timeout=LIMIT_SECONDS)
     assert job.returncode == 0, said[-3000:]
     assert files(tmp_path / "mended") == ALL
+    assert (tmp_path / "mended" / "model.txt").read_bytes() == (pair[0] / "model.txt").read_bytes()
 
 
 def test_a_killed_driver_leaves_no_candidate_and_nobody_at_work(frozen, tmp_path):
     job = submitted(frozen, tmp_path / "none", workers=2, master="local-cluster[2,1,1024]")
     wait_for_a_worker_at_work(job)
-    family = psutil.Process(job.pid).children(recursive=True)
+    _, *family = family_of(job)
     job.kill()
     _, alive = psutil.wait_procs(family, timeout=LIMIT_SECONDS)
     assert alive == []
     assert not (tmp_path / "none" / "training.json").exists()
 
 
-def test_a_job_that_is_run_again_goes_on_behind_its_finished_fits(frozen, tmp_path):
-    folder, undisturbed = tmp_path / "frame", tmp_path / "undisturbed"
+def test_a_job_that_is_run_again_goes_on_behind_its_finished_fits(frozen, alone, tmp_path):
+    folder, (undisturbed, _) = tmp_path / "frame", alone
     shutil.copytree(frozen, folder)
     job = submitted(folder, tmp_path / "none")
     assert any(line == "model\n" for line in job.stdout), "it did not come to the end of its fold"
@@ -132,8 +148,6 @@ def test_a_job_that_is_run_again_goes_on_behind_its_finished_fits(frozen, tmp_pa
     assert again.returncode == 0, said[-3000:]
     assert said.count("found, fitted by an earlier try") == 1
     assert not (folder / FOLDER).exists()
-    said, _ = submitted(folder, undisturbed).communicate(timeout=LIMIT_SECONDS)
-    assert "fitted by an earlier try" not in said
     for name in ALL:
         assert (tmp_path / "again" / name).read_bytes() == (undisturbed / name).read_bytes(), name
 
@@ -156,7 +170,7 @@ def test_a_search_that_is_run_again_takes_up_its_finished_trials(frame, tmp_path
     assert f"[num_leaves: {found['num_leaves']}]" in (tmp_path / "again" / "model.txt").read_text()
 
 
-def test_a_frame_and_a_candidate_on_s3_are_the_same_as_on_a_disk(frozen, bucket, tmp_path):
+def test_a_frame_and_a_candidate_on_s3_are_the_same_as_on_a_disk(frozen, bucket, alone):
     for name in ("frame.parquet", "frame.json"):
         bucket.upload_file(str(frozen / name), f"run/{name}")
     place = f"s3://{bucket.name}/run"
@@ -165,15 +179,14 @@ def test_a_frame_and_a_candidate_on_s3_are_the_same_as_on_a_disk(frozen, bucket,
     assert job.returncode == 0, said[-3000:]
     kept = {item.key for item in bucket.objects.all() if not item.key.endswith("/")}
     assert kept == {"run/frame.parquet", "run/frame.json", *(f"run/candidate/{name}" for name in ALL)}
-    watched(submitted(frozen, tmp_path / "disk"))
     on_s3 = bucket.Object("run/candidate/model.txt").get()["Body"].read()
-    assert on_s3 == (tmp_path / "disk" / "model.txt").read_bytes()
+    assert on_s3 == (alone[0] / "model.txt").read_bytes()
 
 
 def wait_for_a_worker_at_work(job):
     """A Python worker, which the daemon of an executor forks for a task, that has computed for a moment."""
     while job.poll() is None:
-        for process in psutil.Process(job.pid).children(recursive=True):
+        for process in family_of(job):
             with suppress(psutil.NoSuchProcess):  # or a zombie
                 if is_of_daemon(process) and is_of_daemon(process.parent()) and process.cpu_times().user > 0.5:
                     return process
@@ -188,12 +201,11 @@ def is_of_daemon(process):
 def watched(job):
     """Waits for a job and returns the addresses that it and its children have listened on."""
     found = set()
-    parent = psutil.Process(job.pid)
     while job.poll() is None:
-        with suppress(psutil.NoSuchProcess):
-            for process in [parent, *parent.children(recursive=True)]:
+        for process in family_of(job):
+            with suppress(psutil.NoSuchProcess):  # or a zombie
                 found |= {at.laddr.ip for at in process.net_connections("tcp") if at.status == psutil.CONN_LISTEN}
-        time.sleep(0.2)
+        time.sleep(0.05)
     assert job.returncode == 0, job.stdout.read()[-3000:]
     return found
 
@@ -215,14 +227,20 @@ def test_a_job_waits_for_one_that_a_killed_task_left_in_the_folder(frozen, tmp_p
 def has_open(job, path):
     """Whether a job or one of its children holds a file open."""
     with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
-        family = [psutil.Process(job.pid), *psutil.Process(job.pid).children(recursive=True)]
-        return any(str(path) == file.path for process in family for file in process.open_files())
+        return any(str(path) == file.path for process in family_of(job) for file in process.open_files())
     return False
 
 
-@pytest.mark.parametrize("master", ["local[2]", "local-cluster[2,1,1024]"])
-def test_too_few_slots_end_it_with_advice(frozen, tmp_path, master):
-    job = submitted(frozen, tmp_path / "none", workers=3, master=master)
+def family_of(job):
+    """A job's process and its children."""
+    with suppress(psutil.NoSuchProcess):
+        return [psutil.Process(job.pid), *psutil.Process(job.pid).children(recursive=True)]
+    return []
+
+
+def test_too_few_slots_end_it_with_advice(frozen, tmp_path):
+    """Those of a cluster are counted in `test_worker_layout`."""
+    job = submitted(frozen, tmp_path / "none", workers=3, master="local[2]")
     said, _ = job.communicate(timeout=LIMIT_SECONDS)
     assert job.returncode != 0
     assert "Training needs 3 slots at once, the cluster has 2" in said
