@@ -18,6 +18,10 @@ LAPTOP = {
     "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
     "spark.log.level": "WARN",
     "spark.sql.shuffle.partitions": "2",
+    # nor does Java that is generated and compiled for each query, or a plan that is made anew between its stages
+    "spark.sql.codegen.wholeStage": "false",
+    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+    "spark.sql.adaptive.enabled": "false",
     "spark.databricks.delta.snapshotPartitions": "2",
 }
 """Keeps Spark small and on loopback where it shares one machine with everything else."""
