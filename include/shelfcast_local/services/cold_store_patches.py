@@ -3,10 +3,11 @@
 Each function replaces one inner function of that very release, which is why its version is pinned exactly.
 """
 
+import asyncio
 import contextvars
 import json
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 import pyarrow as pa
@@ -22,6 +23,9 @@ CHUNK_BYTES = 16 << 20
 ROWS_INLINE = 1000
 UNSUPPORTED = 261000
 DUPLICATE_ROW = 100090
+IN_PROGRESS = "333333"
+ANSWER_SECONDS = 30.0
+"""After which a client is told that its statement still runs: one that hears nothing for a minute sends it again."""
 
 
 class NewestResults(dict[Any, Any]):
@@ -41,7 +45,7 @@ def install(server: Any) -> None:
     """Applies all cures; `server` is the module `fakesnow.server`."""
     _send_null_timestamps_as_null()
     _merge_in_one_statement()
-    _fail_instead_of_hanging(server, _ChunkedResults(server))
+    _fail_instead_of_hanging(server, _ChunkedResults(server), _RunningStatements())
 
 
 def _send_null_timestamps_as_null() -> None:
@@ -184,7 +188,33 @@ class _ChunkedResults:
         return Response(content, media_type="application/octet-stream")
 
 
-def _fail_instead_of_hanging(server: Any, chunked: _ChunkedResults) -> None:
+class _RunningStatements:
+    """Tells a client where to ask again for what takes long, as Snowflake does; the stock server answers when it is done."""
+
+    def __init__(self) -> None:
+        self._running: dict[str, asyncio.Task[Response]] = {}
+        self.route = Route("/queries/{token}/result", self._result, methods=["GET"])
+
+    async def answer(self, statement: Coroutine[Any, Any, Response]) -> Response:
+        """The answer to a statement, or after a while the address at which it will be."""
+        return await self._answer(secrets.token_urlsafe(32), asyncio.create_task(statement))
+
+    async def _answer(self, token: str, running: asyncio.Task[Response]) -> Response:
+        self._running[token] = running
+        await asyncio.wait({running}, timeout=ANSWER_SECONDS)
+        if running.done():
+            self._running.pop(token, None)
+            return running.result()
+        told = {"code": IN_PROGRESS, "message": "The statement still runs.", "success": True}
+        return JSONResponse({"data": {"getResultUrl": f"/queries/{token}/result"}, **told})
+
+    async def _result(self, request: Request) -> Response:
+        token = request.path_params["token"]
+        running = self._running.get(token)
+        return Response(status_code=404) if running is None else await self._answer(token, running)
+
+
+def _fail_instead_of_hanging(server: Any, chunked: _ChunkedResults, statements: _RunningStatements) -> None:
     """Turns HTTP 500 into an ordinary SQL error: the connector repeats a request that got 500 for ever."""
     from fakesnow.cursor import FakeSnowflakeCursor
     from snowflake.connector.errors import OperationalError, ProgrammingError
@@ -200,7 +230,7 @@ def _fail_instead_of_hanging(server: Any, chunked: _ChunkedResults) -> None:
             text = f"The emulator does not run this statement: {type(error).__name__}: {error}"
             raise ProgrammingError(msg=text[:4000], errno=UNSUPPORTED, sqlstate="0A000") from error
 
-    async def query(request: Request) -> Response:
+    async def done(request: Request) -> Response:
         response: Response = await server.query_request(request)
         if response.status_code != 500:
             return chunked.name_chunks(request, response)
@@ -208,9 +238,12 @@ def _fail_instead_of_hanging(server: Any, chunked: _ChunkedResults) -> None:
         message = "The emulator could not describe the result; its log says why."
         return JSONResponse({"data": failure, "code": str(UNSUPPORTED), "message": message, "success": False})
 
+    async def query(request: Request) -> Response:
+        return await statements.answer(done(request))
+
     FakeSnowflakeCursor.execute = execute
     replace_route(server, "/queries/v1/query-request", query)
-    server.app.router.routes.append(chunked.route)
+    server.app.router.routes.extend([chunked.route, statements.route])
 
 
 def replace_route(server: Any, path: str, endpoint: Callable[[Request], Awaitable[Response]]) -> None:

@@ -1,0 +1,228 @@
+"""`PYTHONPATH=tests python -m bench.tasks`: what each task of a day and of a week takes of a shop of many series.
+
+Each task is a process of its own, as in Airflow, against the laptop's stores; what the cold store takes for it is told beside
+it. The history is made up (`synthetic_history`), the release that forecasts is trained on few rows of the same columns.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import date
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import psutil
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from bench.synthetic_history import History, fill
+from shelfcast.model import declaration as declarations
+from shelfcast_local.services.cold_store_server import DATABASE
+from shelfcast_local.stack import STORES, Stack
+
+if TYPE_CHECKING:
+    from airflow.sdk import BaseOperator
+
+GIB = 2**30
+LAST = date(2025, 6, 30)
+FILL_GIB, FILL_THREADS = 8, 2
+PREPARE = "prepare"
+COUNTED: dict[str, Callable[[Any], int]] = {
+    "build": lambda built: built["active_series"],
+    "publish_demand": lambda published: published["vectors"],
+    "publish_order_value": lambda published: published["vectors"],
+    "parity": lambda compared: sum(compared.values()),
+    "freeze": lambda frozen: frozen["rows"],
+    "forecast": lambda forecast: forecast["forecasts"],
+}
+"""Each task, and what it says that it went through."""
+TASKS = tuple(COUNTED)
+TESTS = Path(__file__).resolve().parents[1]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """What one task took.
+
+    Attributes:
+        count: Series, vectors, rows or forecasts that it went through.
+        wall_seconds: Of its work.
+        cpu_seconds: Of the task's process, its imports among them.
+        peak_bytes: Most memory that it held.
+        store_cpu_seconds: Of the cold store meanwhile.
+    """
+
+    count: int
+    wall_seconds: float
+    cpu_seconds: float
+    peak_bytes: int
+    store_cpu_seconds: float = 0.0
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measures each size and prints the table."""
+    parser = argparse.ArgumentParser(prog="python -m bench.tasks", description=__doc__)
+    parser.add_argument(
+        "--series", type=int, nargs="+", default=[5_000, 50_000], help="sizes to measure, multiples of 500"
+    )
+    parser.add_argument("--days", type=int, default=730)
+    parser.add_argument("--work", type=Path, help="folder for what is written meanwhile; default: a temporary one")
+    parser.add_argument("--only", choices=(PREPARE, *TASKS), help=argparse.SUPPRESS)
+    options = parser.parse_args(arguments)
+    if options.only:
+        print(json.dumps(asdict(executed(options.only))))
+        return
+    table = Table("series", "task", "count", "peak GiB", "wall s", "CPU s", "cold store's CPU s", box=box.SIMPLE_HEAD)
+    for series in options.series:
+        history = History(series=series, days=options.days, last=LAST)
+        for task, cost in measured(history, options.work).items():
+            seconds = cost.wall_seconds, cost.cpu_seconds, cost.store_cpu_seconds
+            table.add_row(
+                f"{series:,}",
+                task,
+                f"{cost.count:,}",
+                f"{cost.peak_bytes / GIB:.2f}",
+                *(f"{each:,.1f}" for each in seconds),
+            )
+        table.add_section()
+    Console().print(table)
+
+
+def measured(history: History, work: Path | None) -> dict[str, Cost]:
+    """Costs of each task of a history, in order."""
+    with tempfile.TemporaryDirectory(prefix="shelfcast-bench-", dir=work and work.absolute()) as folder:
+        stack = Stack(Path(folder))
+        try:
+            stack.up(STORES)
+            _in_process(stack, PREPARE)
+            stack.down()
+            fill(
+                Path(folder) / "cold_store" / "db" / f"{DATABASE}.db",
+                history,
+                memory_gib=FILL_GIB,
+                num_threads=FILL_THREADS,
+            )
+            _release(stack)
+            stack.up(STORES)
+            return {task: _measured(stack, task) for task in TASKS}
+        finally:
+            stack.down()
+
+
+def _measured(stack: Stack, task: str) -> Cost:
+    """The cost of a task in a process of its own, beside what the cold store took meanwhile."""
+    server = psutil.Process(stack.status()["cold_store"])
+    before = _cpu_seconds(server)
+    cost = Cost(**json.loads(_in_process(stack, task)))
+    return replace(cost, store_cpu_seconds=_cpu_seconds(server) - before)
+
+
+def _in_process(stack: Stack, task: str) -> str:
+    command = [sys.executable, "-m", __spec__.name, "--only", task]
+    done = subprocess.run(
+        command,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+        cwd=TESTS,
+        env=stack.environment() | {"PYTHONPATH": str(TESTS)},
+    )
+    return done.stdout.splitlines()[-1]
+
+
+def executed(task: str) -> Cost:
+    """Does a task in this process, as Airflow's worker would."""
+    started = time.monotonic()
+    count = _prepare() if task == PREPARE else COUNTED[task](_operators()[task]().execute(_context()))
+    status = Path("/proc/self/status").read_text()
+    [peak] = (line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:"))
+    return Cost(
+        count=count,
+        wall_seconds=time.monotonic() - started,
+        cpu_seconds=_cpu_seconds(psutil.Process()),
+        peak_bytes=int(peak) * 1024,
+    )
+
+
+def _prepare() -> int:
+    from shelfcast.cold_store import feature_views, load_batch
+    from shelfcast_provider.cold_store.cold_store_hook import ColdStoreHook
+
+    with ColdStoreHook() as store:
+        load_batch.prepare(store)
+        feature_views.prepare(store)
+    return 0
+
+
+def _operators() -> dict[str, "Callable[[], BaseOperator]"]:
+    """How each task is made; one at a time, for a task pays for its own imports alone."""
+
+    def build() -> "BaseOperator":
+        from shelfcast_provider.cold_store.build_features_operator import BuildFeaturesOperator
+
+        return BuildFeaturesOperator(task_id="build", business_date=str(LAST))
+
+    def publish(model: str) -> "BaseOperator":
+        from shelfcast_provider.hot_store.publish_generation_operator import PublishGenerationOperator
+
+        return PublishGenerationOperator(task_id="publish", model=model, business_date=str(LAST))
+
+    def parity() -> "BaseOperator":
+        from shelfcast_provider.hot_store.parity_operator import ParityOperator
+
+        return ParityOperator(task_id="parity", models=["demand", "order_value"], business_date=str(LAST))
+
+    def freeze() -> "BaseOperator":
+        from shelfcast_provider.training.freeze_frame_operator import FreezeFrameOperator
+
+        return FreezeFrameOperator(task_id="freeze", model="demand")
+
+    def forecast() -> "BaseOperator":
+        from shelfcast_provider.serving.forecast_operator import ForecastActiveSeriesOperator
+
+        return ForecastActiveSeriesOperator(task_id="forecast", model="demand", business_date=str(LAST))
+
+    return {
+        "build": build,
+        "publish_demand": partial(publish, "demand"),
+        "publish_order_value": partial(publish, "order_value"),
+        "parity": parity,
+        "freeze": freeze,
+        "forecast": forecast,
+    }
+
+
+def _context() -> Any:
+    params = {"cutoff": None, "folds": 6, "trials": 0, "reason": "a bench", "force": False}
+    return {"run_id": "a run", "ti": SimpleNamespace(try_number=1), "params": params}
+
+
+def _release(stack: Stack) -> None:
+    """A release of demand as large as the declared one, of few rows."""
+    from small_world import fitted, synthetic_frame, written
+
+    from shelfcast.deployment import pointer
+    from shelfcast.deployment.build_bundle import build
+
+    frame, releases = synthetic_frame(), stack.artifacts / "releases" / "demand"
+    with tempfile.TemporaryDirectory() as folder:
+        written(Path(folder), fitted(frame, declarations.load("demand"), cutoff=LAST), frame)
+        releases.mkdir(parents=True)
+        pointer.swap(releases, build(Path(folder), releases))
+
+
+def _cpu_seconds(process: psutil.Process) -> float:
+    used = process.cpu_times()
+    return float(used.user + used.system)
+
+
+if __name__ == "__main__":
+    main()
