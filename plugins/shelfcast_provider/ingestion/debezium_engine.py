@@ -10,6 +10,8 @@ from typing import Any
 
 from shelfcast.errors import ConfigurationError
 from shelfcast.ingestion.change_file_writer import ChangeFileWriter
+from shelfcast.settings import Settings
+from shelfcast_provider import java
 
 SUPPORTED_JAVA = (17, 21)
 
@@ -33,6 +35,7 @@ def start_jvm() -> None:
         str(_java_library()),
         "-Xmx1g",
         "-Xrs",
+        *(java.FOR_SECONDS if Settings.from_environment().profile == "laptop" else ()),
         f"-Dlog4j2.configurationFile={quiet}",
         classpath=jars,
         convertStrings=False,

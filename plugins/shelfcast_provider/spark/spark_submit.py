@@ -7,6 +7,7 @@ from airflow.providers.apache.spark.hooks.spark_submit import SparkSubmitHook
 
 import shelfcast
 from shelfcast.settings import Settings
+from shelfcast_provider import java
 from shelfcast_provider.spark.cluster import Application, JobState
 
 LAPTOP = {
@@ -14,11 +15,10 @@ LAPTOP = {
     "spark.driver.host": "127.0.0.1",
     "spark.driver.bindAddress": "127.0.0.1",
     "spark.driver.memory": "2g",
-    # jobs of seconds: what the second compiler and a parallel collector cost they never earn back
-    "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+    "spark.driver.extraJavaOptions": " ".join(java.FOR_SECONDS),
     "spark.log.level": "WARN",
     "spark.sql.shuffle.partitions": "2",
-    # nor does Java that is generated and compiled for each query, or a plan that is made anew between its stages
+    # jobs of seconds never earn back Java that is generated and compiled for each query, or plans made anew between stages
     "spark.sql.codegen.wholeStage": "false",
     "spark.sql.codegen.factoryMode": "NO_CODEGEN",
     "spark.sql.adaptive.enabled": "false",
