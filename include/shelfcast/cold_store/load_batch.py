@@ -107,7 +107,7 @@ def _load_table(store: ColdStore, table: Table, batch: Batch, folder: Path) -> N
     landed = landed_of(table)
     names: dict[str, Names] = {"changes": changes_of(table), "keys": table.key, "columns": table.column_names}
     store.run("cold_store/create_landed", table=landed, definitions=definitions_of(table))
-    rows = store.load_parquet(folder, table=landed, batch_id=_place(batch, table.name))
+    rows = store.load_parquet(folder, table=landed, batch_id=_stage_path(batch, table.name))
     if rows != batch.rows[table.name]:
         raise PostConditionFailed(
             f"{rows} rows of {table.name} were loaded, the batch holds {batch.rows[table.name]}. The files in {folder} "
@@ -133,7 +133,7 @@ def _load_quarantine(store: ColdStore, batch: Batch, export: Path) -> None:
     store.run("cold_store/delete_batch", {"batch_id": batch.batch_id}, table=QUARANTINE_ROWS)
     for name in batch.quarantined:
         folder = export / QUARANTINE / name
-        store.load_parquet(folder, table=QUARANTINE_ROWS, batch_id=_place(batch, f"{QUARANTINE}/{name}"))
+        store.load_parquet(folder, table=QUARANTINE_ROWS, batch_id=_stage_path(batch, f"{QUARANTINE}/{name}"))
 
 
 def _check(store: ColdStore, batch: Batch) -> None:
@@ -206,6 +206,6 @@ def _first_generation(store: ColdStore, batch: Batch) -> int:
     return int(found["generation"].iloc[0])
 
 
-def _place(batch: Batch, part: str) -> str:
+def _stage_path(batch: Batch, part: str) -> str:
     """A path for files on the stage, another one for other files: an export made anew keeps the batch's name."""
     return f"{batch.batch_id}/{batch.checksum}/{part}"

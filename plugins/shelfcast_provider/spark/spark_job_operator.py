@@ -74,11 +74,11 @@ class SparkJobOperator(ResumableJobMixin, BaseOperator):
 
         name = f"shelfcast.{self.dag_id}.{self.task_id}.{context['run_id']}"
         limit = self.execution_timeout
-        self._job_id = self._place.find(name)
+        self._job_id = self._connected.find(name)
         if self._job_id is not None:
             self.log.info("%s of an earlier try is taken up.", self._job_id)
             return self._job_id
-        self._job_id = self._place.submit(
+        self._job_id = self._connected.submit(
             Application(
                 name=name,
                 entry_point=self.entry_point,
@@ -94,7 +94,7 @@ class SparkJobOperator(ResumableJobMixin, BaseOperator):
         from shelfcast_provider.spark.cluster import JobState
 
         self._job_id = str(external_id)
-        state = self._place.state(self._job_id)
+        state = self._connected.state(self._job_id)
         return str(JobState.FAILED if state is JobState.SUCCEEDED and not self._has_result() else state)
 
     def is_job_active(self, status: str) -> bool:
@@ -116,17 +116,17 @@ class SparkJobOperator(ResumableJobMixin, BaseOperator):
         if external_id is not None:
             self._job_id = str(external_id)
             self.log.info("Waiting for the end of %s.", self._job_id)
-            while (state := self._place.state(self._job_id)) is JobState.ACTIVE:
-                time.sleep(self._place.poll_seconds)
+            while (state := self._connected.state(self._job_id)) is JobState.ACTIVE:
+                time.sleep(self._connected.poll_seconds)
             if state is JobState.FAILED:
-                raise AirflowException(self._place.failure(self._job_id))
+                raise AirflowException(self._connected.failure(self._job_id))
         self._check_result()
 
     def get_job_result(self, external_id: Any, context: "Context") -> None:
         """Nothing: what the job wrote lies where it was told."""
 
     @property
-    def _place(self) -> "SparkCluster":
+    def _connected(self) -> "SparkCluster":
         if self._cluster is None:
             raise RuntimeError("The task is not executed yet.")
         return self._cluster
