@@ -50,7 +50,8 @@ class Settings(EnvironmentSettings):
         artifacts: For frozen frames, release bundles, exports and reports, likewise.
         alert_address: Where alert mails go.
         num_threads: Threads that one fit or query may use, at least 1.
-        query_memory_gib: GiB that one query of a backtest may hold before it spills to disk, at least 0.5.
+        query_memory_gib: GiB that the queries of a backtest, or of the laptop's cold store, may hold before they spill to
+            disk, at least 0.5.
         training_connection: Id of the connection that says where models are fitted.
     """
 

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import date
 from functools import partial
@@ -81,23 +81,25 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(json.dumps(asdict(executed(options.only))))
         return
     table = Table("series", "task", "count", "peak GiB", "wall s", "CPU s", "cold store's CPU s", box=box.SIMPLE_HEAD)
+    shown = Console(stderr=True)
     for series in options.series:
         history = History(series=series, days=options.days, last=LAST)
-        for task, cost in measured(history, options.work).items():
-            seconds = cost.wall_seconds, cost.cpu_seconds, cost.store_cpu_seconds
-            table.add_row(
-                f"{series:,}",
-                task,
-                f"{cost.count:,}",
-                f"{cost.peak_bytes / GIB:.2f}",
-                *(f"{each:,.1f}" for each in seconds),
-            )
+        for task, cost in measured(history, options.work):
+            table.add_row(f"{series:,}", task, *_told(cost))
+            shown.print(f"{series:,} {task}: {' '.join(_told(cost))}")
         table.add_section()
     Console().print(table)
 
 
-def measured(history: History, work: Path | None) -> dict[str, Cost]:
-    """Costs of each task of a history, in order."""
+def _told(cost: Cost | None) -> tuple[str, ...]:
+    if cost is None:
+        return ("failed",)
+    seconds = cost.wall_seconds, cost.cpu_seconds, cost.store_cpu_seconds
+    return f"{cost.count:,}", f"{cost.peak_bytes / GIB:.2f}", *(f"{each:,.1f}" for each in seconds)
+
+
+def measured(history: History, work: Path | None) -> Iterator[tuple[str, Cost | None]]:
+    """Each task of a history in order, and what it took; `None` of one that failed, which has said why."""
     with tempfile.TemporaryDirectory(prefix="shelfcast-bench-", dir=work and work.absolute()) as folder:
         stack = Stack(Path(folder))
         try:
@@ -112,16 +114,20 @@ def measured(history: History, work: Path | None) -> dict[str, Cost]:
             )
             _release(stack)
             stack.up(STORES)
-            return {task: _measured(stack, task) for task in TASKS}
+            for task in TASKS:
+                yield task, _measured(stack, task)
         finally:
             stack.down()
 
 
-def _measured(stack: Stack, task: str) -> Cost:
+def _measured(stack: Stack, task: str) -> Cost | None:
     """The cost of a task in a process of its own, beside what the cold store took meanwhile."""
     server = psutil.Process(stack.status()["cold_store"])
     before = _cpu_seconds(server)
-    cost = Cost(**json.loads(_in_process(stack, task)))
+    try:
+        cost = Cost(**json.loads(_in_process(stack, task)))
+    except subprocess.CalledProcessError:
+        return None
     return replace(cost, store_cpu_seconds=_cpu_seconds(server) - before)
 
 

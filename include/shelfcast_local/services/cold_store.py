@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from shelfcast.settings import Settings
 from shelfcast_local.configuration import HOST, Configuration, private_folder
 from shelfcast_local.services import loopback
 from shelfcast_local.services.cold_store_server import DATABASE, make_certificate
@@ -18,9 +19,10 @@ def service(home: Path, configuration: Configuration) -> Service:
     folder, port = private_folder(private_folder(home) / "cold_store"), configuration.ports["cold_store"]
     make_certificate(folder / "tls")
     command = [sys.executable, "-m", "shelfcast_local.services.cold_store_server"]
+    memory = f"{Settings.from_environment().query_memory_gib}GiB"
     return Service(
         name="cold_store",
-        command=[*command, "--home", str(folder), "--port", str(port)],
+        command=[*command, "--home", str(folder), "--port", str(port), "--memory", memory],
         environment={
             "SHELFCAST_COLD_STORE_PASSWORD": configuration.passwords["cold_store"],
             "TMPDIR": str(private_folder(folder / "staged")),  # a killed server leaves what was on its way in there

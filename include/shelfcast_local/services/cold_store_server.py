@@ -136,7 +136,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--home", type=Path, required=True)
     parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--memory", default="3GB")
+    parser.add_argument("--memory", default="4GiB", help="beyond which a query spills to disk")
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
     password = os.environ["SHELFCAST_COLD_STORE_PASSWORD"]
