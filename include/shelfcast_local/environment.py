@@ -15,6 +15,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 ALERT_ADDRESS = "forecast-oncall@shop.example"
 PRELOADED = (
     "airflow",
+    "airflow.dag_processing.dagbag",
     "airflow.executors.local_executor",
     "airflow.sdk.execution_time.task_runner",
     "airflow.sdk.execution_time.supervisor",
@@ -23,6 +24,9 @@ PRELOADED = (
     "mlflow",
     "great_expectations",
     "evidently",
+    "git",
+    "psycopg",
+    "redis",
 )
 """Loaded once in the process that all task processes are forked from, so that no task pays for them again: seconds each, and
 the memory is theirs in common."""

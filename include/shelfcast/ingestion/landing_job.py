@@ -28,6 +28,9 @@ ENVELOPE = (
     "op STRING, before STRING, after STRING, source STRUCT<table: STRING, lsn: BIGINT, sequence: STRING, ts_ms: BIGINT>"
 )
 """Of Debezium's envelope, what is used; an object read as STRING keeps its JSON text."""
+FEW_CHANGES = 20_000
+"""Up to so many, Java that Spark generates and compiles for each query costs more than it brings."""
+INTERPRETED = {"spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN"}
 FILE_NAME = r"drain-(\d+)-from-(\d+)-part-\d+(?:-changes-\d+)?\.jsonl\.gz$"
 
 
@@ -43,6 +46,9 @@ def main() -> None:
     spark = SparkSession.builder.appName(APPLICATION).getOrCreate()
     with storage.one_writer(options.landing / "landing.lock"):
         written = changes_written(options.landing, options.generation, after_drain=options.after_drain)
+        if sum(written.values()) <= FEW_CHANGES:
+            for name, value in INTERPRETED.items():
+                spark.conf.set(name, value)
         land(spark, options.landing, options.generation)
         landed = changes_landed(spark, options.landing, options.generation, after_drain=options.after_drain)
         check_landed(written, landed, checkpoint=checkpoint_of(options.landing, options.generation))

@@ -18,9 +18,6 @@ LAPTOP = {
     "spark.driver.extraJavaOptions": " ".join(java.FOR_SECONDS),
     "spark.log.level": "WARN",
     "spark.sql.shuffle.partitions": "2",
-    # jobs of seconds never earn back Java that is generated and compiled for each query, or plans made anew between stages
-    "spark.sql.codegen.wholeStage": "false",
-    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
     "spark.sql.adaptive.enabled": "false",
     "spark.databricks.delta.snapshotPartitions": "2",
 }
