@@ -7,7 +7,7 @@ from shelfcast.errors import HotStoreError, first_offenders
 from shelfcast.hot_store.generation import CHECKSUMS, Manifest, checksum
 from shelfcast.hot_store.vector import identity, is_intact
 
-ENTITIES_AT_ONCE = 5000
+ENTITIES_AT_ONCE = 2000
 
 ValuesOf = Callable[[Sequence[str]], Iterable[bytes | None]]
 

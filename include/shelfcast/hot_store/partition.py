@@ -15,7 +15,7 @@ from shelfcast.errors import HotStoreError, first_offenders
 from shelfcast.hot_store.vector import pack
 from shelfcast.model.declaration import ModelDeclaration
 
-PIECE_ENTITIES = 5000
+PIECE_ENTITIES = 2000
 """Series or customers that are read, packed, compared or forecast at a time."""
 
 Floats = npt.NDArray[np.float64]
