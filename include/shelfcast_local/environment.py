@@ -28,8 +28,8 @@ PRELOADED = (
     "psycopg",
     "redis",
 )
-"""Loaded once in the process that all task processes are forked from, so that no task pays for them again: seconds each, and
-the memory is theirs in common."""
+"""Loaded once in the process that all task processes are forked from, so that no task pays for them again: up to
+seconds each, and the memory is theirs in common."""
 
 NO_TELEMETRY = {"DO_NOT_TRACK": "true", "GX_ANALYTICS_ENABLED": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
 """MLflow sends usage statistics unless told not to; Evidently and Great Expectations have switches of their own."""

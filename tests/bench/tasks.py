@@ -6,6 +6,7 @@ it. The history is made up (`synthetic_history`), the release that forecasts is 
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -13,10 +14,10 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import date
-from functools import partial
 from pathlib import Path
+from pkgutil import resolve_name
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import psutil
 from rich import box
@@ -28,24 +29,31 @@ from shelfcast.model import declaration as declarations
 from shelfcast_local.services.cold_store_server import DATABASE
 from shelfcast_local.stack import STORES, Stack
 
-if TYPE_CHECKING:
-    from airflow.sdk import BaseOperator
-
+# little is imported here, also of the other benches: each task's process would be measured with it
 GIB = 2**30
 LAST = date(2025, 6, 30)
 FILL_GIB, FILL_THREADS = 8, 2
-PREPARE = "prepare"
-COUNTED: dict[str, Callable[[Any], int]] = {
-    "build": lambda built: built["active_series"],
-    "publish_demand": lambda published: published["vectors"],
-    "publish_order_value": lambda published: published["vectors"],
-    "parity": lambda compared: sum(compared.values()),
-    "freeze": lambda frozen: frozen["rows"],
-    "forecast": lambda forecast: forecast["forecasts"],
-}
-"""Each task, and what it says that it went through."""
-TASKS = tuple(COUNTED)
 TESTS = Path(__file__).resolve().parents[1]
+CONTEXT: Any = {
+    "run_id": "a run",
+    "ti": SimpleNamespace(try_number=1),
+    "params": {"cutoff": None, "folds": 6, "trials": 0, "reason": "a bench", "force": False},
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """A task of a DAG.
+
+    Attributes:
+        operator: Path of its class below `shelfcast_provider`.
+        arguments: Of the operator, beside its id.
+        count: Series, vectors, rows or forecasts that it says it went through.
+    """
+
+    operator: str
+    arguments: dict[str, Any]
+    count: Callable[[Any], int]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +75,40 @@ class Cost:
     store_cpu_seconds: float = 0.0
 
 
+def _publish(model: str) -> Task:
+    return Task(
+        operator="hot_store.publish_generation_operator:PublishGenerationOperator",
+        arguments={"model": model, "business_date": str(LAST)},
+        count=lambda published: published["vectors"],
+    )
+
+
+TASKS = {
+    "build": Task(
+        operator="cold_store.build_features_operator:BuildFeaturesOperator",
+        arguments={"business_date": str(LAST)},
+        count=lambda built: built["active_series"],
+    ),
+    "publish_demand": _publish("demand"),
+    "publish_order_value": _publish("order_value"),
+    "parity": Task(
+        operator="hot_store.parity_operator:ParityOperator",
+        arguments={"models": ["demand", "order_value"], "business_date": str(LAST)},
+        count=lambda compared: sum(compared.values()),
+    ),
+    "freeze": Task(
+        operator="training.freeze_frame_operator:FreezeFrameOperator",
+        arguments={"model": "demand"},
+        count=lambda frozen: frozen["rows"],
+    ),
+    "forecast": Task(
+        operator="serving.forecast_operator:ForecastActiveSeriesOperator",
+        arguments={"model": "demand", "business_date": str(LAST)},
+        count=lambda forecast: forecast["forecasts"],
+    ),
+}
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measures each size and prints the table."""
     parser = argparse.ArgumentParser(prog="python -m bench.tasks", description=__doc__)
@@ -75,7 +117,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--days", type=int, default=730)
     parser.add_argument("--work", type=Path, help="folder for what is written meanwhile; default: a temporary one")
-    parser.add_argument("--only", choices=(PREPARE, *TASKS), help=argparse.SUPPRESS)
+    parser.add_argument("--only", choices=TASKS, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.only:
         print(json.dumps(asdict(executed(options.only))))
@@ -104,7 +146,8 @@ def measured(history: History, work: Path | None) -> Iterator[tuple[str, Cost | 
         stack = Stack(Path(folder))
         try:
             stack.up(STORES)
-            _in_process(stack, PREPARE)
+            os.environ.update(stack.environment())
+            _prepare()
             stack.down()
             fill(
                 Path(folder) / "cold_store" / "db" / f"{DATABASE}.db",
@@ -125,13 +168,13 @@ def _measured(stack: Stack, task: str) -> Cost | None:
     server = psutil.Process(stack.status()["cold_store"])
     before = _cpu_seconds(server)
     try:
-        cost = Cost(**json.loads(_in_process(stack, task)))
+        cost = Cost(**json.loads(_in_process(task)))
     except subprocess.CalledProcessError:
         return None
     return replace(cost, store_cpu_seconds=_cpu_seconds(server) - before)
 
 
-def _in_process(stack: Stack, task: str) -> str:
+def _in_process(task: str) -> str:
     command = [sys.executable, "-m", __spec__.name, "--only", task]
     done = subprocess.run(
         command,
@@ -139,15 +182,16 @@ def _in_process(stack: Stack, task: str) -> str:
         text=True,
         check=True,
         cwd=TESTS,
-        env=stack.environment() | {"PYTHONPATH": str(TESTS)},
+        env=os.environ | {"PYTHONPATH": str(TESTS)},
     )
     return done.stdout.splitlines()[-1]
 
 
-def executed(task: str) -> Cost:
+def executed(name: str) -> Cost:
     """Does a task in this process, as Airflow's worker would."""
-    started = time.monotonic()
-    count = _prepare() if task == PREPARE else COUNTED[task](_operators()[task]().execute(_context()))
+    started, task = time.monotonic(), TASKS[name]
+    operator = resolve_name(f"shelfcast_provider.{task.operator}")(task_id=name, **task.arguments)
+    count = task.count(operator.execute(CONTEXT))
     status = Path("/proc/self/status").read_text()
     [peak] = (line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:"))
     return Cost(
@@ -158,57 +202,13 @@ def executed(task: str) -> Cost:
     )
 
 
-def _prepare() -> int:
+def _prepare() -> None:
     from shelfcast.cold_store import feature_views, load_batch
     from shelfcast_provider.cold_store.cold_store_hook import ColdStoreHook
 
     with ColdStoreHook() as store:
         load_batch.prepare(store)
         feature_views.prepare(store)
-    return 0
-
-
-def _operators() -> dict[str, "Callable[[], BaseOperator]"]:
-    """How each task is made; one at a time, for a task pays for its own imports alone."""
-
-    def build() -> "BaseOperator":
-        from shelfcast_provider.cold_store.build_features_operator import BuildFeaturesOperator
-
-        return BuildFeaturesOperator(task_id="build", business_date=str(LAST))
-
-    def publish(model: str) -> "BaseOperator":
-        from shelfcast_provider.hot_store.publish_generation_operator import PublishGenerationOperator
-
-        return PublishGenerationOperator(task_id="publish", model=model, business_date=str(LAST))
-
-    def parity() -> "BaseOperator":
-        from shelfcast_provider.hot_store.parity_operator import ParityOperator
-
-        return ParityOperator(task_id="parity", models=["demand", "order_value"], business_date=str(LAST))
-
-    def freeze() -> "BaseOperator":
-        from shelfcast_provider.training.freeze_frame_operator import FreezeFrameOperator
-
-        return FreezeFrameOperator(task_id="freeze", model="demand")
-
-    def forecast() -> "BaseOperator":
-        from shelfcast_provider.serving.forecast_operator import ForecastActiveSeriesOperator
-
-        return ForecastActiveSeriesOperator(task_id="forecast", model="demand", business_date=str(LAST))
-
-    return {
-        "build": build,
-        "publish_demand": partial(publish, "demand"),
-        "publish_order_value": partial(publish, "order_value"),
-        "parity": parity,
-        "freeze": freeze,
-        "forecast": forecast,
-    }
-
-
-def _context() -> Any:
-    params = {"cutoff": None, "folds": 6, "trials": 0, "reason": "a bench", "force": False}
-    return {"run_id": "a run", "ti": SimpleNamespace(try_number=1), "params": params}
 
 
 def _release(stack: Stack) -> None:

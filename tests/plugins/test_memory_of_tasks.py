@@ -10,7 +10,7 @@ import pytest
 from served_world import DAY, numbers_of
 
 from shelfcast.cold_store import feature_views
-from shelfcast.hot_store import generation_reader, partition
+from shelfcast.hot_store import generation, generation_reader, partition
 from shelfcast_provider.hot_store import hot_store_hook
 from shelfcast_provider.hot_store.parity_operator import ParityOperator
 from shelfcast_provider.hot_store.publish_generation_operator import PublishGenerationOperator
@@ -22,8 +22,8 @@ ON = {"business_date": str(DAY)}
 
 @pytest.fixture
 def in_pieces(monkeypatch):
-    monkeypatch.setattr(partition, "PIECE_ENTITIES", PIECE)
-    monkeypatch.setattr(generation_reader, "ENTITIES_AT_ONCE", PIECE)
+    for module in (generation, generation_reader, partition):
+        monkeypatch.setattr(module, "PIECE_ENTITIES", PIECE)
     monkeypatch.setattr(hot_store_hook, "KEYS_A_WRITE", PIECE)
 
 

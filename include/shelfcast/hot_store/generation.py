@@ -20,6 +20,8 @@ SHARDS = 64
 """Shards of entities that have no store, such as customers."""
 
 CHECKSUMS = 1 << 64
+PIECE_ENTITIES = 2000
+"""Series or customers that are read, packed, compared or forecast at a time."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,10 +4,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
 
 from shelfcast.errors import HotStoreError, first_offenders
-from shelfcast.hot_store.generation import CHECKSUMS, Manifest, checksum
+from shelfcast.hot_store.generation import CHECKSUMS, PIECE_ENTITIES, Manifest, checksum
 from shelfcast.hot_store.vector import identity, is_intact
-
-ENTITIES_AT_ONCE = 2000
 
 ValuesOf = Callable[[Sequence[str]], Iterable[bytes | None]]
 
@@ -58,8 +56,8 @@ class GenerationReader:
             HotStoreError: Names at most ten entities of each kind of fault.
         """
         rest = sorted(self.left)
-        for start in range(0, len(rest), ENTITIES_AT_ONCE):
-            self.take(rest[start : start + ENTITIES_AT_ONCE])
+        for start in range(0, len(rest), PIECE_ENTITIES):
+            self.take(rest[start : start + PIECE_ENTITIES])
         manifest = self._manifest
         if self._found == manifest.count == self._listed and self._sum == manifest.checksum and not self._foreign:
             return

@@ -12,11 +12,9 @@ import pandas as pd
 
 from shelfcast.cold_store.cold_store import ColdStore
 from shelfcast.errors import HotStoreError, first_offenders
+from shelfcast.hot_store.generation import PIECE_ENTITIES
 from shelfcast.hot_store.vector import pack
 from shelfcast.model.declaration import ModelDeclaration
-
-PIECE_ENTITIES = 2000
-"""Series or customers that are read, packed, compared or forecast at a time."""
 
 Floats = npt.NDArray[np.float64]
 

@@ -7,7 +7,7 @@ import asyncio
 import contextvars
 import json
 import secrets
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pyarrow as pa
@@ -192,26 +192,22 @@ class _RunningStatements:
     """Tells a client where to ask again for what takes long, as Snowflake does; the stock server answers when it is done."""
 
     def __init__(self) -> None:
-        self._running: dict[str, asyncio.Task[Response]] = {}
+        self._running = NewestResults(8)  # a client that was killed never asks for its own
         self.route = Route("/queries/{token}/result", self._result, methods=["GET"])
 
-    async def answer(self, statement: Coroutine[Any, Any, Response]) -> Response:
+    async def answer(self, running: asyncio.Task[Response]) -> Response:
         """The answer to a statement, or after a while the address at which it will be."""
-        return await self._answer(secrets.token_urlsafe(32), asyncio.create_task(statement))
-
-    async def _answer(self, token: str, running: asyncio.Task[Response]) -> Response:
-        self._running[token] = running
         await asyncio.wait({running}, timeout=ANSWER_SECONDS)
         if running.done():
-            self._running.pop(token, None)
             return running.result()
+        token = secrets.token_urlsafe(32)
+        self._running[token] = running
         told = {"code": IN_PROGRESS, "message": "The statement still runs.", "success": True}
         return JSONResponse({"data": {"getResultUrl": f"/queries/{token}/result"}, **told})
 
     async def _result(self, request: Request) -> Response:
-        token = request.path_params["token"]
-        running = self._running.get(token)
-        return Response(status_code=404) if running is None else await self._answer(token, running)
+        running: asyncio.Task[Response] | None = self._running.get(request.path_params["token"])
+        return Response(status_code=404) if running is None else await self.answer(running)
 
 
 def _fail_instead_of_hanging(server: Any, chunked: _ChunkedResults, statements: _RunningStatements) -> None:
@@ -230,7 +226,7 @@ def _fail_instead_of_hanging(server: Any, chunked: _ChunkedResults, statements: 
             text = f"The emulator does not run this statement: {type(error).__name__}: {error}"
             raise ProgrammingError(msg=text[:4000], errno=UNSUPPORTED, sqlstate="0A000") from error
 
-    async def done(request: Request) -> Response:
+    async def executed(request: Request) -> Response:
         response: Response = await server.query_request(request)
         if response.status_code != 500:
             return chunked.name_chunks(request, response)
@@ -239,7 +235,7 @@ def _fail_instead_of_hanging(server: Any, chunked: _ChunkedResults, statements: 
         return JSONResponse({"data": failure, "code": str(UNSUPPORTED), "message": message, "success": False})
 
     async def query(request: Request) -> Response:
-        return await statements.answer(done(request))
+        return await statements.answer(asyncio.create_task(executed(request)))
 
     FakeSnowflakeCursor.execute = execute
     replace_route(server, "/queries/v1/query-request", query)

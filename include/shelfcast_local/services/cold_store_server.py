@@ -1,6 +1,8 @@
 """The cold store on a laptop: fakesnow, a Snowflake emulator on DuckDB, made fit to stand behind the stock provider.
 
-    python -m shelfcast_local.services.cold_store_server --home FOLDER --port PORT   (password: SHELFCAST_COLD_STORE_PASSWORD)
+    python -m shelfcast_local.services.cold_store_server --home FOLDER --port PORT --memory 4GiB
+
+(password: SHELFCAST_COLD_STORE_PASSWORD)
 
 The Snowflake provider always speaks TLS, so the server has a certificate of its own; clients trust it through
 `REQUESTS_CA_BUNDLE=FOLDER/tls/ca-bundle.pem`. What else the stock server lacks is in `cold_store_patches` and its neighbours.
@@ -136,7 +138,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--home", type=Path, required=True)
     parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--memory", default="4GiB", help="beyond which a query spills to disk")
+    parser.add_argument("--memory", required=True, help="beyond which a query spills to disk, such as 4GiB")
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
     password = os.environ["SHELFCAST_COLD_STORE_PASSWORD"]

@@ -137,7 +137,7 @@ class ForecastActiveSeriesOperator(BaseOperator):
 
 def _served_pieces(store: "ColdStore", reader: "GenerationReader", day: date) -> "Iterator[Piece]":
     """The active series and their vectors, and in the end that the generation is whole."""
-    from shelfcast.hot_store.partition import PIECE_ENTITIES
+    from shelfcast.hot_store.generation import PIECE_ENTITIES
 
     for piece in store.batches("serving/active_series", {"business_date": day}, rows=PIECE_ENTITIES):
         names = list(piece["series_id"])

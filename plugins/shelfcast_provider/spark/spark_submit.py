@@ -18,7 +18,7 @@ LAPTOP = {
     "spark.driver.extraJavaOptions": " ".join(java.FOR_SECONDS),
     "spark.log.level": "WARN",
     "spark.sql.shuffle.partitions": "2",
-    "spark.sql.adaptive.enabled": "false",
+    "spark.sql.adaptive.enabled": "false",  # of two partitions no plan gets better between its stages
     "spark.databricks.delta.snapshotPartitions": "2",
 }
 """Keeps Spark small and on loopback where it shares one machine with everything else."""

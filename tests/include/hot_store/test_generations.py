@@ -55,7 +55,7 @@ def test_whoever_takes_some_vectors_is_told_of_the_whole_generation(pieces):
 
 
 def test_of_an_unread_generation_no_piece_is_kept(monkeypatch):
-    monkeypatch.setattr(generation_reader, "ENTITIES_AT_ONCE", 2)
+    monkeypatch.setattr(generation_reader, "PIECE_ENTITIES", 2)
     manifest, found = generation()
     asked = []
     GenerationReader(

@@ -87,9 +87,10 @@ def texts_of(model):
 
 @pytest.fixture(scope="module")
 def alone(frozen, tmp_path_factory):
-    """The candidate of one worker, and the addresses that the job listened on."""
+    """The candidate of one worker, the addresses that the job listened on, and what it said."""
     out = tmp_path_factory.mktemp("alone") / "candidate"
-    return out, watched(submitted(frozen, out))
+    job = submitted(frozen, out)
+    return out, watched(job), job.stdout.read()
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +106,7 @@ def test_one_machine_trains_without_listening(alone, pair):
 
 
 def test_one_worker_finds_the_model_of_a_backtest_and_two_find_the_same(alone, pair, frame):
-    (one, _), (two, _) = alone, pair
+    (one, *_), (two, _) = alone, pair
     assert files(one) == ALL
     assert f"code {CODE}" in (one / REPORT / "model_card.md").read_text()
     assert texts_of(Candidate.read(one).model) == texts_of(fitted_by_a_backtest(frame))
@@ -136,7 +137,7 @@ def test_a_killed_driver_leaves_no_candidate_and_nobody_at_work(frozen, tmp_path
 
 
 def test_a_job_that_is_run_again_goes_on_behind_its_finished_fits(frozen, alone, tmp_path):
-    folder, (undisturbed, _) = tmp_path / "frame", alone
+    folder, (undisturbed, _, said_then) = tmp_path / "frame", alone
     shutil.copytree(frozen, folder)
     job = submitted(folder, tmp_path / "none")
     assert any(line == "model\n" for line in job.stdout), "it did not come to the end of its fold"
@@ -147,6 +148,7 @@ def test_a_job_that_is_run_again_goes_on_behind_its_finished_fits(frozen, alone,
     said, _ = again.communicate(timeout=LIMIT_SECONDS)
     assert again.returncode == 0, said[-3000:]
     assert said.count("found, fitted by an earlier try") == 1
+    assert "fitted by an earlier try" not in said_then
     assert not (folder / FOLDER).exists()
     for name in ALL:
         assert (tmp_path / "again" / name).read_bytes() == (undisturbed / name).read_bytes(), name

@@ -29,7 +29,7 @@ def served(home, monkeypatch, *, answer_seconds):
     service = cold_store.service(home, configuration)
     main = f"from {service.command[2]} import main; from shelfcast_local.services import cold_store_patches as patches"
     code = f"{main}; patches.ANSWER_SECONDS = {answer_seconds}; main()"
-    process = subprocess.Popen([sys.executable, "-c", code, *service.command[3:]], env={**service.environment})
+    process = subprocess.Popen([sys.executable, "-c", code, *service.command[3:]], env=service.environment)
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(cold_store.ca_bundle(home)))
     try:
         assert wait_for(service.is_healthy)

@@ -21,7 +21,7 @@ from forecaster.settings import ForecasterSettings
 from shelfcast.cold_store import feature_views
 from shelfcast.deployment import bundle, pointer
 from shelfcast.errors import ConfigurationError, HotStoreError, PostConditionFailed, ReleaseError
-from shelfcast.hot_store import partition
+from shelfcast.hot_store import generation, partition
 from shelfcast_provider.hot_store.parity_operator import ParityOperator
 from shelfcast_provider.hot_store.publish_generation_operator import PublishGenerationOperator
 from shelfcast_provider.serving.forecast_operator import ForecastActiveSeriesOperator
@@ -176,7 +176,8 @@ def test_a_date_that_the_hot_store_does_not_serve_is_forecast_from_the_cold_one(
 
 @pytest.fixture
 def in_twos(monkeypatch):
-    monkeypatch.setattr(partition, "PIECE_ENTITIES", 2)
+    for module in (generation, partition):
+        monkeypatch.setattr(module, "PIECE_ENTITIES", 2)
 
 
 def test_from_the_hot_store_the_same_vintage_is_made_in_pieces(shop, release, request):
